@@ -1,4 +1,4 @@
-// Amounts. Credits come as JSON numbers with at most three decimals and are reckoned with as whole millicredits:
+// Amounts. Credits are JSON numbers with at most three decimals, and are calculated with as whole millicredits:
 // 0.1 + 0.2 is not 0.3 in a browser either.
 
 const GROUPS = new Intl.NumberFormat("en-US");
@@ -44,17 +44,17 @@ export function difference(a, b) {
   return (toMillicredits(a) - toMillicredits(b)) / 1000;
 }
 
-/** Any other number, with all its decimals: a unit price of 5.2755, a factor of 1.5. */
+/** Any other number, with all of its decimals: a unit price of 5.2755, a factor of 1.5. */
 export function formatExact(number) {
   return EXACT.format(number).replace("-", "−");
 }
 
-/** A number where one decimal is enough: an average, a share in per cent. */
+/** A number with one decimal: an average, a percentage. */
 export function formatRounded(number) {
   return ROUNDED.format(number).replace("-", "−");
 }
 
-/** A whole number of things with its word: `counted(2, "output")` → "2 outputs". */
+/** A number of things with its noun: `counted(2, "output")` → "2 outputs". */
 export function counted(number, word, plural = `${word}s`) {
   return `${GROUPS.format(number)} ${number === 1 ? word : plural}`;
 }

@@ -1,9 +1,9 @@
-// Calls of the public API. The session's cookie goes along by itself.
+// Calls of the public API. The browser sends the session's cookie.
 
 const TRIES = 4;
 const PAUSE_MS = 500;
 
-/** An error answer. `code` and `message` are the API's; `details` has the rest, such as `ways_out` and `fields`. */
+/** An error response. `code` and `message` are the API's; `details` has the rest, such as `ways_out` and `fields`. */
 export class Refusal extends Error {
   constructor(status, { code, message, ...details }) {
     super(message);
@@ -13,21 +13,21 @@ export class Refusal extends Error {
   }
 }
 
-/** No answer, or none that can be read. */
+/** No response, or an unreadable one. */
 export class Unreachable extends Error {
   constructor() {
     super("Farebox is not responding. Check your connection and try again.");
   }
 }
 
-/** GET a path; `query` members that are empty are left out. */
+/** GET a path; empty members of `query` are omitted. */
 export function get(path, query = {}, options = {}) {
   return call("GET", withQuery(path, query), undefined, options);
 }
 
 /**
- * POST a body. `once` is an Idempotency-Key: with one, a lost answer is asked for again, and what was made is made
- * once however often it is asked. `options.signal` aborts.
+ * POST a body. `once` is an Idempotency-Key: with one, a lost response is retried, and the call takes effect once
+ * however often it is sent. `options.signal` aborts.
  */
 export async function post(path, body, { once, ...options } = {}) {
   const headers = once ? { "Idempotency-Key": once } : {};
@@ -42,7 +42,7 @@ export async function post(path, body, { once, ...options } = {}) {
   }
 }
 
-/** Any call; the parsed answer, or null if it has no body. */
+/** Any call; returns the parsed response, or null if it has no body. */
 export async function call(method, path, body, { headers = {}, signal } = {}) {
   const raw = body === undefined || body instanceof Blob; // a file brings its type along
   const json = raw ? {} : { "Content-Type": "application/json" };
@@ -67,7 +67,7 @@ export async function call(method, path, body, { headers = {}, signal } = {}) {
   throw refusal;
 }
 
-/** Whether an error only says that its call was aborted. */
+/** Whether an error only means that its call was aborted. */
 export function isAborted(error) {
   return error.name === "AbortError";
 }
@@ -77,13 +77,13 @@ export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** A path with a query; members that are empty are left out. */
+/** A path with a query; empty members are omitted. */
 export function withQuery(path, query) {
   const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-/** Leave for the sign-in page, and come back here afterwards. */
+/** Go to the sign-in page, and return here afterwards. */
 export function signInFirst() {
   location.replace(withQuery("/sign-in", { to: location.pathname + location.search }));
 }

@@ -1,5 +1,5 @@
-// Charts as own SVG: stacked bars, and lines over time with gaps where nothing is known. Each is drawn anew when its
-// width changes, tells its values under the pointer and by the arrow keys, and stands beside a table that has them all.
+// Charts as SVG: stacked bars, and lines over time with gaps for missing data. Each is redrawn when its width changes,
+// shows values under the pointer and with the arrow keys, and is accompanied by a table with all values.
 
 import { announce, drawing, element, show } from "./dom.js";
 
@@ -10,12 +10,12 @@ const BOTTOM = 24;
 const TOP = 10;
 const TICKS = 4;
 const LABEL_WIDTH = 64;
-/** A number as axes write it: 1500 → "1.5K". */
+/** A number for an axis: 1500 → "1.5K". */
 export const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format;
 
 /**
- * Stacked bars. `labels` and `titles` are one for each bar (below it, and in full), `series` are
- * `{name, color, values}`, `format` writes a value, `axis` one at the axis, `label` says what is drawn.
+ * Stacked bars. `labels` and `titles` have one text per bar (below it, and in full), `series` are
+ * `{name, color, values}`, `format` formats a value, `axis` one at the axis, `label` describes the chart.
  */
 export function bars(root, { labels, titles, series, format, axis = compact, label, low }) {
   const totals = labels.map((_, index) => series.reduce((total, { values }) => total + (values[index] ?? 0), 0));
@@ -30,7 +30,7 @@ export function bars(root, { labels, titles, series, format, axis = compact, lab
         const height = (value / top) * plot.height;
         const y = plot.bottom - below - height;
         below += height;
-        // A hair of the ground between two parts, unless that would hide a small one.
+        // A thin gap between two parts, unless that would hide a small one.
         const visible = Math.max(height - (height > 3 ? 1 : 0), value ? 0.75 : 0);
         return value ? drawing("rect", { x: plot.x(index) - bar / 2, y, width: bar, height: visible, rx: Math.min(2, visible / 2), fill: color }) : null;
       });
@@ -44,7 +44,7 @@ export function bars(root, { labels, titles, series, format, axis = compact, lab
   chart(root, { count: labels.length, labels, top, format, axis, label, draw, tell, height: low ? LOW : HEIGHT });
 }
 
-/** How the line of a series is dashed: colours are never alone. */
+/** The dash pattern of a series: lines never differ by colour alone. */
 export function dashOf(index) {
   return ["", "6 4", "2 3", "10 3 2 3"][index % 4];
 }
@@ -71,7 +71,7 @@ export function swatch(color) {
   return made;
 }
 
-// `draw(plot)` makes the marks, `tell(index)` says what the tip shows.
+// `draw(plot)` draws the marks, `tell(index)` returns the tooltip.
 function chart(root, { count, labels, top, format, axis, label, draw, tell, height }) {
   root.classList.add("chart");
   root.tabIndex = 0;
@@ -154,7 +154,7 @@ function tipOf({ title, rows, total }, format) {
   ];
 }
 
-/** The least round number that is not below `most` and has round quarters. */
+/** The smallest round number at or above `most` whose quarters are round too. */
 export function niceTop(most) {
   const power = 10 ** Math.max(0, Math.floor(Math.log10(most || 1)));
   return (power === 1 ? [4, 8, 12] : [1.2, 2, 4, 6, 8, 12].map((step) => step * power)).find((top) => top >= most);

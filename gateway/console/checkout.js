@@ -1,4 +1,4 @@
-// Buying: begin a purchase, then go to the page where it is paid.
+// Buying: start a purchase, then go to its payment page.
 
 import { newKey, post } from "./api.js";
 

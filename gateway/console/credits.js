@@ -1,4 +1,4 @@
-// The Credits dialog: the three balances in the order they are spent, what is held, bundles, the last movements.
+// The Credits dialog: the three balances in the order they are spent, held credits, bundles, the latest movements.
 
 import { get } from "./api.js";
 import { buyBundle } from "./checkout.js";
@@ -13,7 +13,7 @@ const ENTRIES_SHOWN = 6;
 const OPEN_STATES = ["waiting", "queued", "running"];
 const ORDER = ["free", "subscription", "top_up"];
 
-/** Open the dialog. While it is open it follows the balance, by the shell's `watchBalance`. */
+/** Open the dialog. While open, it follows the balance through the shell's `watchBalance`. */
 export async function openCredits(watchBalance) {
   const balances = element("div", { class: "stack" });
   const bundles = element("div", { class: "stack tight" }, element("p", { class: "waits" }, "…"));
@@ -94,7 +94,7 @@ function whenOf(bucket, { buckets, plan }, card) {
   return [ends ? "Ends " : `of ${formatCredits(of)} · refreshes `, time(ends ? plan.paid_through : at, formatDay(ends ? plan.paid_through : at))];
 }
 
-/** Grants with an end of their own: refunds that came late, an operator's gifts. */
+/** Grants with their own expiry: late refunds, operators' grants. */
 function datedGrants(bucket, { grants, buckets }) {
   const usual = bucket === "free" ? buckets.free.resets_at : buckets.subscription.refreshes_at;
   const dated = grants.filter((grant) => grant.bucket === bucket && grant.available > 0 && grant.expires_at && grant.expires_at !== usual);
@@ -138,7 +138,7 @@ async function copyAll(shown, button) {
     show(button, icon("check"), "Copied");
     announce("Copied");
   } catch {
-    // Not a secure context, or not allowed: then it is there to be copied by hand.
+    // Not a secure context, or not allowed: it can be copied manually.
     const area = element("textarea", { readonly: true, rows: 8, "aria-label": "For support" });
     area.value = text;
     button.parentElement.after(area);

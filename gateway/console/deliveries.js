@@ -1,4 +1,4 @@
-// What one webhook was told: each event with every try, newest first.
+// One webhook's deliveries: each event with its tries, newest first.
 
 import { get, post } from "./api.js";
 import { counted } from "./amounts.js";
@@ -10,7 +10,7 @@ const SHOWN_AT_ONCE = 25;
 const HEADS = ["Event", "State", "Tries", "Next attempt", "Made", ""];
 const STATES = { pending: ["warn", "clock"], delivered: ["good", "check"], failed: ["bad", "warning"] };
 
-/** The table below the webhooks, of one of them at a time: `webhook`, null for none. */
+/** The table below the webhooks, for one of them at a time: `webhook`, null for none. */
 export class Deliveries {
   webhook = null;
   #found = [];
@@ -20,7 +20,7 @@ export class Deliveries {
     byId("more").addEventListener("click", () => this.read(this.#next).catch(showError));
   }
 
-  /** Show those of `webhook`, called `name`; with null none. */
+  /** Show the deliveries of `webhook`, titled `name`; null: none. */
   async show(webhook, name) {
     this.webhook = webhook;
     this.#next = null;
@@ -32,7 +32,7 @@ export class Deliveries {
     await this.read();
   }
 
-  /** Take note of the webhook as it is by now: whether it is paused says when the next try is. */
+  /** Update the webhook's state: whether it is paused determines the next try. */
   know(webhook) {
     if (webhook?.id !== this.webhook?.id) return;
     const moved = webhook?.status !== this.webhook?.status;
@@ -40,7 +40,7 @@ export class Deliveries {
     if (moved) this.#draw();
   }
 
-  /** Read the newest anew, or with `before` the page after it. */
+  /** Read the newest page, or the one after `before`. */
   async read(before) {
     const asked = this.webhook;
     if (!asked) return;
@@ -88,7 +88,7 @@ export class Deliveries {
   }
 }
 
-/** "3 tries, last 503", to be opened: each with its time, what came of it and how long it took. */
+/** "3 tries, last 503", expandable: each with its time, result and duration. */
 function triesOf({ tries, tried }) {
   if (!tries.length) return "none yet";
   const said = ({ status_code: code, error }) => (code ?? error).toString().replaceAll("_", " ");

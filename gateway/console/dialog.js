@@ -1,8 +1,8 @@
-// A dialog: closed by its button, by Escape or by a press beside it; then the focus is back where it was.
+// A dialog: closed by its button, Escape or a click outside; the focus then returns to where it was.
 
 import { element, icon } from "./dom.js";
 
-/** Show `body` in a dialog with a heading; `options.wide` for more room. Returns the <dialog>, gone once closed. */
+/** Show `body` in a dialog with a heading; `options.wide`: wider. Returns the <dialog>, which is removed once closed. */
 export function openDialog(title, body, { wide = false } = {}) {
   const heading = element("h2", { id: `dialog-${document.querySelectorAll("dialog").length}` }, title);
   const close = element("button", { type: "button", class: "quiet icon", onclick: () => dialog.close() }, icon("close"), element("span", { class: "unseen" }, "Close"));

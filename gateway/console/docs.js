@@ -1,4 +1,4 @@
-// The samples at /docs: they lead where this page came from, and are copied at a press.
+// The samples at /docs: they use this page's origin, and have a copy button.
 
 import { element, icon, show } from "./dom.js";
 

@@ -1,10 +1,10 @@
-// Making elements (text is always text, so nothing in a prompt can become markup), announcements and error notices.
+// Creates elements (text stays text, so nothing in a prompt can become markup), announcements and error notices.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * An element. Properties that begin with `on` are listeners; `class`, `aria-…`, `data-…` and the like are attributes;
- * true sets an attribute without a value, false, null and undefined leave it out. Children may be nested lists.
+ * true sets an attribute without a value, false, null and undefined omit it. Children may be nested lists.
  */
 export function element(tag, properties = {}, ...children) {
   return filled(document.createElement(tag), properties, children);
@@ -15,12 +15,12 @@ export function drawing(tag, properties = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), properties, children);
 }
 
-/** One of the pictures of icons.svg, beside a text that says the same. */
+/** An icon of icons.svg, decorating a text. */
 export function icon(name) {
   return drawing("svg", { "aria-hidden": "true", class: "icon" }, drawing("use", { href: `${ICONS}#${name}` }));
 }
 
-/** Put `children` in place of all that an element holds. */
+/** Replace an element's contents by `children`. */
 export function show(parent, ...children) {
   parent.replaceChildren(...children.flat(Infinity).filter((child) => child || child === 0));
   return parent;
@@ -31,13 +31,13 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Say something to those who cannot see it, when the present sentence is over. */
+/** Announce something to screen readers, after the current sentence. */
 export function announce(text) {
   const region = byId("announcement");
   if (region) region.textContent = text;
 }
 
-/** Show an error in a notice at the top of the page, or with null hide the notice. */
+/** Show an error in a notice at the top of the page; null hides it. */
 export function showError(error) {
   const notice = byId("complaint") ?? byId("connection").insertAdjacentElement("afterend", element("p", { id: "complaint", class: "notice bad", role: "alert" }));
   notice.hidden = !error;

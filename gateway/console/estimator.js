@@ -1,5 +1,5 @@
-// The Estimator page: what a month would take, with the sum in full, and the plan that covers this. The arithmetic is the
-// API's (POST /v1/estimates); it binds nobody.
+// The Estimator page: a month's credits, with the full calculation, and the plan that covers them. It is calculated by the
+// API (POST /v1/estimates), and not binding.
 
 import { get, isAborted, post } from "./api.js";
 import { counted, difference, formatCredits, formatExact, formatMoney, withUnit } from "./amounts.js";
@@ -11,7 +11,7 @@ import { line, noLines, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
 const ASK_AFTER_MS = 150;
-// What a page shows that nobody has filled in yet: 30 images a day at 24 credits and 10 videos at 210, on 22 days.
+// The initial example: 30 images per day at 24 credits, and 10 videos at 210, on 22 days.
 const EXAMPLE = [
   { credits: 24, tool: "image", per_day: 30 },
   { credits: 210, tool: "video", per_day: 10 },
@@ -46,7 +46,7 @@ async function start() {
   await estimate();
 }
 
-/** The example, with models of the card that cost just that at some settings; else the tools' baseline models. */
+/** The example, with models of the card that have these prices at some settings; else the tools' baseline models. */
 async function example() {
   const found = [];
   for (const { credits, tool, per_day } of EXAMPLE) {
@@ -124,7 +124,7 @@ function chosenOf(model, settings) {
   return Object.entries(settings).filter(([name, value]) => model.settings[name] && model.settings[name].default !== value);
 }
 
-/** The same in words: "720p, 6 s". */
+/** The same as text: "720p, 6 s". */
 function settingsText(model, settings) {
   return chosenOf(model, settings).map(([name, value]) => (typeof value === "boolean" ? `${settingName(name).toLowerCase()} ${settingValue(value)}` : settingValue(value, model.settings[name].unit))).join(", ");
 }
@@ -213,7 +213,7 @@ function showCover(made) {
   show(byId("advice"), made.plans.map(line));
 }
 
-// --- the URL: an estimate can be sent to somebody -----------------------------------------------------------------------
+// --- the URL: an estimate can be shared -----------------------------------------------------------------------
 
 function toUrl() {
   const said = rows.map((row) => {

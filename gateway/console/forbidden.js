@@ -1,16 +1,16 @@
-// Combinations that a model does not take: `forbidden` on the rate card. Rules about inputs are left to the quote.
+// Combinations that a model does not accept: `forbidden` in the rate card. Rules about inputs are checked by the quote.
 
 import { settingsOf } from "./settings.js";
 
 const STEPS_MAX = 200;
 
-/** The rule by which `model` does not take these settings, all others at their defaults; undefined if it takes them. */
+/** The rule that forbids these settings, all others at their defaults; undefined if there is none. */
 export function forbidding(model, settings) {
   const value = (name) => settings[name] ?? model.settings[name]?.default;
   return model.forbidden.find(({ when }) => Object.entries(when).every(([name, values]) => values.includes(value(name))));
 }
 
-/** `settings`, and as few others away from their defaults as it takes for the model to take them; null if it never does. */
+/** `settings`, with as few changes to other defaults as needed to make them allowed; null if that is impossible. */
 export function completed(model, settings) {
   const rule = forbidding(model, settings);
   if (!rule) return settings;
@@ -24,7 +24,7 @@ export function completed(model, settings) {
   return null;
 }
 
-/** Switch off the choices inside `root` that the model does not take beside what else is chosen there, and say why. */
+/** Disable the choices inside `root` that are forbidden with the current ones, and say why. */
 export function markForbidden(root, model) {
   const chosen = settingsOf(root);
   for (const choice of root.querySelectorAll("input[type=radio][data-setting], option")) {

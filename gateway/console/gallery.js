@@ -1,4 +1,4 @@
-// The Gallery: every generation with its cost, filtered by what the URL says, newest first.
+// The Gallery: every generation with its cost, filtered by the URL, newest first.
 
 import { get } from "./api.js";
 import { counted } from "./amounts.js";
@@ -48,7 +48,7 @@ function refill(models) {
   refresh().catch(showError);
 }
 
-/** The models of the chosen tool; the chosen one stays if it is among them. */
+/** The models of the selected tool; the selected one is kept if it is among them. */
 function fillModels(models, chosen) {
   const offered = models.filter((model) => !form.elements.tool.value || model.tool === form.elements.tool.value);
   show(byId("model"), element("option", { value: "" }, "All models"), offered.map(({ id, name }) => element("option", { value: id, selected: id === chosen }, name)));
@@ -63,7 +63,7 @@ async function refresh() {
   byId("cards").removeAttribute("aria-busy");
 }
 
-/** Read until there is another screenful, or nothing is left. */
+/** Load until another screen is full, or nothing is left. */
 async function readMore(heard) {
   const mine = turn;
   const first = next === "";
@@ -92,7 +92,7 @@ function firstMoment() {
   return form.elements.from.value ? startOfDay(form.elements.from.value, 0) : "";
 }
 
-/** Whether it was made on the chosen days, in the reader's own time zone. */
+/** Whether it was created on the selected days, in the reader's time zone. */
 function isWithin({ created_at: at }) {
   const { value: to } = form.elements.to;
   return at >= firstMoment() && (!to || at < startOfDay(to, 1));

@@ -1,4 +1,4 @@
-// The Generate page: tool, model, settings; a live quote; one press, one generation; and what became of it.
+// The Generate page: tool, model, settings; a live quote; one click, one generation; and its result.
 
 import { get, isAborted, newKey, post } from "./api.js";
 import { withUnit } from "./amounts.js";
@@ -50,7 +50,7 @@ async function start() {
   if (pressed) await send(pressed); // the page was left before the answer came: ask for it, with the same key
 }
 
-/** What each model costs at its defaults, and whether the plan opens it: the API's own arithmetic. */
+/** Each model's price at its defaults, and whether the plan allows it, from the API. */
 async function readOffers() {
   const items = models.map(({ id, tool }) => ({ tool, model: id, per_day: 1, days: 1 }));
   const pages = [];
@@ -58,7 +58,7 @@ async function readOffers() {
   offers = new Map((await Promise.all(pages)).flatMap((page) => page.items).map((item) => [item.model, item]));
 }
 
-/** Fill the form with an earlier request; its price is quoted anew. */
+/** Fill the form with an earlier request; it gets a new quote. */
 async function takeOver(id) {
   if (!id) return;
   history.replaceState(null, "", "/");
@@ -161,7 +161,7 @@ function requested() {
 
 // --- the quote ----------------------------------------------------------------------------------------------------------
 
-/** The balance may change before a model is chosen: choosing one asks. */
+/** The balance may change before a model is selected, which requests a quote. */
 function askQuote() {
   if (!byId("models").hasChildNodes()) return;
   clearTimeout(later);
@@ -194,7 +194,7 @@ async function showQuote(made) {
   later = setTimeout(readQuote, new Date(quote.expires_at) - Date.now() - AGAIN_BEFORE_EXPIRY_MS);
 }
 
-/** What was changed has no price yet: the one that is shown is another's, and would be refused. */
+/** The changed request has no price yet: the one shown belongs to the previous request, and would be refused. */
 const isBusy = () => byId("quote").hasAttribute("aria-busy");
 
 function showButton() {
@@ -203,7 +203,7 @@ function showButton() {
   byId("generate").textContent = quote ? `Generate · ${withUnit(quote.credits)}` : "Generate";
 }
 
-// --- one press, one generation ----------------------------------------------------------------------------------------
+// --- one click, one generation ----------------------------------------------------------------------------------------
 
 function press() {
   if (pressing || !quote || isBusy()) return;
@@ -257,11 +257,11 @@ function showPromptProblem(text) {
   byId("prompt").setAttribute("aria-invalid", String(Boolean(text)));
 }
 
-// --- what became of it --------------------------------------------------------------------------------------------------
+// --- results --------------------------------------------------------------------------------------------------
 
 /**
- * Show a generation among the others, or renew it; one from an answer with what was `heard` since it was asked for. The
- * code of cards is loaded with the first of them.
+ * Show a generation among the others, or update it; one from a response together with events `heard` since the request.
+ * The code of cards is loaded with the first one.
  */
 async function place(generation, heard = []) {
   const { Card, catchUp, showInOrder } = await import("./generations.js");
@@ -277,13 +277,13 @@ function showWhetherEmpty() {
   byId("no-work").hidden = cards.size > 0;
 }
 
-/** Events one after the other: the second of a generation may come while the code for its card is being loaded. */
+/** Handle events one by one: a second one may arrive while the code for its card is being loaded. */
 function listen() {
   let last = loaded;
   const inTurn = (take) => (data) => {
     last = last.then(() => take(data)).catch(showError);
   };
-  // One without a card was made elsewhere.
+  // One without a card was created elsewhere.
   on("generation", inTurn((changes) => (cards.has(changes.id) ? cards.get(changes.id).update(changes) : changes.object && place(changes))));
   on("output", inTurn(({ generation, output }) => cards.get(generation)?.addOutput(output)));
   on("again", async () => {
@@ -310,6 +310,6 @@ function remember(name, value) {
     if (value === null) sessionStorage.removeItem(name);
     else sessionStorage.setItem(name, JSON.stringify(value));
   } catch {
-    // storage is switched off: a reload starts afresh
+    // storage is disabled: a reload starts from scratch
   }
 }

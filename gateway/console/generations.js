@@ -1,4 +1,4 @@
-// A generation as a card: what it shows, where it stands, what it cost. Shared by Generate and Gallery.
+// A generation as a card: its output, state and cost. Shared by Generate and Gallery.
 
 import { post } from "./api.js";
 import { counted } from "./amounts.js";
@@ -10,14 +10,14 @@ import { STATES, costOf, hasEnded, stageOf } from "./words.js";
 
 const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
 
-/** Take over what an event or an answer says of a generation that is known. An event may be older than an answer with the end. */
+/** Update a known generation from an event or a response. An event may be older than a response with the end. */
 export function merge(generation, changes) {
   if (hasEnded(generation) && !hasEnded(changes)) return generation;
   if (!("queue_position" in changes)) delete generation.queue_position;
   return Object.assign(generation, changes);
 }
 
-/** A generation from an answer, with what events have said of it since it was asked for (`hearing`). */
+/** A generation from a response, updated with the events since the request (`hearing`). */
 export function catchUp(generation, heard) {
   for (const { kind, data } of heard) {
     if (kind === "generation" && data.id === generation.id) merge(generation, data);
@@ -33,28 +33,28 @@ function addOutput(generation, output) {
   return true;
 }
 
-/** The first output as a picture or a silent video; a quiet field while there is none. */
+/** The first output as a picture or a muted video; a placeholder while there is none. */
 export function preview(generation, { controls = false } = {}) {
   const shown = generation.outputs.filter((output) => output.url);
   if (!shown.length) return element("div", { class: "nothing" }, icon(hasEnded(generation) ? (generation.outputs.length ? "clock" : "cancel") : "generate"));
   return picture(generation, shown[0], { controls });
 }
 
-/** Open everything about a generation, once it is asked for. */
+/** Open a generation's details, on request. */
 async function openDetails(generation, names) {
   const { openGeneration } = await import("./receipts.js");
   openGeneration(generation, names);
 }
 
-/** Show a card that came by itself where it belongs, the newest first: word of two need not arrive in their order. */
+/** Insert a card from an event at its place, newest first: events of two generations may arrive in any order. */
 export function showInOrder(list, { root }) {
   const older = [...list.children].find(({ dataset }) => dataset.made <= root.dataset.made);
   list.insertBefore(root, older ?? null);
 }
 
 /**
- * A card that keeps up with its generation: `update(changes)` redraws it and says aloud what is new.
- * `names` gives models their names.
+ * A card that follows its generation: `update(changes)` redraws it and announces what is new.
+ * `names` has the models' names.
  */
 export class Card {
   constructor(generation, names) {

@@ -1,9 +1,9 @@
-// Live events, with one connection per browser: browsers open six to a host at most, and each open tab would take one.
-// The tab that holds a lock listens and tells the others. Without locks (a page that is not from https or this
-// machine) each tab listens for itself, and only while it can be seen.
+// Live events, with one connection per browser: browsers open at most six per host, and each tab would take one. The tab
+// that holds a lock listens and passes events to the others. Without locks (a page that is not from https or this
+// machine) each tab listens for itself, and only while it is visible.
 //
 // Events: `generation` {id, …what changed, or all of it}, `output` {generation, output}, `balance`, `queues`, and
-// `again`: something may have been missed, read anew what you show.
+// `again`: something may have been missed; reload what is shown.
 
 import { get, signInFirst } from "./api.js";
 
@@ -15,18 +15,18 @@ const listeners = new Map();
 const hearers = new Set();
 const channel = new BroadcastChannel(CHANNEL);
 let source = null;
-// The session is over: a tab on its way to the next page must not ask once more.
+// The session has ended: a tab that is navigating away must not reconnect.
 let ended = false;
 
-/** Call `listener(data)` at every event of this kind, from the connection on. */
+/** Call `listener(data)` for every event of this kind, once connected. */
 export function on(kind, listener) {
   if (!listeners.has(kind)) listeners.set(kind, new Set());
   listeners.get(kind).add(listener);
 }
 
 /**
- * Call `ask(heard)`. Until it is done, `heard` collects the events: an answer to what it asks may have been read before
- * any of them, and `catchUp` takes them over.
+ * Call `ask(heard)`. Until it is done, `heard` collects events: the response may have been read before any of them, and
+ * `catchUp` applies them.
  */
 export function hearing(ask) {
   const heard = [];
@@ -34,13 +34,13 @@ export function hearing(ask) {
   return ask(heard).finally(() => hearers.delete(heard));
 }
 
-/** Tell every tab, and this one, that somebody else is signed in now. */
+/** Notify every tab, including this one, that another user is signed in now. */
 export function sessionChanged() {
   ended = true;
   channel.postMessage({ kind: "session" });
 }
 
-/** Connect, or share the connection of another tab; for a page that somebody is signed in to. */
+/** Connect, or share another tab's connection; for signed-in pages. */
 export function connect() {
   channel.onmessage = ({ data }) => {
     if (data.kind !== "session") return tell(data);
@@ -70,7 +70,7 @@ function openWhileSeen() {
 function open() {
   if (ended) return;
   source = new EventSource("/v1/events");
-  // A tab that listens for itself has just read what it shows.
+  // A tab that listens for itself has just loaded what it shows.
   let first = !navigator.locks;
   source.onopen = () => {
     pass({ kind: "connection", data: true });
@@ -80,7 +80,7 @@ function open() {
   source.onerror = () => {
     pass({ kind: "connection", data: false });
     if (source?.readyState === EventSource.CLOSED) {
-      // Refused, not lost: a browser does not try again by itself. Without a session, asking for it leaves the page.
+      // Refused, not lost: a browser does not reconnect then. Without a session, checking it leaves the page.
       source = null;
       setTimeout(again, RETRY_MS);
     }
@@ -90,7 +90,7 @@ function open() {
   }
 }
 
-/** Connect anew, unless the session has ended: then leave. */
+/** Reconnect, or leave the page if the session has ended. */
 async function again() {
   const who = await get("/session").catch(() => null);
   if (who && !who.scope) signInFirst();

@@ -1,4 +1,4 @@
-// The Operations page: the queues and the holds, now and over the last hour, day or week.
+// The Operations page: queues and holds, now and over the last hour, day or week.
 
 import { get } from "./api.js";
 import { counted, formatCredits, formatRounded } from "./amounts.js";
@@ -83,7 +83,7 @@ function drawAudit(audit) {
   byId("audit-note").textContent = audit ? `${ago(audit.at)}, ${counted(audit.accounts, "account")}${audit.differences ? ": run farebox audit" : ""}` : "none yet";
 }
 
-/** A length of time in seconds: "12.5 s", "1.5 min", "2 h". */
+/** A duration in seconds: "12.5 s", "1.5 min", "2 h". */
 function length(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   const [unit, size] = seconds < 60 ? ["s", 1] : seconds < 3600 ? ["min", 60] : seconds < 172_800 ? ["h", 3600] : ["days", 86_400];
@@ -158,7 +158,7 @@ async function readPast() {
 
 const byTool = (member) => () => past.tools.map(({ tool, ...series }, index) => ({ name: names.tool.get(tool) ?? tool, color: `var(--series-${index + 1})`, values: series[member] }));
 const one = (name, member, color) => () => [{ name, color, values: past[member] }];
-/** The least round length, of minutes and hours too, that is not below `most` seconds. */
+/** The smallest round duration, also in minutes or hours, at or above `most` seconds. */
 function niceLength(most) {
   return [0.4, 2, 4, 8, 20, 40, 60, 120, 240, 480, 1200, 2400, 3600].find((top) => top >= most) ?? 3600 * niceTop(most / 3600);
 }
@@ -214,7 +214,7 @@ function dashed(color, index) {
   return drawing("svg", { class: "dash", viewBox: "0 0 24 6", "aria-hidden": "true" }, drawing("path", { d: "M0 3H24", stroke: color, "stroke-dasharray": dashOf(index), class: "line" }));
 }
 
-/** Fewer values, each of so many `parts`: what was counted added up, else the worst, so that no peak is lost. */
+/** Fewer values, each from this many `parts`: counts are summed, gauges take the worst, so that no peak is lost. */
 function parted({ series, labels, titles }, parts, of) {
   const starts = labels.flatMap((_, index) => (index % parts ? [] : [index]));
   const known = (values) => values.filter((value) => value !== null);

@@ -15,13 +15,13 @@ export function picture(generation, output, { controls = false } = {}) {
   return element("img", { src: output.url, alt: generation.prompt, loading: "lazy", decoding: "async", width: output.width, height: output.height });
 }
 
-/** A link that saves an output; through this host, so that the browser takes the file's name from us. */
+/** A link that saves an output; through this host, so that the browser uses our file name. */
 export function downloadLink(generation, output, text = "Download") {
   const name = `${generation.id}-${output.index}.${EXTENSIONS[output.content_type] ?? "bin"}`;
   return element("a", { class: "button small", href: `/v1/generations/${generation.id}/outputs/${output.index}`, download: name, "data-action": `download-${output.index}` }, icon("download"), text);
 }
 
-/** A link that fills the Generate page with the same request; its price is quoted anew there. */
+/** A link that opens the Generate page with the same request; it gets a new quote there. */
 export function againLink(generation) {
   return element("a", { class: "button small", href: `/?again=${generation.id}`, "data-action": "again" }, icon("again"), "Run again");
 }

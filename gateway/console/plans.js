@@ -1,4 +1,4 @@
-// The Plans page: what each plan costs, gives and opens; the account's own, and how to change, cancel or resume it.
+// The Plans page: each plan's price, credits and limits; the account's own, and how to change, cancel or resume it.
 
 import { call, get, newKey, post } from "./api.js";
 import { counted, formatMoney, formatRounded, withUnit } from "./amounts.js";
@@ -161,7 +161,7 @@ function factsOf({ estimated_generations, concurrency, max_waiting, head_start_s
   return element("ul", { class: "plain facts-list" }, lines.filter(Boolean).map((line) => element("li", {}, icon("check"), element("span", {}, line))));
 }
 
-/** What can be done with a plan: choose it, or move to it now or when what is paid has ended. */
+/** The actions for a plan: choose it, or change to it now or at the end of the paid period. */
 function choices(plan, every) {
   if (!own) return [];
   const buy = (event) => {

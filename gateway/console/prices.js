@@ -1,4 +1,4 @@
-// The Prices page: what each model costs at each of its settings, as the API itself reckons it.
+// The Prices page: each model's price at each of its settings, as calculated by the API.
 
 import { get, post } from "./api.js";
 import { counted, formatCredits, formatExact, formatMillicredits, toMillicredits } from "./amounts.js";
@@ -47,7 +47,7 @@ async function read() {
   show(byId("version"), "Rate card ", element("code", { title: card.version }, card.version.slice(0, 19)), "·", element("a", { href: "/v1/rate-card" }, "as JSON"), "· one output at the settings shown, all others at their defaults. Pro models require a subscription.");
 }
 
-/** The rows of a rate: one at its settings; where the price grows with a number, one at its least and one at its most. */
+/** The rows of a rate: one at its settings; if the price grows with a number, one at its minimum and one at its maximum. */
 function rowsOf(model, rate) {
   const chosen = Object.fromEntries(Object.entries(rate.when).filter(([name]) => model.settings[name]));
   const settings = Object.fromEntries(Object.entries(chosen).map(([name, values]) => [name, values.includes(model.settings[name].default) ? model.settings[name].default : values[0]]));
@@ -62,7 +62,7 @@ function rowsOf(model, rate) {
   return ends.map((value, index) => rowOf(model, completed(model, { ...settings, [grows]: value }), [...said, saidOf(model, grows, [value])], index ? [rise] : []));
 }
 
-/** What is measured: "280 per second of input video, 30 at most: at the most here". */
+/** A measure: "280 per second of input video, 30 at most: at the most here". */
 function measuresOf(rate, model) {
   const most = { input_megapixels: model.inputs.megapixels, input_video_seconds: model.inputs.video_seconds };
   return Object.entries(rate.credits_per)
@@ -81,7 +81,7 @@ function rowOf(model, settings, said, notes) {
   return { model, name: model.name, settings, said: title, notes, searched };
 }
 
-/** What a model's add-ons add: "+1 Prompt enhancer". */
+/** A model's add-ons: "+1 Prompt enhancer". */
 function addOnsOf(model) {
   return model.add_ons.map(({ name, credits, factor, credits_per, per, when }) => {
     const limits = Object.entries(when).filter(([setting, values]) => !values.includes(true) && model.settings[setting]).map(([setting, values]) => saidOf(model, setting, values));
@@ -165,7 +165,7 @@ function rowElement(row, again) {
 
 // --- sorting ---------------------------------------------------------------------------------------------------------
 
-/** Heads that sort by a press: the one that `order` = `{by, down}` names is marked. */
+/** Headers that sort on click: the one in `order` = `{by, down}` is marked. */
 function sortableHeads(columns, order, onsort) {
   return columns.map(({ id, name, number }) => {
     const own = order.by === id;
@@ -175,7 +175,7 @@ function sortableHeads(columns, order, onsort) {
   });
 }
 
-/** Rows in order: texts by the alphabet, numbers by size; what is equal stays as it was. */
+/** Sorted rows: texts alphabetically, numbers by size; stable. */
 function sorted(rows, { by, down }) {
   const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
   return rows.toSorted((a, b) => (down ? -1 : 1) * compare(a[by], b[by]));

@@ -1,10 +1,10 @@
-// The price panel: the sum written out, who pays it, what is left, and whether it can be asked for at all.
+// The price panel: the calculation, which buckets pay it, what is left, and whether the plan allows it.
 
 import { counted, difference, formatCredits, formatExact, withUnit } from "./amounts.js";
 import { element, icon } from "./dom.js";
 import { BUCKETS } from "./words.js";
 
-/** What to show of a quote, beside the account's balance. */
+/** What to show of a quote, with the account's balance. */
 export async function quoteView(quote, balance) {
   const { waysOut } = quote.affordable ? {} : await import("./ways-out.js");
   return [
@@ -15,7 +15,7 @@ export async function quoteView(quote, balance) {
   ];
 }
 
-/** The lines of a price, as a table that is written out: 73.5 × 2 outputs = 147. */
+/** The lines of a price as a table: 73.5 × 2 outputs = 147. */
 export function linesTable(lines, total, caption) {
   return element(
     "table",

@@ -1,4 +1,4 @@
-// Everything about one generation, in a dialog: its outputs, what was asked for, and every movement of its credits.
+// A generation's details, in a dialog: its outputs, its request, and every movement of its credits.
 
 import { get } from "./api.js";
 import { counted, formatChange, formatCredits, formatExact } from "./amounts.js";
@@ -9,7 +9,7 @@ import { linesTable } from "./quotes.js";
 import { time } from "./times.js";
 import { BUCKETS, KINDS, costOf, settingName, settingValue } from "./words.js";
 
-/** Open the dialog of a generation; `names` gives models their names. */
+/** Open the dialog of a generation; `names` has the models' names. */
 export async function openGeneration(generation, names) {
   const receipt = element("div", { class: "stack" }, element("p", { class: "waits" }, "The receipt…"));
   openDialog(names.get(generation.model) ?? generation.model, [outputsOf(generation), requestOf(generation), receipt], { wide: true });

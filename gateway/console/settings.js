@@ -1,4 +1,4 @@
-// The controls of a model's settings, made from the rate card.
+// The controls for a model's settings, generated from the rate card.
 
 import { formatExact } from "./amounts.js";
 import { element } from "./dom.js";
@@ -7,7 +7,7 @@ import { settingName, settingValue } from "./words.js";
 const SEGMENTS_MAX = 5;
 const SLIDER_STEPS_MAX = 30;
 
-/** Controls for every setting of `model`, set to `values` where the model takes them; `onchange` at every change. */
+/** Controls for every setting of `model`, set to `values` where the model accepts them; `onchange` at every change. */
 export function settingControls(model, values, onchange) {
   return Object.entries(model.settings).map(([name, setting]) => {
     const known = values[name];
@@ -16,7 +16,7 @@ export function settingControls(model, values, onchange) {
   });
 }
 
-/** What the controls inside `root` are set to: `{name: value}`, as the API takes it. */
+/** The values of the controls inside `root`: `{name: value}`, for the API. */
 export function settingsOf(root) {
   const values = {};
   for (const input of root.querySelectorAll("[data-setting]")) {
@@ -48,7 +48,7 @@ function check(name, { surcharge: more }, value, onchange) {
   return element("label", { class: "check" }, input, element("span", {}, settingName(name), more && element("span", { class: "hint" }, ` ${more}`)));
 }
 
-/** What switching a setting on adds, if an add-on depends on it alone: "+1 each", "×1.5". */
+/** What turning a setting on adds, if an add-on depends only on it: "+1 each", "×1.5". */
 function surcharge(model, name) {
   const addOn = model.add_ons.find(({ when }) => Object.keys(when).join() === name && when[name].includes(true));
   if (!addOn) return "";

@@ -7,13 +7,13 @@ import { connect, on, sessionChanged } from "./live.js";
 
 const LOST_AFTER_MS = 4000;
 
-/** Who is signed in: `{scope: "account" | "ops" | "admin", account}`. Without a session the page is left. */
+/** The signed-in user: `{scope: "account" | "ops" | "admin", account}`. Without a session, leaves the page. */
 export const session = begin();
 
 let known = null;
 const watchers = new Set();
 
-/** Call `watcher(balance)` with the account's balance (as GET /v1/balance) now and whenever it changes; returns a function that stops it. */
+/** Call `watcher(balance)` with the account's balance (as in GET /v1/balance) now and at every change; returns a function that stops it. */
 export function watchBalance(watcher) {
   watchers.add(watcher);
   if (known) watcher(known);
@@ -52,7 +52,7 @@ async function begin() {
   return who;
 }
 
-/** An answer that comes after an event is older than it, and would be shown for good: the event is not sent again. */
+/** A response that arrives after an event may be older than it, and would stay: the event is not sent again. */
 async function readBalance() {
   const before = known;
   const read = await get("/v1/balance");
@@ -68,7 +68,7 @@ function showBalance(balance) {
 
 let lost = null;
 
-/** Say that live updates are interrupted, once that has lasted: a short gap is nobody's business. */
+/** Report that live updates are interrupted, but only after a while. */
 function showConnection(connected) {
   const notice = byId("connection");
   if (connected) {
@@ -103,7 +103,7 @@ function chooseTheme(theme) {
   try {
     localStorage.setItem("theme", theme);
   } catch {
-    // storage is switched off: the choice holds for this page
+    // storage is disabled: the choice lasts for this page
   }
 }
 

@@ -1,4 +1,4 @@
-// Signing in: with a key, or by a link whose token stands behind the #, where no server sees it.
+// Signing in: with a key, or with a link whose token is in the fragment, which no server sees.
 
 import { get, post } from "./api.js";
 import { byId } from "./dom.js";
@@ -33,7 +33,7 @@ async function signIn(body) {
   }
 }
 
-/** To the page that was asked for, if it is one of ours. */
+/** Go to the requested page, if it is one of ours. */
 function goOn(who) {
   const to = new URL(new URLSearchParams(location.search).get("to") ?? "/", location.origin);
   const first = who.scope === "account" ? "/" : "/operations";

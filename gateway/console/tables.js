@@ -1,15 +1,15 @@
-// Tables, whole and with named rows.
+// Tables with row headers.
 
 import { element } from "./dom.js";
 
-/** A table. `heads` are texts or `<th>`s, numbers from column `numbers` on; `rows` and `foot` are `<tr>`s, `rows` perhaps in `<tbody>`s. */
+/** A table. `heads` are texts or `<th>`s; columns from `numbers` on are numeric; `rows` and `foot` are `<tr>`s, `rows` optionally in `<tbody>`s. */
 export function table(heads, rows, { foot, numbers = 1, ...properties } = {}) {
   const head = (text, index) => (text instanceof Element ? text : element("th", { scope: "col", class: index >= numbers && "amount" }, text));
   const bodies = [rows].flat()[0]?.tagName === "TBODY" ? rows : element("tbody", {}, rows);
   return element("table", properties, element("thead", {}, element("tr", {}, heads.map(head))), bodies, foot && element("tfoot", {}, foot));
 }
 
-/** A row: its head, then its cells. A text is an amount; what is a `<td>` stays as it is. */
+/** A row: its header, then its cells. Texts are amounts; `<td>`s are used as they are. */
 export function line(head, cells, properties) {
   const cell = (content) => (content?.tagName === "TD" ? content : element("td", { class: "amount" }, content));
   return element("tr", properties, element("th", { scope: "row" }, head), cells.map(cell));

@@ -1,7 +1,7 @@
-// The theme that was chosen, before anything is painted: a script of its own, since a module would run after.
+// Applies the chosen theme before the first paint: a separate script, because a module would run afterwards.
 try {
   const theme = localStorage.getItem("theme");
   if (theme) document.documentElement.dataset.theme = theme;
 } catch {
-  // storage is switched off: the system's theme it is
+  // storage is disabled: use the system's theme
 }

@@ -1,4 +1,4 @@
-// Times, in the reader's own time zone unless one is named, as <time> elements that tell the exact moment.
+// Times, in the reader's time zone unless one is given, as <time> elements with the exact moment.
 
 import { element } from "./dom.js";
 
@@ -21,7 +21,7 @@ export function formatDay(at) {
   return DAY.format(new Date(at));
 }
 
-/** A length of time in its two largest units: "3 h 51 min", "2 days 4 h", "12 s". */
+/** A duration in its two largest units: "3 h 51 min", "2 days 4 h", "12 s". */
 export function formatLength(milliseconds) {
   const parts = [];
   let left = Math.max(0, milliseconds);
@@ -34,7 +34,7 @@ export function formatLength(milliseconds) {
   return parts.length ? parts.slice(0, 2).join(" ") : `${Math.ceil(left / 1000)} s`;
 }
 
-/** How long until a time: "in 3 h 51 min"; "now" once it is there. */
+/** How long until a time: "in 3 h 51 min"; "now" once it has come. */
 export function formatUntil(at, now = Date.now()) {
   const left = new Date(at) - now;
   return left <= 0 ? "now" : `in ${formatLength(left)}`;
@@ -46,7 +46,7 @@ export function formatAgo(at, now = Date.now()) {
   return past < 60_000 ? "just now" : `${formatLength(past).split(" ").slice(0, 2).join(" ")} ago`;
 }
 
-/** A <time> that reads as `text` and tells the moment in full when pointed at. */
+/** A <time> that shows `text`, and the full moment on hover. */
 export function time(at, text = formatTime(at)) {
   return element("time", { datetime: at, title: FULL.format(new Date(at)) }, text);
 }

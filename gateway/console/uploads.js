@@ -1,11 +1,11 @@
-// Input images from this computer: sent ahead, then named in the order by the address that they get.
+// Input images from this computer: uploaded first, then referenced in the request by their URLs.
 
 import { newKey, post } from "./api.js";
 import { announce, byId, element, icon, show } from "./dom.js";
 
 /**
- * The picker, and what was sent: `draft.files`, their addresses in `draft.sent`. `onchange` is called when that changes.
- * While something is on its way nothing is ordered: the order would lack it.
+ * The picker, and the uploads: `draft.files`, their URLs in `draft.sent`. `onchange` is called when these change.
+ * While an upload is in progress, the form cannot be sent: the request would lack it.
  */
 export function drawUploads(draft, onchange) {
   const place = byId("uploads");

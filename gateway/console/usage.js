@@ -1,5 +1,5 @@
-// The Usage page: what was spent and made, by day, tool and model. What the URL says is what the chart, the tables and
-// the CSV show: the same rows of one call, whose days are those of one time zone.
+// The Usage page: credits and generations by day, tool and model. The URL determines what the chart, the tables and the
+// CSV show: the same rows of one call, with days in one time zone.
 
 import { get, withQuery } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
@@ -88,7 +88,7 @@ function fillModels(chosen) {
   show(byId("model"), element("option", { value: "" }, "All models"), offered.map(({ id, name }) => element("option", { value: id, selected: id === chosen }, name)));
 }
 
-/** What is asked of the API, for the view and for the CSV alike. */
+/** The API query, for the view and the CSV alike. */
 function query() {
   const { from, to, tool, model, by } = form.elements;
   return { from: from.value, to: to.value, tool: tool.value, model: model.value, group_by: `day,${by.value}` };
@@ -122,8 +122,8 @@ function dayAfter(day, count) {
 }
 
 /**
- * The rows as they are shown. `groups` are all, the largest first, each `{id, name, color, values, …sums}`; `series` the
- * first of them and one "other" that holds the rest, so that they add up to the total exactly: all are whole numbers.
+ * The rows to show. `groups` has all of them, largest first, each `{id, name, color, values, …sums}`; `series` has the
+ * first ones and an "other" with the rest, which add up to the total exactly: all are whole numbers.
  */
 function viewOf({ data, totals, timezone, first_day, last_day }) {
   const [by, measure] = [form.elements.by.value, form.elements.show.value];
@@ -210,7 +210,7 @@ function drawLegend() {
   show(byId("legend"), view.series.length > 1 && view.series.map(button));
 }
 
-/** How many days a bar has: past a hundred they are too thin to see. */
+/** How many days a bar covers: more than a hundred bars are too thin to see. */
 function step() {
   return view.days.length > BARS_MAX ? 7 : 1;
 }

@@ -1,4 +1,4 @@
-// Short of credits: the three ways out, as the API names them with a 402 and with a quote that cannot be paid.
+// Not enough credits: the three ways out, from a 402 or a quote that cannot be paid.
 
 import { buyBundle } from "./checkout.js";
 import { formatCredits, formatMoney, withUnit } from "./amounts.js";
@@ -8,7 +8,7 @@ import { BUCKETS } from "./words.js";
 
 const REASONS = { subscription_required: "Top-ups require a subscription: choose a plan first." };
 
-/** The panel: what is missing, and how to come by it. `shortfall` in credits, `held` by other generations. */
+/** The panel: what is missing, and how to get it. `shortfall` in credits, `held` by other generations. */
 export function waysOut({ shortfall, held, ways_out: { wait, top_up: topUp, upgrade } }) {
   return element(
     "section",

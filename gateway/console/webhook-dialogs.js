@@ -1,4 +1,4 @@
-// The dialogs of the Webhooks page: make or change one, its secret, and what is asked before something is lost.
+// The dialogs of the Webhooks page: create or edit one, its secret, and confirmations before something is lost.
 
 import { openDialog } from "./dialog.js";
 import { announce, element, icon, show } from "./dom.js";
@@ -16,8 +16,8 @@ const EVENTS = [
 const FIRST = ["generation.succeeded", "generation.failed", "generation.cancelled"];
 
 /**
- * The form of a new webhook (null) or of one there is. `send(body)` may throw: then it is said, and can be put right. What
- * it returns is called once the dialog is closed; so with the other questions here.
+ * The form of a new webhook (null) or an existing one. If `send(body)` throws, the error is shown and can be corrected.
+ * The function it returns is called once the dialog is closed; the same applies to the other dialogs here.
  */
 export function openForm(webhook, send) {
   const chosen = webhook?.events ?? FIRST;
@@ -43,7 +43,7 @@ export function openForm(webhook, send) {
   });
 }
 
-/** A secret that was just made: it is seen once. Without one, the answer that had it was lost on the way. */
+/** Show a new secret, which is visible only once. Without one, the response that contained it was lost. */
 export function openSecret(secret) {
   if (!secret) {
     openDialog("The secret did not arrive", element("p", {}, "The webhook was created, but the response with its secret did not arrive, and the secret is only shown once. Create a new secret."));
@@ -67,12 +67,12 @@ export function openSecret(secret) {
   ]);
 }
 
-/** Ask before a new secret takes the place of the one in use. */
+/** Confirm before the secret in use is replaced. */
 export function confirmRotation(name, act) {
   confirm("Create a new secret?", name, "It is shown once. The current secret stays valid for 24 hours; any older one is disabled now.", "Create a new secret", act);
 }
 
-/** Ask before a webhook is gone with all that is kept for it. */
+/** Confirm before a webhook is deleted with all its data. */
 export function confirmDeletion(name, act) {
   confirm("Delete the webhook?", name, "No further events are delivered, including pending ones, and its delivery history is deleted.", "Delete it", act);
 }
@@ -83,7 +83,7 @@ function confirm(title, name, text, verb, send) {
   const dialog = openDialog(title, [element("p", { class: "mono" }, name), element("p", {}, text), wrong, element("p", { class: "row" }, yes, element("button", { type: "button", onclick: () => dialog.close() }, "Keep it"))]);
 }
 
-/** Do it once, close the dialog, or say in it why not. */
+/** Do it once and close the dialog, or show the error in it. */
 async function act(dialog, button, wrong, send) {
   button.disabled = true;
   wrong.textContent = "";

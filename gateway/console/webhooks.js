@@ -1,4 +1,4 @@
-// The Webhooks page: which URLs are told of what, how each of them is doing, and what it was told.
+// The Webhooks page: each webhook's URL, events and state, and its deliveries.
 
 import { call, get, newKey, post } from "./api.js";
 import { counted } from "./amounts.js";
@@ -44,7 +44,7 @@ async function refresh() {
   announce("Up to date");
 }
 
-/** Show this one, as the API has just described it, in the place of what was known of it. */
+/** Replace a webhook's row by its current state from the API. */
 function take(webhook) {
   const known = webhooks.findIndex(({ id }) => id === webhook.id);
   if (known >= 0) webhooks[known] = webhook;
@@ -102,7 +102,7 @@ function buttonsOf(webhook) {
   ];
 }
 
-// --- what can be done -------------------------------------------------------------------------------------------------
+// --- actions -------------------------------------------------------------------------------------------------
 
 function create() {
   openForm(null, async (body) => {
@@ -134,7 +134,7 @@ async function remove({ id }) {
   return () => byId("create").focus();
 }
 
-/** Show what this one was told; with null nothing. */
+/** Show this one's deliveries; null: none. */
 async function choose(webhook, { focus = false } = {}) {
   history.replaceState(null, "", webhook ? `?webhook=${webhook.id}` : location.pathname);
   const read = deliveries.show(webhook, webhook && nameOf(webhook));

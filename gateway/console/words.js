@@ -1,4 +1,4 @@
-// How the console says what the API calls by a word: buckets, states, kinds of entries, settings, what something cost.
+// The console's texts for the API's codes: buckets, states, kinds of entries, settings, costs.
 
 import { formatCredits } from "./amounts.js";
 
@@ -27,18 +27,18 @@ export function settingName(name) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
-/** A setting's value as it is read: true → "on", 5 with unit s → "5 s". */
+/** A setting's value for display: true → "on", 5 with unit s → "5 s". */
 export function settingValue(value, unit) {
   if (typeof value === "boolean") return value ? "on" : "off";
   return unit ? `${value} ${unit}` : String(value);
 }
 
-/** Whether nothing more will happen to it. */
+/** Whether it is in a final state. */
 export function hasEnded(generation) {
   return FINAL.has(generation.status);
 }
 
-/** What it cost, in words: "charged 147", "failed: 147 returned, nothing charged". */
+/** Its cost as text: "charged 147", "failed: 147 returned, nothing charged". */
 export function costOf({ status, credits, outputs, outputs_requested: requested }) {
   const { held, committed, refunded } = credits;
   if (!FINAL.has(status)) return `${formatCredits(held)} held`;
@@ -48,7 +48,7 @@ export function costOf({ status, credits, outputs, outputs_requested: requested 
   return committed ? `${status}: charged ${charged}; ${formatCredits(refunded)} returned` : `${status}: ${formatCredits(refunded)} returned, nothing charged`;
 }
 
-/** Where an open one stands, in words: "Queued: 3 ahead", "Running: 40 %". */
+/** An open one's state as text: "Queued: 3 ahead", "Running: 40 %". */
 export function stageOf({ status, progress, attempt, queue_position: position, cancel_requested: stopping }) {
   if (stopping) return "Stopping: credits for undelivered outputs are returned";
   if (status === "waiting") return "Waiting: as many are in work as your plan allows";
