@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -192,28 +193,43 @@ async def test_nothing_leaves_a_final_state(world: World) -> None:
                 await move(generation, await world.generation(generation))
 
 
+async def every_word_in(world: World, seen: Observed, situation: Situation) -> None:
+    """Try each word on a generation of its own, all at once."""
+    number = SITUATIONS.index(situation)
+
+    async def begin(word: str) -> tuple[Walk, str]:
+        walk = Walk(world, random.Random(f"{number} {word}"), seen, f"{number}-{word}")
+        await world.account(walk.account)
+        return walk, await arrange(walk, situation)
+
+    async def attempt(walk: Walk, word: str, generation: str) -> None:
+        for _ in range({"settle": 3, "begin": 2}.get(word, 1)):  # now and then the attempt's number is wrong
+            await walk.move(word, generation)
+
+    words = Walk(world, random.Random(0), seen, "").moves
+    begun = await asyncio.gather(*map(begin, words))
+    if situation.state == "room":  # a card allows more than the one that it waits under, and nobody has promoted it yet
+        await world.publish(free=replace(FREE, concurrency={"image": 3}))
+    await asyncio.gather(*(attempt(walk, word, name) for word, (walk, name) in zip(words, begun, strict=True)))
+    await world.publish(free=FREE)
+
+
+async def at_random(world: World, seen: Observed, number: int) -> None:
+    """Push the generations of one account about."""
+    walk = Walk(world, random.Random(number), seen, f"random-{number}")
+    await world.account(walk.account)
+    for _ in range(4):
+        await walk.reserve()
+    for _ in range(STEPS):
+        await walk.step()
+
+
 async def test_the_scripts_make_exactly_the_legal_moves(world: World) -> None:
     """Every word in every situation, then random moves: none is seen that the data lacks, and all that it has are."""
-    chance = random.Random(4)
     seen: Observed = defaultdict(set)
-    for number, situation in enumerate(SITUATIONS):
-        for word in Walk(world, chance, seen, "").moves:
-            # "room": a card allows more than the one that it waits under, and nobody has promoted it yet.
-            await world.publish(free=replace(FREE, concurrency={"image": 2}))
-            walk = Walk(world, chance, seen, f"{number}-{word}")
-            await world.account(walk.account)
-            name = await arrange(walk, situation)
-            if situation.state == "room":
-                await world.publish(free=replace(FREE, concurrency={"image": 3}))
-            for _ in range({"settle": 3, "begin": 2}.get(word, 1)):  # now and then the attempt's number is wrong
-                await walk.move(word, name)
-    for number in range(ROUNDS):
-        walk = Walk(world, chance, seen, f"random-{number}")
-        await world.account(walk.account)
-        for _ in range(4):
-            await walk.reserve()
-        for _ in range(STEPS):
-            await walk.step()
+    for situation in SITUATIONS:
+        await every_word_in(world, seen, situation)
+    await asyncio.gather(*(at_random(world, seen, number) for number in range(ROUNDS)))
     for word in MOVES.keys() | seen.keys():
         unknown, unseen = seen[word] - MOVES[word], MOVES[word] - seen[word]
         assert not unknown, f"{word} moved {unknown}, which `gateway.transitions` lacks"
