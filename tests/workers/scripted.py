@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from gateway.ledger.outcomes import Reserved
+from gateway.ledger.outcomes import Generation, Reserved
+from gateway.queue.jobs import job_id
 from tests import made_media
+from tests.until import until
 from tests.workers.stage import Stage, due
 from workers.attempts.generate import generate
 from workers.context import WorkerContext
@@ -92,5 +94,20 @@ class Scene:
             await self.stage.set_pause(generation)
         await generate({"context": self.place, "tool": "image", "hand_back": self.hand_back}, generation, attempt)
 
+    async def attempted(self, outputs: int = 1, **terms: int) -> Generation:
+        """A generation after its first attempt."""
+        generation = (await self.reserve(outputs, **terms)).generation.id
+        await self.attempt(generation)
+        return await self.stage.generation(generation)
+
+    async def begin(self, outputs: int = 1, **terms: int) -> tuple[str, asyncio.Task[None]]:
+        """A generation, and its first attempt, which goes on."""
+        generation = (await self.reserve(outputs, **terms)).generation.id
+        return generation, asyncio.create_task(self.attempt(generation))
+
     async def is_due(self, job: str) -> bool:
         return job in await due(self.stage.queue)
+
+    async def dispatched(self, generation: str, attempt: int) -> None:
+        """Return when an attempt is in the queue."""
+        await until(lambda: self.is_due(job_id(generation, attempt)))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,7 +226,15 @@ class Stage:
 
     async def ended(self, generation: str) -> Generation:
         """The generation, when it has ended."""
-        await until(lambda: self._has_ended(generation))
+        return await self.when(generation, lambda found: found.state in FINAL_STATES)
+
+    async def when(self, generation: str, is_so: Callable[[Generation], bool]) -> Generation:
+        """The generation, when this is true of it."""
+
+        async def seen() -> bool:
+            return is_so(await self.generation(generation))
+
+        await until(seen)
         return await self.generation(generation)
 
     async def _has_ended(self, generation: str) -> bool:

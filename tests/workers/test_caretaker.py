@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-
-import pytest
 
 from gateway.domain import FailureCode, State, operation_id
 from gateway.ledger.outcomes import Begun, Renewed
@@ -16,12 +13,6 @@ from workers.care.caretaker import PartitionHealth
 from workers.context import WorkerContext
 
 LEASE = 30.0
-
-
-@pytest.fixture
-async def place(stage: Stage) -> AsyncIterator[WorkerContext]:
-    async with open_place(stage) as place:
-        yield place
 
 
 def health() -> PartitionHealth:
@@ -70,7 +61,6 @@ def test_a_frozen_caretaker_restarts_the_lease() -> None:
 async def test_a_dead_worker_is_not_judged_in_the_first_round_and_is_after_a_lease(
     stage: Stage, place: WorkerContext
 ) -> None:
-    await stage.account()
     reserved = await stage.reserve()
     generation = reserved.generation.id
     begun = await stage.ledger.begin(generation=generation, attempt=1, operation=operation_id())
@@ -93,7 +83,6 @@ async def _overdue(stage: Stage) -> bool:
 
 
 async def test_a_generation_past_its_queue_timeout_is_refunded(stage: Stage, place: WorkerContext) -> None:
-    await stage.account()
     reserved = await stage.reserve(terms={"queue_timeout_ms": 1})
     caretaker = caretaker_in(place)
 
@@ -110,7 +99,6 @@ async def test_a_round_without_a_ledger_raises_nothing_and_the_next_one_works(
     own_redis: RedisServer, own_stage: Stage
 ) -> None:
     stage = own_stage
-    await stage.account()
     reserved = await stage.reserve()
     async with open_place(stage) as place:
         caretaker = caretaker_in(place)
@@ -130,7 +118,6 @@ async def test_after_an_outage_no_lease_is_judged_at_once_and_a_late_renewal_cou
     own_redis: RedisServer, own_stage: Stage
 ) -> None:
     stage = own_stage
-    await stage.account()
     generation = (await stage.reserve()).generation.id
     await stage.ledger.begin(generation=generation, attempt=1, operation=operation_id())
     async with open_place(stage) as place:

@@ -70,7 +70,6 @@ async def test_a_lost_dispatch_is_made_up_for_while_something_else_hangs(
     hang = Hang()
     monkeypatch.setattr(*HANGS[what], hang)
     monkeypatch.setattr(daily_audit, "_FIRST_CHECK_SECONDS", 0)
-    await stage.account()
     await expired(stage)
     async with open_place(stage) as place, caretaking(_settings(stage), place):
         await hang.begun.wait()
@@ -84,7 +83,6 @@ async def test_a_partition_that_hangs_keeps_none_of_the_others_from_its_rescue(
 ) -> None:
     """A node of a cluster that does not answer costs its own accounts a wait, and nobody else's."""
     hang, visit = Hang(), Ledger.overdue
-    await stage.account()
     lost = (await stage.reserve()).generation.id
     healthy = int(lost[4:6], 16)
 
@@ -103,7 +101,6 @@ async def test_a_partition_that_hangs_keeps_none_of_the_others_from_its_rescue(
 async def test_one_generation_that_cannot_be_rescued_keeps_no_other_from_its_rescue(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stage.account()
     broken, fine = [(await stage.reserve()).generation.id for _ in range(2)]
     rescue = Ledger.rescue
 
@@ -131,7 +128,6 @@ async def test_a_task_of_a_caretaker_that_fails_is_started_again_and_the_others_
         return await fill(slots, limits)
 
     monkeypatch.setattr(Slots, "fill", fail_once)
-    await stage.account()
     async with open_place(stage) as place, caretaking(_settings(stage), place):
         await until(lambda: _says(place.tasks, "'slots'"))
         lost = (await stage.reserve()).generation.id

@@ -9,7 +9,7 @@ import hashlib
 import os
 import resource
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ from gateway.media import EXTENSIONS, Media, Readers, fair, inspect, isolation
 from gateway.outputs.ordered import OutputRequirements
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
-from tests.workers.stage import PRICE, Stage, open_place
+from tests.workers.stage import PRICE, Stage
 from workers.attempts import checks
 from workers.attempts.checks import Checks
 from workers.attempts.generate import generate
@@ -58,13 +58,6 @@ class Maker:
 
     async def close(self) -> None:
         """There is nothing to close."""
-
-
-@pytest.fixture
-async def place(stage: Stage) -> AsyncIterator[WorkerContext]:
-    await stage.account()
-    async with open_place(stage) as place:
-        yield place
 
 
 async def attempted(stage: Stage, place: WorkerContext, *attempts: list[bytes], **wishes: Any) -> str:

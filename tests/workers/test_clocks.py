@@ -24,7 +24,6 @@ time.time_ns = lambda: nanoseconds() + shift * 10**9
 @OFF
 async def test_a_worker_makes_what_is_queued_and_says_that_its_clock_differs(stage: Stage, off_seconds: int) -> None:
     """One that was two hours behind took nothing, for ever, and said nothing: no job was due yet by its own clock."""
-    await stage.account()
     worker = stage.worker(prelude=SHIFTED.format(off=off_seconds))
     generation = await stage.order()
     ended = await stage.ended(generation)
@@ -40,7 +39,6 @@ async def test_a_retry_is_dispatched_when_the_ledger_says(
     local = clock.local_seconds
     monkeypatch.setattr(clock, "local_seconds", lambda: local() + off_seconds)
     await clock.CLOCK.measure(stage.ledger.time)
-    await stage.account()
     dispatch = dispatch_of(await stage.reserve())
     retry = replace(dispatch, not_before=await stage.ledger.time() + 300)
     stage.dispatcher.dispatch([retry])
@@ -55,7 +53,6 @@ async def test_a_retry_is_dispatched_when_the_ledger_says(
 
 @OFF
 async def test_a_caretaker_rescues_and_its_rescue_is_dispatched(stage: Stage, off_seconds: int) -> None:
-    await stage.account()
     reserved = await stage.reserve()
     await stage.ledger.begin(generation=reserved.generation.id, attempt=1, operation=operation_id())
     failed = await stage.ledger.settle(

@@ -19,7 +19,6 @@ VIDEO: dict[str, Any] = {"tool": "video", "settings": {"size": "64x64", "duratio
 
 
 async def test_a_video_whose_worker_is_killed_is_finished_by_another_and_charged_once(stage: Stage) -> None:
-    await stage.account()
     stage.caretaker()
     first = stage.worker("video")
     generation = await stage.order(sandbox={"delay_seconds": 3}, **VIDEO)
@@ -34,7 +33,6 @@ async def test_a_video_whose_worker_is_killed_is_finished_by_another_and_charged
 
 
 async def test_a_generation_whose_every_worker_dies_is_refunded_after_the_last_attempt(stage: Stage) -> None:
-    await stage.account()
     stage.caretaker()
     generation = await stage.order(sandbox={"delay_seconds": 600}, terms={"attempts_max": 2})
     for attempt in (1, 2):
@@ -53,33 +51,23 @@ async def _runs(stage: Stage, generation: str, attempt: int) -> bool:
 
 
 async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stage) -> None:
-    await stage.account()
     stage.caretaker()
     first = stage.worker()
     generation = await stage.order(outputs=3, sandbox={"deliver": 2, "hang": True})
-    await until(lambda: _delivered(stage, generation, 2))
+    await stage.when(generation, lambda found: len(found.outputs) == 2)
     first.kill()
     await stage.lapse(generation)
     delivered = (await stage.generation(generation)).outputs
-    await until(lambda: _is_in(State.QUEUED, stage, generation))
+    await stage.when(generation, lambda found: found.state is State.QUEUED)
     stage.worker()
-    await until(lambda: _is_in(State.RUNNING, stage, generation))
+    await stage.when(generation, lambda found: found.state is State.RUNNING)
     await stage.cancel(generation)
     ended = await stage.generation(generation)
     assert ended.outputs == delivered
     assert await stage.spent() == 2 * PRICE
 
 
-async def _delivered(stage: Stage, generation: str, outputs: int) -> bool:
-    return len((await stage.generation(generation)).outputs) == outputs
-
-
-async def _is_in(state: State, stage: Stage, generation: str) -> bool:
-    return (await stage.generation(generation)).state is state
-
-
 async def test_the_word_of_a_worker_that_was_frozen_longer_than_its_lease_does_not_count(stage: Stage) -> None:
-    await stage.account()
     stage.caretaker()
     frozen = stage.worker()
     generation = await stage.order(sandbox={"delay_seconds": 4})
@@ -103,7 +91,6 @@ async def test_an_outage_longer_than_a_lease_loses_nothing_and_charges_once(
 ) -> None:
     """R16. That no live worker is judged too soon afterwards is `test_caretaker`'s to show, which has no clock."""
     stage = own_stage
-    await stage.account()
     worker = stage.worker()
     caretakers = [stage.caretaker(), stage.caretaker()]
     for caretaker in caretakers:
@@ -122,7 +109,6 @@ async def test_an_outage_longer_than_a_lease_loses_nothing_and_charges_once(
 
 
 async def test_what_a_gateway_did_not_live_to_dispatch_is_dispatched_once_by_two_caretakers(stage: Stage) -> None:
-    await stage.account()
     reserved = [await stage.reserve() for _ in range(20)]
     stage.worker()
     stage.caretaker()
@@ -133,7 +119,6 @@ async def test_what_a_gateway_did_not_live_to_dispatch_is_dispatched_once_by_two
 
 
 async def test_two_caretakers_rescue_each_generation_of_a_dead_worker_once(stage: Stage) -> None:
-    await stage.account()
     first = stage.worker()
     generations = [await stage.order(sandbox={"delay_seconds": 1}) for _ in range(20)]
     await stage.running(20)
@@ -149,7 +134,6 @@ async def test_two_caretakers_rescue_each_generation_of_a_dead_worker_once(stage
 
 
 async def test_a_queue_that_lost_everything_is_filled_again_from_the_ledger(stage: Stage) -> None:
-    await stage.account()
     generation = await stage.order()
     await until(lambda: _is_due(stage))
     for key in [*await stage.queue.redis.keys("arq:*"), *await stage.queue.redis.keys("farebox:*")]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from gateway.domain import State
@@ -29,8 +27,7 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
 ) -> None:
     """A finished picture that nobody had looked at yet was thrown away by a cancel, and its provider was paid."""
     provider = scene.provide([Pending(), None], found)
-    generation = (await scene.reserve(outputs=2)).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin(outputs=2)
     await until(lambda: len(provider.asked) == 1)
     await scene.stage.ledger.cancel(generation=generation)
     scene.place.attempts[generation]()
@@ -45,8 +42,7 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
 async def test_an_unanswered_last_poll_does_not_delay_a_cancel(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.attempts.provider_session._LAST_POLL_SECONDS", 0.05)
     provider = scene.provide([None], [None])
-    generation = (await scene.reserve()).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin()
     await until(lambda: len(provider.asked) == 1)
     await scene.stage.ledger.cancel(generation=generation)
     scene.place.attempts[generation]()
@@ -61,8 +57,7 @@ async def test_a_stopping_worker_ends_its_last_poll_and_settles_the_cancel(
     """The look may take longer than the worker has: it was cut off, and the cancel waited for the lease to run out."""
     monkeypatch.setattr("workers.attempts.provider_session._LAST_POLL_SECONDS", 600)
     provider = scene.provide([None], [None])
-    generation = (await scene.reserve()).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin()
     await until(lambda: len(provider.asked) == 1)
     await scene.stage.ledger.cancel(generation=generation)
     scene.place.attempts[generation]()
@@ -74,8 +69,7 @@ async def test_a_stopping_worker_ends_its_last_poll_and_settles_the_cancel(
 
 async def test_a_worker_that_must_stop_hands_back_and_leaves_the_provider_at_work(scene: Scene) -> None:
     provider = scene.provide([None], [picture(0)])
-    generation = (await scene.reserve()).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin()
     await until(lambda: bool(provider.asked))
     scene.hand_back.set()
     await running
@@ -93,8 +87,7 @@ async def test_a_worker_that_must_stop_while_it_submits_hears_of_its_job_and_the
     """It hung up, handed back without a ref, and the next worker bought a second job: of some vendors, twice."""
     provider = SlowToTake([[None], [picture(0)]])
     scene.place.providers.give("scripted", provider)
-    generation = (await scene.reserve()).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin()
     await provider.taken.wait()
     scene.hand_back.set()
     await until_idle()
@@ -115,8 +108,7 @@ async def test_a_provider_that_takes_no_notice_of_a_submit_does_not_keep_a_worke
     monkeypatch.setattr("workers.attempts.provider_session._SUBMIT_SECONDS", 0.05)
     provider = SlowToTake([])
     scene.place.providers.give("scripted", provider)
-    generation = (await scene.reserve()).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin()
     await provider.taken.wait()
     scene.hand_back.set()
     await running

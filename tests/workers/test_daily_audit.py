@@ -19,7 +19,6 @@ from workers.care.daily_audit import DailyAudit
 
 
 async def test_of_several_caretakers_one_audits_and_the_next_is_due_in_a_day(stage: Stage) -> None:
-    await stage.account()
     await stage.order()
     caretakers = [DailyAudit(stage.ledger) for _ in range(3)]
     with capture_logs() as lines:
@@ -50,7 +49,6 @@ async def test_the_turn_of_a_dead_caretaker_lapses(stage: Stage) -> None:
 
 
 async def test_differences_are_loud_and_name_no_prompt(stage: Stage) -> None:
-    await stage.account()
     reserved = await stage.reserve()
     generation = reserved.generation.id
     await stage.ledger.redis.zrem(keys.deadlines(int(generation[4:6], 16)), generation)
@@ -67,7 +65,6 @@ async def test_differences_are_logged_even_if_the_ledger_cannot_store_the_result
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A memory that filled up, or an outage, at the end of an audit kept what it had found out of the log too."""
-    await stage.account()
     generation = (await stage.reserve()).generation.id
     await stage.ledger.redis.zrem(keys.deadlines(int(generation[4:6], 16)), generation)
     run = stage.ledger.command
@@ -89,7 +86,6 @@ async def test_an_outage_only_delays_it(
     stage = own_stage
     monkeypatch.setattr(daily_audit, "_FIRST_CHECK_SECONDS", 0)
     monkeypatch.setattr(daily_audit, "_CHECK_SECONDS", 0.05)
-    await stage.account()
     own_redis.kill()
     caretaker = DailyAudit(stage.ledger)
     with pytest.raises(LedgerUnavailable):
@@ -107,7 +103,6 @@ async def test_an_outage_only_delays_it(
 
 
 async def test_a_caretaker_audits_soon_after_its_start_when_none_was_made(stage: Stage) -> None:
-    await stage.account()
     caretaker = stage.caretaker()
 
     await until(lambda: caretaker.says("audit_finished"))

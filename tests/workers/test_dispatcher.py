@@ -24,7 +24,6 @@ from tests.workers.stage import Stage, dispatch_of, due
 
 
 async def test_what_was_dispatched_is_due_and_its_deadline_has_moved_on(stage: Stage) -> None:
-    await stage.account()
     reserved = await stage.reserve()
     stage.dispatcher.dispatch([dispatch_of(reserved)])
     await until(lambda: _due(stage, job_id(reserved.generation.id, 1)))
@@ -41,7 +40,6 @@ async def _deadline_is_after(stage: Stage, generation: str, deadline: int) -> bo
 
 
 async def test_closing_writes_what_is_ready(stage: Stage) -> None:
-    await stage.account()
     reserved = [await stage.reserve() for _ in range(50)]
     async with Dispatcher(ledger=stage.ledger, queue=stage.queue) as dispatcher:
         dispatcher.dispatch(dispatch_of(one) for one in reserved)
@@ -50,7 +48,6 @@ async def test_closing_writes_what_is_ready(stage: Stage) -> None:
 
 async def test_a_retry_comes_when_its_pause_is_over_and_keeps_its_place(stage: Stage) -> None:
     """A score of arq's own making, the time it is due, would put it behind all that arrived in the last hour."""
-    await stage.account()
     reserved = await stage.reserve()
     retry = replace(dispatch_of(reserved), not_before=time.time_ns() // 1_000_000 + 500)
     stage.dispatcher.dispatch([retry])
@@ -64,7 +61,6 @@ async def test_an_outage_raises_nothing_and_later_dispatches_go_through(
     own_redis: RedisServer, own_stage: Stage
 ) -> None:
     stage = own_stage
-    await stage.account()
     lost, later = await stage.reserve(), await stage.reserve()
     own_redis.kill()
     stage.dispatcher.dispatch([dispatch_of(lost)])
@@ -101,7 +97,6 @@ async def test_what_piles_up_while_the_queue_hangs_is_bounded_and_the_latest_is_
     What is dropped is only in the ledger then, and a caretaker dispatches it when its deadline has passed.
     """
     monkeypatch.setattr(dispatching, "KEPT_MAX", 100)
-    await stage.account()
     one = dispatch_of(await stage.reserve())
     queue = HangingQueue(stage.queue.redis)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import obstore
 import pytest
@@ -16,18 +16,11 @@ from gateway.ledger import keys
 from gateway.media import Media
 from gateway.outputs import OutputStore, UploadAddresses, output_key
 from tests.until import until
-from tests.workers.stage import Stage, open_place
+from tests.workers.stage import Stage
 from tests.workers.test_caretaking import Hang, expired
 from workers.care import expired_files
 from workers.care.expired_files import ExpiredFiles
 from workers.context import WorkerContext
-
-
-@pytest.fixture
-async def place(stage: Stage) -> AsyncIterator[WorkerContext]:
-    await stage.account()
-    async with open_place(stage) as place:
-        yield place
 
 
 async def with_output(stage: Stage, place: WorkerContext) -> tuple[str, str]:

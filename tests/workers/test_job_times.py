@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -16,7 +14,6 @@ from gateway.queue.keys import took_key
 from tests.providers.requests import asked
 from tests.until import until
 from tests.workers.scripted import Line, Scene, Scripted, picture
-from tests.workers.stage import Stage, open_place
 from workers.attempts.job_times import KEPT, next_poll_seconds
 from workers.attempts.parking import Parking
 from workers.providers import Pending
@@ -25,13 +22,7 @@ MODEL = "nano-banana-2"
 SECOND = 1_000
 
 
-@pytest.fixture
-async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """A worker that leaves each job with its provider as soon as it is not done."""
-    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
-    await stage.account()
-    async with open_place(stage) as place:
-        yield Scene(stage, place, asyncio.Event())
+pytestmark = pytest.mark.usefixtures("stays_for_nothing")
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -13,37 +13,21 @@ from gateway.ledger.outcomes import CancelRequested, Ended
 from gateway.queue.jobs import job_id
 from tests.until import until
 from tests.workers.scripted import Line, Scene, Scripted, picture
-from tests.workers.stage import PRICE, Stage, caretaker_in, due, open_place
+from tests.workers.stage import PRICE, caretaker_in
 from workers.providers import Pending, ProviderRequest, Result
 
 FOR_EVER = 1_000.0
 
 
-@pytest.fixture
-async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """A worker that leaves each job with its provider as soon as it is not done."""
-    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
-    await stage.account()
-    async with open_place(stage) as place:
-        yield Scene(stage, place, asyncio.Event())
+pytestmark = pytest.mark.usefixtures("stays_for_nothing")
 
 
 async def parked(scene: Scene, *scripts: list[Line]) -> tuple[str, Scripted]:
     """A generation that was left with its provider."""
     provider = scene.provide([Pending()], *scripts)
-    generation = (await scene.reserve()).generation.id
-    await scene.attempt(generation)
+    generation = (await scene.attempted()).id
     assert (await scene.stage.generation(generation)).looks == 1
     return generation, provider
-
-
-async def dispatched(scene: Scene, generation: str, attempt: int) -> None:
-    """Return when an attempt is in the queue."""
-    await until(lambda: _is_due(scene, job_id(generation, attempt)))
-
-
-async def _is_due(scene: Scene, job: str) -> bool:
-    return job in await due(scene.stage.queue)
 
 
 async def pass_time(scene: Scene, generation: str, milliseconds: int) -> None:
@@ -56,10 +40,10 @@ async def test_a_lost_callback_is_made_up_for_by_the_next_poll(scene: Scene) -> 
     generation, provider = await parked(scene, [picture(0)])
     caretaker = caretaker_in(scene.place)
     await caretaker.make_round()
-    assert not await _is_due(scene, job_id(generation, 2)), "it is not time yet"
+    assert not await scene.is_due(job_id(generation, 2)), "it is not time yet"
     await pass_time(scene, generation, 31_000)
     await caretaker.make_round()
-    await dispatched(scene, generation, 2)
+    await scene.dispatched(generation, 2)
     await scene.attempt(generation, 2)
     assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
     assert len(provider.submitted) == 1
@@ -74,7 +58,7 @@ async def test_a_cancel_of_what_is_parked_asks_the_provider_to_stop(scene: Scene
     assert outcome.dispatch is not None
     await scene.attempt(generation, outcome.dispatch.attempt)
     assert (await scene.stage.generation(generation)).state is State.CANCELLED
-    await until(lambda: _has_stopped(provider, "ref-1"))
+    await until(lambda: provider.cancelled == ["ref-1"])
     assert await scene.stage.spent() == 0
 
 
@@ -101,10 +85,6 @@ async def test_what_was_finished_when_a_parked_generation_is_cancelled_is_delive
     assert await scene.stage.spent() == PRICE
 
 
-async def _has_stopped(provider: Scripted, ref: str) -> bool:
-    return provider.cancelled == [ref]
-
-
 async def test_a_callback_while_the_attempt_parks_brings_it_back_at_once(scene: Scene) -> None:
     ledger = scene.stage.ledger
 
@@ -115,9 +95,8 @@ async def test_a_callback_while_the_attempt_parks_brings_it_back_at_once(scene: 
                 yield result
 
     scene.place.providers.give("scripted", Hasty([[Pending()], [picture(0)]]))
-    generation = (await scene.reserve()).generation.id
-    await scene.attempt(generation)
-    await dispatched(scene, generation, 2)
+    generation = (await scene.attempted()).id
+    await scene.dispatched(generation, 2)
     await scene.attempt(generation, 2)
     assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
 
@@ -137,16 +116,12 @@ async def test_a_callback_between_two_polls_triggers_one(scene: Scene, monkeypat
     generation = (await scene.reserve()).generation.id
     heeding = asyncio.create_task(scene.place.watch_for_check_requests())
     running = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: _is_asked(provider))
+    await until(lambda: bool(provider.asked))
     while not running.done():
         await scene.stage.queue.request_check(generation)
         await asyncio.sleep(0.05)
     heeding.cancel()
     assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
-
-
-async def _is_asked(provider: Scripted) -> bool:
-    return bool(provider.asked)
 
 
 async def test_a_callback_after_the_end_changes_nothing_and_an_unknown_job_is_recognized(scene: Scene) -> None:

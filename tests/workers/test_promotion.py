@@ -15,7 +15,6 @@ WAITING = 230
 async def test_r14_a_caretaker_promotes_what_a_crash_left_waiting(stage: Stage) -> None:
     """Whoever made the room has got its answer and is gone: all that is left of it is in the ledger."""
     await stage.ledger.publish(replace(policy(image=1), file_time_ms=2))
-    await stage.account()
     first = (await stage.reserve()).generation.id
     for _ in range(WAITING):
         await stage.reserve()

@@ -45,7 +45,6 @@ async def fail(stage: Stage, generation: str) -> None:
 
 
 async def test_a_sample_says_how_everything_was(stage: Stage, sampler: Sampler) -> None:
-    await stage.account()
     await stage.order()
     await stage.order(outputs=2)
     await until(lambda: _queued(stage, 2))
@@ -74,7 +73,6 @@ async def test_of_several_caretakers_one_takes_the_sample_of_a_slot(stage: Stage
 
 
 async def test_what_ended_is_counted_once_and_the_first_sample_does_not_guess(stage: Stage, sampler: Sampler) -> None:
-    await stage.account()
     await fail(stage, await stage.order())
     await sampler.take(START)
     for _ in range(2):
@@ -93,7 +91,6 @@ async def test_what_ended_is_counted_once_and_the_first_sample_does_not_guess(st
 async def test_a_slot_without_a_sample_is_a_gap_and_what_ended_in_it_is_not_lost(
     stage: Stage, sampler: Sampler
 ) -> None:
-    await stage.account()
     await sampler.take(START)
     await fail(stage, await stage.order())
     await sampler.take(START + 40 * SECOND)
@@ -107,7 +104,6 @@ async def test_a_slot_without_a_sample_is_a_gap_and_what_ended_in_it_is_not_lost
 
 async def test_reset_counts_are_unknown_not_negative(stage: Stage, sampler: Sampler) -> None:
     """A ledger restored from a backup has counted less than the last sample knew."""
-    await stage.account()
     await fail(stage, await stage.order())
     await sampler.take(START)
     await stage.ledger.redis.flushdb()
@@ -124,7 +120,6 @@ async def test_reset_counts_are_unknown_not_negative(stage: Stage, sampler: Samp
 async def test_a_coarser_sample_is_the_worst_of_the_finer_ones_and_the_sum_of_what_ended(
     stage: Stage, sampler: Sampler
 ) -> None:
-    await stage.account()
     await sampler.take(START)
     order = await stage.order()
     await until(lambda: _queued(stage, 1))
@@ -167,7 +162,6 @@ async def test_an_hour_a_day_and_a_week_are_kept_and_no_more(stage: Stage, sampl
 
 
 async def test_a_full_hour_takes_little_memory(stage: Stage, sampler: Sampler) -> None:
-    await stage.account()
     await fail(stage, await stage.order())
     totals, depths = await stage.totals(), await stage.queue.depths(["image", "video"])
     for slot in range(500):
@@ -178,7 +172,6 @@ async def test_a_full_hour_takes_little_memory(stage: Stage, sampler: Sampler) -
 
 async def test_samples_survive_a_restart_of_caretaker_and_redis(own_redis: RedisServer, own_stage: Stage) -> None:
     stage = own_stage
-    await stage.account()
     await Sampler(stage.ledger, stage.queue).take(START)
     await fail(stage, await stage.order())
     own_redis.kill()
@@ -201,7 +194,6 @@ async def test_samples_survive_a_restart_of_caretaker_and_redis(own_redis: Redis
 
 
 async def test_a_running_caretaker_samples_and_a_worker_notes_the_wait(stage: Stage) -> None:
-    await stage.account()
     stage.worker()
     await stage.ended(await stage.order())
     counts: list[bytes] = await stage.queue.redis.execute_command("HVALS", waits_key("image"))  # type: ignore[no-untyped-call]

@@ -14,13 +14,12 @@ import pytest
 from gateway.domain import FINAL_STATES, FailureCode, State
 from gateway.errors import ProviderFailed
 from gateway.ledger.outcomes import Generation, Unchanged
-from gateway.queue.jobs import job_id
 from gateway.queue.keys import slots_key
 from gateway.queue.slots import ProviderState
 from gateway.tasks import cancel
 from tests.until import until
-from tests.workers.scripted import Line, Scene, Scripted, picture
-from tests.workers.stage import LEASE_SECONDS, ROOT, Stage, caretaker_in, due, open_place
+from tests.workers.scripted import Scene, Scripted, picture
+from tests.workers.stage import LEASE_SECONDS, ROOT, Stage, caretaker_in, open_place
 from workers.attempts.generate import generate
 from workers.attempts.slot import fill_slots
 from workers.providers import Pending, ProviderRequest, Result
@@ -66,13 +65,6 @@ class Limited(Scene):
     async def found(self, generation: str) -> Generation:
         return await self.stage.generation(generation)
 
-    async def dispatched(self, generation: str, attempt: int) -> None:
-        """Return when an attempt is in the queue."""
-        await until(lambda: self.is_due(job_id(generation, attempt)))
-
-    async def is_due(self, job: str) -> bool:
-        return job in await due(self.stage.queue)
-
     async def age(self, generation: str, milliseconds: int) -> None:
         """As if so much time had passed for a generation."""
         name = f"{{fb{generation[4:6]}}}"
@@ -85,10 +77,9 @@ class Limited(Scene):
 
     async def waiting_for_slot(self) -> str:
         """A generation that stands in the line."""
-        generation = (await self.reserve()).generation.id
-        await self.attempt(generation)
-        assert (await self.found(generation)).state is State.QUEUED
-        return generation
+        found = await self.attempted()
+        assert found.state is State.QUEUED
+        return found.id
 
 
 class Held(Scripted):
@@ -117,15 +108,10 @@ class Held(Scripted):
 
 @pytest.fixture
 async def scene(stage: Stage, tmp_path: Path) -> AsyncIterator[Limited]:
-    await stage.account()
     card = tmp_path / "pricing.toml"
     card.write_text((ROOT / "pricing.toml").read_text() + TABLE.format(limit=1))
     async with open_place(stage, card) as place:
         yield Limited(stage, place, asyncio.Event(), card)
-
-
-def provide(scene: Limited, *scripts: list[Line]) -> Scripted:
-    return scene.provide(*scripts)
 
 
 async def running(scene: Limited, provider: Held) -> tuple[str, asyncio.Task[None]]:
@@ -177,7 +163,7 @@ async def test_the_line_keeps_the_order_in_which_they_were_made(scene: Limited) 
 
 async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
-    provide(scene, [Pending(0.5)], [picture(0)], [picture(0)])
+    scene.provide([Pending(0.5)], [picture(0)], [picture(0)])
     first = (await scene.reserve()).generation.id
     await scene.attempt(first)
     assert (await scene.found(first)).looks == 1
@@ -191,7 +177,7 @@ async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, mo
 
 async def test_a_job_that_is_resumed_does_not_wait_for_room(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
-    provide(scene, [Pending()], [None], [picture(0)])
+    scene.provide([Pending()], [None], [picture(0)])
     first = (await scene.reserve()).generation.id
     await scene.attempt(first)
     await scene.place.tasks.finish()  # it holds its slot beside its work
@@ -204,9 +190,8 @@ async def test_a_job_that_is_resumed_does_not_wait_for_room(scene: Limited, monk
 
 
 async def test_a_retrys_pause_frees_the_slot(scene: Limited) -> None:
-    provide(scene, [ProviderFailed("boom")])
-    generation = (await scene.reserve()).generation.id
-    await scene.attempt(generation)
+    scene.provide([ProviderFailed("boom")])
+    generation = (await scene.attempted()).id
     assert (await scene.found(generation)).state is State.QUEUED
     await scene.in_work(0)
 
@@ -263,7 +248,7 @@ async def test_a_parked_job_that_the_provider_never_ends_is_refunded_stopped_and
     scene: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
-    provider = provide(scene, [Pending()])
+    provider = scene.provide([Pending()])
     first = (await scene.reserve(provider_timeout_ms=60_000)).generation.id
     await scene.attempt(first)
     second = await scene.waiting_for_slot()
@@ -280,7 +265,7 @@ async def test_a_parked_job_that_the_provider_never_ends_is_refunded_stopped_and
 
 
 async def test_a_providers_results_are_shown_to_operators(scene: Limited) -> None:
-    provide(scene, [picture(0)], [ProviderFailed("boom")])
+    scene.provide([picture(0)], [ProviderFailed("boom")])
     for _ in range(2):
         await scene.attempt((await scene.reserve()).generation.id)
     await until(partial(_noted, scene))
@@ -334,7 +319,7 @@ async def test_a_limit_costs_the_jobs_of_other_providers_no_read(
 ) -> None:
     """One `max_in_work` on the card had every job of every model read from the ledger before it began."""
     reads = note_scripts(scene, monkeypatch)
-    provide(scene, [picture(0)])
+    scene.provide([picture(0)])
     scene.place.providers.give("free", Scripted([[picture(0)]]))
     assert await reads.of("free") == 0
     assert await reads.of("scripted") == 1
@@ -345,14 +330,13 @@ async def test_a_job_of_the_version_before_is_read_and_kept_to_the_limit(
 ) -> None:
     """It names no provider."""
     reads = note_scripts(scene, monkeypatch)
-    provide(scene, [picture(0)])
+    scene.provide([picture(0)])
     assert await reads.of("scripted", named=False) == 1
 
 
 async def test_a_missing_key_costs_the_jobs_of_other_providers_no_read(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stage.account()
     card = tmp_path / "pricing.toml"
     card.write_text((ROOT / "pricing.toml").read_text() + LACKING)
     async with open_place(stage, card) as place:

@@ -27,9 +27,7 @@ from workers.providers import Pending, ProviderRequest, Result
 @pytest.mark.short_lease
 async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene: Scene) -> None:
     provider = scene.provide([None])
-    generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
-    await scene.attempt(generation)
-    ended = await scene.stage.generation(generation)
+    ended = await scene.attempted(provider_timeout_ms=700)
     assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
     await until(lambda: provider.cancelled == ["ref-1"])
     assert await scene.stage.spent() == 0
@@ -70,9 +68,7 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
     provider = Late([])
     scene.place.providers.give("scripted", provider)
     with structlog.testing.capture_logs() as lines:
-        generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
-        await scene.attempt(generation)
-    ended = await scene.stage.generation(generation)
+        ended = await scene.attempted(provider_timeout_ms=700)
     assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
     assert [line["ending"] for line in lines if line["event"] == "attempt_ended"] == ["provider_timeout"]
     await until(lambda: provider.cancelled == ["ref-1"])
@@ -95,9 +91,7 @@ async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_genera
     monkeypatch.setattr("workers.attempts.provider_session._SUBMIT_SECONDS", 0.1)
     provider = Silent([])
     scene.place.providers.give("scripted", provider)
-    generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
-    await scene.attempt(generation)
-    ended = await scene.stage.generation(generation)
+    ended = await scene.attempted(provider_timeout_ms=700)
     assert (ended.state, ended.error, ended.provider_ref) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT, None)
     await until(lambda: provider.cancelled == ["ref-7"])
 
@@ -105,8 +99,7 @@ async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_genera
 @pytest.mark.short_lease
 async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
     provider = scene.provide([None])
-    generation = (await scene.reserve()).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin()
     await until(lambda: bool(provider.asked))
     await scene.stage.ledger.cancel(generation=generation)
     await running
@@ -117,9 +110,7 @@ async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
 async def test_a_job_that_ended_with_fewer_outputs_has_nothing_to_stop(scene: Scene) -> None:
     """Its provider was asked four times to stop what was over, each with a warning in the log."""
     provider = scene.provide([picture(0)])
-    generation = (await scene.reserve(outputs=2)).generation.id
-    await scene.attempt(generation)
-    ended = await scene.stage.generation(generation)
+    ended = await scene.attempted(outputs=2)
     assert (ended.state, len(ended.outputs)) == (State.SUCCEEDED, 1)
     await scene.place.tasks.finish()
     assert provider.cancelled == []
@@ -131,8 +122,7 @@ async def test_a_job_that_was_being_submitted_when_a_cancel_came_is_asked_to_sto
     """The worker hung up and never knew its id: the provider made, and billed, what nobody wanted any more."""
     provider = SlowToTake([[None]])
     scene.place.providers.give("scripted", provider)
-    generation = (await scene.reserve()).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin()
     await provider.taken.wait()
     await scene.stage.ledger.cancel(generation=generation)
     heard, renew = asyncio.Event(), scene.place.ledger.renew
@@ -157,8 +147,7 @@ async def test_a_job_whose_id_comes_when_the_generation_is_given_up_is_asked_to_
     """The ledger had no ref to give back, so nobody asked."""
     provider = SlowToTake([[None]])
     scene.place.providers.give("scripted", provider)
-    generation = (await scene.reserve(provider_timeout_ms=300)).generation.id
-    running = asyncio.create_task(scene.attempt(generation))
+    generation, running = await scene.begin(provider_timeout_ms=300)
     await provider.taken.wait()
     await until(lambda: _has_failed(scene, generation))
     provider.answer.set()
@@ -178,8 +167,7 @@ async def test_a_job_that_goes_on_after_its_attempt_failed_is_asked_to_stop_and_
 ) -> None:
     """A first file that does not open, or a look that is refused: the job was left at work, and paid for."""
     provider = scene.provide([error], [picture(0)])
-    generation = (await scene.reserve(attempts_max=attempts)).generation.id
-    await scene.attempt(generation)
+    generation = (await scene.attempted(attempts_max=attempts)).id
     await until(lambda: provider.cancelled == ["ref-1"])
     if attempts > 1:
         await scene.attempt(generation, 2)
@@ -204,14 +192,20 @@ async def test_a_stale_attempt_drops_everything_and_never_stops_the_provider(sce
     assert (found.state, found.attempt, provider.cancelled) == (State.RUNNING, 2, [])
 
 
-async def test_the_stop_job_asks_the_provider_of_a_generation_that_ended_elsewhere(scene: Scene) -> None:
-    provider = scene.provide([])
+async def ended_elsewhere(scene: Scene) -> str:
+    """A generation with a job at its provider, which was cancelled while no worker had it."""
     generation = (await scene.reserve()).generation.id
     ledger = scene.stage.ledger
     await ledger.begin(generation=generation, attempt=1, operation=operation_id())
     await ledger.note(generation=generation, attempt=1, ref="ref-9")
     await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     assert isinstance(await ledger.cancel(generation=generation), Ended)
+    return generation
+
+
+async def test_the_stop_job_asks_the_provider_of_a_generation_that_ended_elsewhere(scene: Scene) -> None:
+    provider = scene.provide([])
+    generation = await ended_elsewhere(scene)
     await until(lambda: provider.cancelled == ["ref-9"])
     await stop({"context": scene.place}, generation, "ref-9")
     assert provider.cancelled == ["ref-9", "ref-9"]
@@ -233,12 +227,7 @@ async def test_a_stop_that_a_caretaker_cannot_ask_for_is_left_to_a_worker(scene:
     """A caretaker needs no provider's key. The job of what it gave up went on to its end, with one line in its log."""
     provider = Away([])
     scene.place.providers.give("scripted", provider)
-    generation = (await scene.reserve()).generation.id
-    ledger = scene.stage.ledger
-    await ledger.begin(generation=generation, attempt=1, operation=operation_id())
-    await ledger.note(generation=generation, attempt=1, ref="ref-9")
-    await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    assert isinstance(await ledger.cancel(generation=generation), Ended)
+    generation = await ended_elsewhere(scene)
     await until(lambda: _has_stop(scene, generation))
     await stop({"context": scene.place}, generation, "ref-9")
     assert provider.cancelled == ["ref-9"]

@@ -32,7 +32,6 @@ async def scene(stage: Stage, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> 
     ask_often(monkeypatch)
     for name, value in s3.environment().items():
         monkeypatch.setenv(name, value)
-    await stage.account()
     outputs = OutputStore.open(f"s3://{BUCKET}", s3.environment())
     async with open_place(stage, outputs=outputs) as place:
         place.tasks.keep("object store", place.storing.watch.keep_checking)
@@ -108,14 +107,12 @@ async def test_a_folder_that_takes_nothing_is_waited_for_like_a_bucket(
 ) -> None:
     """A full disk ended a generation as `worker_lost` after three attempts. Here a file lies where the folder was."""
     ask_often(monkeypatch)
-    await stage.account()
     async with open_place(stage) as place:
         scene = Scene(stage, place, asyncio.Event())
         place.tasks.keep("object store", place.storing.watch.keep_checking)
         provider = scene.provide([picture(0)])
-        generation = (await scene.reserve()).generation.id
         mend = folder_gone(stage.directory / "outputs")
-        attempt = asyncio.create_task(scene.attempt(generation))
+        generation, attempt = await scene.begin()
         await until(lambda: place.storing.watch.problem is not None)
         mend()
         await attempt
@@ -144,9 +141,8 @@ async def test_an_input_that_the_store_does_not_give_is_waited_for(scene: Scene,
 async def test_what_finds_no_room_while_it_waits_is_fetched_again_by_the_same_ref(scene: Scene, s3: S3Server) -> None:
     scene.place.storing.kept_bytes_max = 0
     provider = scene.provide([picture(0)], [picture(0)], [picture(0)])
-    generation = (await scene.reserve()).generation.id
     mend = away(s3)
-    attempt = asyncio.create_task(scene.attempt(generation))
+    generation, attempt = await scene.begin()
     await a_minute(s3)
     assert scene.place.storing.kept_bytes == 0
     mend()
@@ -167,9 +163,8 @@ async def test_outputs_that_cannot_be_fetched_again_are_kept_beyond_the_limit(sc
     scene.place.storing.kept_bytes_max = 0
     provider = WithoutJobs([[picture(0)]])
     scene.place.providers.give("scripted", provider)
-    generation = (await scene.reserve()).generation.id
     mend = away(s3)
-    attempt = asyncio.create_task(scene.attempt(generation))
+    generation, attempt = await scene.begin()
     await a_minute(s3)
     assert scene.place.storing.kept_bytes == len(picture(0).data)
     mend()
@@ -196,9 +191,8 @@ async def test_a_worker_that_must_stop_while_it_waits_hands_back_and_nothing_has
     scene: Scene, s3: S3Server
 ) -> None:
     provider = scene.provide([picture(0)], [picture(0)])
-    generation = (await scene.reserve()).generation.id
     mend = away(s3)
-    attempt = asyncio.create_task(scene.attempt(generation))
+    generation, attempt = await scene.begin()
     await a_minute(s3)
     scene.hand_back.set()
     await attempt
@@ -213,7 +207,6 @@ async def test_a_worker_that_must_stop_while_it_waits_hands_back_and_nothing_has
 
 async def test_a_worker_whose_store_does_not_answer_says_why_and_takes_nothing(stage: Stage, s3: S3Server) -> None:
     """One with a wrong key took what others could have made, and failed it."""
-    await stage.account()
     server = {**s3.environment(), "FAREBOX_OUTPUTS_URL": f"s3://{BUCKET}/farebox"}
     other_key = "AKIAWRONG00000000000"
     worker = stage.worker(**server | s3.environment(other_key))

@@ -22,7 +22,7 @@ async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(
         caretaker = stage.caretaker(FAREBOX_WAIT_REPLICAS="1")
         await until(lambda: caretaker.says("caretaker_ready"))
         worker = stage.worker(FAREBOX_WAIT_REPLICAS="1")
-        await until(lambda: has_ref(stage, generation))
+        await stage.when(generation, lambda found: found.provider_ref is not None)
         replica.kill()
         await until(lambda: worker.says("0 of 1 replicas confirmed the write"))
         await stage.lapse(generation)
@@ -37,7 +37,6 @@ async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(
 
 async def test_a_full_queue_loses_nothing(own_stage: Stage, own_redis: RedisServer) -> None:
     """With one Redis for both, `maxmemory` stops the queue too: what is queued waits for room, and ends can go on."""
-    await own_stage.account()
     running = await own_stage.order(sandbox={"delay_seconds": 1})
     worker = own_stage.worker()
     await own_stage.running(1)
@@ -55,10 +54,6 @@ async def test_a_full_queue_loses_nothing(own_stage: Stage, own_redis: RedisServ
         assert (await own_stage.ended(reserved.generation.id)).attempt == 1
     assert await own_stage.spent() == 21 * PRICE
     assert not await worker.says("Traceback")
-
-
-async def has_ref(stage: Stage, generation: str) -> bool:
-    return (await stage.generation(generation)).provider_ref is not None
 
 
 async def lines(process: Process, words: str, *, at_least: int) -> bool:

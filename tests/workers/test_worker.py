@@ -20,7 +20,6 @@ LONG = {"delay_seconds": 600}
 
 async def test_three_hundred_run_at_once_on_two_workers_and_the_next_starts_when_one_ends(stage: Stage) -> None:
     """arq alone stops at about a hundred: it leaves running jobs in its set and reads only the first of them."""
-    await stage.account()
     stage.worker()
     stage.worker()
     running = [await stage.order(sandbox=LONG) for _ in range(300)]
@@ -44,7 +43,6 @@ async def _depth_is(stage: Stage, queued: int) -> bool:
 
 
 async def test_a_running_job_leaves_nothing_in_the_queue(stage: Stage) -> None:
-    await stage.account()
     stage.worker()
     generation = await stage.order(sandbox=LONG)
     await stage.running(1)
@@ -60,7 +58,6 @@ async def _nothing_in_arq(stage: Stage) -> bool:
 
 
 async def test_a_job_whose_wake_up_was_lost_is_still_found(stage: Stage) -> None:
-    await stage.account()
     worker = stage.worker()
     await stage.ended(await stage.order())
     worker.send(signal.SIGSTOP)
@@ -72,7 +69,6 @@ async def test_a_job_whose_wake_up_was_lost_is_still_found(stage: Stage) -> None
 
 
 async def test_a_job_claimed_by_a_dead_worker_does_not_stand_in_the_way_of_the_next(stage: Stage) -> None:
-    await stage.account()
     first = await stage.reserve()
     await stage.queue.dispatch([dispatch_of(first)])
     claimed = await stage.queue.claim("image", limit=1, claim_ms=3_600_000)
@@ -86,7 +82,6 @@ async def test_a_job_claimed_by_a_dead_worker_does_not_stand_in_the_way_of_the_n
 
 async def test_an_account_over_its_concurrency_never_has_more_in_work_and_all_of_it_finishes(stage: Stage) -> None:
     await stage.ledger.publish(policy(image=3))
-    await stage.account()
     stage.worker()
     generations = [await stage.order(sandbox={"delay_seconds": 0.2}) for _ in range(12)]
     assert [(await stage.generation(generation)).state for generation in generations][-1] is State.WAITING
@@ -102,11 +97,9 @@ async def test_an_account_over_its_concurrency_never_has_more_in_work_and_all_of
 
 
 async def test_sigterm_hands_back_and_another_worker_goes_on_with_the_same_provider_job(stage: Stage) -> None:
-    await stage.account()
     first = stage.worker(FAREBOX_GRACE_SECONDS="0")
     generation = await stage.order(sandbox={"delay_seconds": 6})
-    await until(lambda: _has_ref(stage, generation))
-    ref = (await stage.generation(generation)).provider_ref
+    ref = (await stage.when(generation, lambda found: found.provider_ref is not None)).provider_ref
     first.send(signal.SIGTERM)
     assert await first.wait() == 0
     handed_back = await stage.generation(generation)
@@ -117,12 +110,7 @@ async def test_sigterm_hands_back_and_another_worker_goes_on_with_the_same_provi
     assert await stage.spent() == PRICE
 
 
-async def _has_ref(stage: Stage, generation: str) -> bool:
-    return (await stage.generation(generation)).provider_ref is not None
-
-
 async def test_sigterm_lets_a_job_finish_within_the_grace_and_picks_no_other(stage: Stage) -> None:
-    await stage.account()
     worker = stage.worker(FAREBOX_GRACE_SECONDS="600")
     running = await stage.order(sandbox={"delay_seconds": 3})
     await stage.running(1)
@@ -136,7 +124,6 @@ async def test_sigterm_lets_a_job_finish_within_the_grace_and_picks_no_other(sta
 
 
 async def test_a_second_sigterm_hands_back_at_once(stage: Stage) -> None:
-    await stage.account()
     worker = stage.worker(FAREBOX_GRACE_SECONDS="600")
     generation = await stage.order(sandbox=LONG)
     await stage.running(1)
@@ -150,10 +137,9 @@ async def test_a_second_sigterm_hands_back_at_once(stage: Stage) -> None:
 
 
 async def test_a_cancel_while_running_pays_for_what_was_delivered_and_refunds_the_rest(stage: Stage) -> None:
-    await stage.account()
     stage.worker()
     generation = await stage.order(outputs=4, sandbox={"deliver": 1, "hang": True})
-    await until(lambda: _delivered(stage, generation, 1))
+    await stage.when(generation, lambda found: len(found.outputs) == 1)
     await stage.cancel(generation)
     ended = await stage.generation(generation)
     assert (ended.state, len(ended.outputs)) == (State.CANCELLED, 1)
@@ -181,12 +167,7 @@ async def _heeds_stops(stage: Stage) -> bool:
     return bool(listeners == 1)
 
 
-async def _delivered(stage: Stage, generation: str, outputs: int) -> bool:
-    return len((await stage.generation(generation)).outputs) == outputs
-
-
 async def test_a_provider_that_fails_once_is_tried_again_after_the_pause(stage: Stage) -> None:
-    await stage.account()
     stage.worker()
     stage.caretaker()
     generation = await stage.order(sandbox={"fail": "provider_failed", "fail_attempts": 1})
@@ -212,7 +193,6 @@ async def test_a_tool_that_the_rate_card_does_not_have_is_refused_with_those_it_
 
 
 async def test_a_worker_serves_its_own_figures(stage: Stage) -> None:
-    await stage.account()
     port = free_port()
     stage.worker("image", "--metrics-port", str(port))
     await stage.ended(await stage.order())
