@@ -22,6 +22,20 @@ from tests.webhooks.receiving import check_signature, receiving
 
 PROGRAM = Path(__file__).with_name("fal_program.py")
 HERE = version_of("fal_client")
+ERRORS = {
+    "failed": [422, "moderated"],
+    "failed in run": [500, "provider_failed"],
+    "ended": [400, "already_completed"],
+    "size": [422, "invalid_settings"],
+    "prompt": [422, "invalid_request"],
+    "model": [404, "unknown_model"],
+    "webhook": [422, "invalid_request"],
+    "gated": [403, "subscription_required"],
+    "poor": [402, "insufficient_credits"],
+    "poor in run": [402, "insufficient_credits"],
+    "key": [401, "invalid_key"],
+    "request": [404, "not_found"],
+}
 
 
 def environment_of(proxy: TlsProxy) -> dict[str, str]:
@@ -67,20 +81,7 @@ async def test_a_program_written_for_fal_runs(
         "cancelled": [True, "Completed", "client_cancelled", [499, "cancelled"]],
         "async": {"made": [1] * 4, "cancelled": 499},
     }
-    assert {name: error[:2] for name, error in errors.items()} == {
-        "failed": [422, "moderated"],
-        "failed in run": [500, "provider_failed"],
-        "ended": [400, "already_completed"],
-        "size": [422, "invalid_settings"],
-        "prompt": [422, "invalid_request"],
-        "model": [404, "unknown_model"],
-        "webhook": [422, "invalid_request"],
-        "gated": [403, "subscription_required"],
-        "poor": [402, "insufficient_credits"],
-        "poor in run": [402, "insufficient_credits"],
-        "key": [401, "invalid_key"],
-        "request": [404, "not_found"],
-    }
+    assert {name: error[:2] for name, error in errors.items()} == ERRORS
     assert "Not enough credits" in errors["poor"][2]
     # One charge for each call that delivered: two images, then run, stream and by id, then four asynchronous ones.
     assert charged(stack, account) == (2 + 3 + 4) * 5
