@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 import click
 from rich.table import Table
 
+from gateway.cli import account_keys
 from gateway.cli.account_list import list_accounts
 from gateway.cli.listing import Listing
 from gateway.cli.operator import ask_gateway
+from gateway.cli.options import CREDITS, as_json_option, path_of
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.client.calls import GatewayClient
-from gateway.domain import Bucket, LimitPeriod, credits_to_millicredits, is_account_id
+from gateway.domain import Bucket
 
-
-class _Credits(click.ParamType[int | float]):
-    """A number of credits with at most three decimals, checked before it is sent."""
-
-    name = "credits"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
-        """Convert the text to the exact JSON number."""
-        try:
-            amount = Decimal(value)
-            credits_to_millicredits(amount)
-        except (ArithmeticError, ValueError):
-            self.fail(f"{value!r} is not a number of credits with at most three decimals, such as 73.5", param, ctx)
-        return int(amount) if amount == amount.to_integral_value() else float(amount)
-
-
-_CREDITS = _Credits()
 _PAGE = 100
 _INTERVAL = click.Choice(["monthly", "quarterly", "yearly"])
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 _reason = click.option("--reason", required=True, help="The reason; shown to the customer in the journal.")
 _bucket = click.option(
     "--bucket",
@@ -45,15 +27,6 @@ _bucket = click.option(
     default="top_up",
     show_default=True,
     help="The bucket of the credits, which decides when they are spent.",
-)
-
-
-_period = click.option(
-    "--period",
-    type=click.Choice([period.value for period in LimitPeriod]),
-    default="monthly",
-    show_default=True,
-    help="How often the limit begins anew, in the rate card's time zone; weeks on Mondays.",
 )
 
 
@@ -79,17 +52,17 @@ account.add_command(list_accounts)
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.option("--email", help="The account's email address.")
-@_as_json
+@as_json_option
 def create(name: str, email: str | None, *, as_json: bool) -> None:
     """Create ACCOUNT, or change its email."""
     body = {} if email is None else {"email": email}
-    _show_account(ask_gateway(lambda client: client.call("PUT", _path(name), body)), as_json=as_json)
+    _show_account(ask_gateway(lambda client: client.call("PUT", path_of(name), body)), as_json=as_json)
 
 
 @account.command()
 @click.argument("name", metavar="[ACCOUNT]", required=False)
 @click.option("--email", help="Find the account by its email address instead.")
-@_as_json
+@as_json_option
 def show(name: str | None, email: str | None, *, as_json: bool) -> None:
     """Show ACCOUNT: plan, balances, grants, open generations, newest journal entries, key ids."""
     if (name is None) == (email is None):
@@ -97,120 +70,15 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
 
     async def find(client: GatewayClient) -> dict[str, Any]:
         if name is not None:
-            return await client.call("GET", _path(name))
+            return await client.call("GET", path_of(name))
         found = await client.call("GET", "/v1/admin/accounts", query={"email": email or ""})
-        return await client.call("GET", _path(found["id"]))
+        return await client.call("GET", path_of(found["id"]))
 
     _show_account(ask_gateway(find), as_json=as_json)
 
 
-@account.command()
-@click.argument("name", metavar="ACCOUNT")
-@click.option("--label", help="What the key is for.")
-@click.option("--limit", type=_CREDITS, help="How many credits the key may spend per --period. Default: no limit.")
-@_period
-@click.option("--tool", "tools", multiple=True, help="A tool it may be used for; repeat for more. Default: all.")
-@click.option("--model", "models", multiple=True, help="A model it may be used for; repeat for more. Default: all.")
-@click.option("--network", "networks", multiple=True, help="A network it may be used from; repeat for more.")
-@click.option("--expires-at", help="When it stops working, such as 2027-01-31T00:00:00Z. Default: never.")
-@_as_json
-def key(name: str, label: str | None, limit: float | None, period: str, *, as_json: bool, **bounds: Any) -> None:
-    """Create an API key for ACCOUNT. It is shown only this once; only its hash is stored.
-
-    \b
-    Examples:
-      farebox account key acme --label "web shop" --limit 500 --period weekly
-      farebox account key acme --tool image --network 203.0.113.0/24
-    """
-    body: dict[str, Any] = {} if label is None else {"label": label}
-    if limit is not None:
-        body["limit"] = {"credits": limit, "period": period}
-    body |= {bound: value for bound, value in bounds.items() if value}
-    made = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
-    if as_json:
-        say_json(made)
-    else:
-        say(made["key"])
-
-
-@account.command("keys")
-@click.argument("name", metavar="ACCOUNT")
-@_as_json
-def list_keys(name: str, *, as_json: bool) -> None:
-    """List ACCOUNT's keys: id, label, creation and last use, but not the keys themselves."""
-    found = ask_gateway(lambda client: client.call("GET", f"{_path(name)}/keys"))
-    if as_json:
-        say_json(found)
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("key", "made", "last used", "limit", "label"):
-        table.add_column(column, no_wrap=True)
-    for each in found["data"]:
-        used = _to_the_minute(each["last_used_at"]) if each["last_used_at"] else "never"
-        limit = _limit(each["limit"])
-        table.add_row(each["id"], _to_the_minute(each["created_at"]), used, limit, as_text(each["label"] or ""))
-    Terminal().print_whole(table)
-
-
-@account.command("limit")
-@click.argument("name", metavar="ACCOUNT")
-@click.argument("key_id", metavar="KEY")
-@click.argument("credits_", metavar="[CREDITS]", type=_CREDITS, required=False)
-@_period
-@click.option("--none", "remove", is_flag=True, help="Remove the limit.")
-@_as_json
-def set_limit(name: str, key_id: str, credits_: float | None, period: str, *, remove: bool, as_json: bool) -> None:
-    """Set what KEY of ACCOUNT may spend, in CREDITS per --period. What it has spent in the period so far counts.
-
-    \b
-    Examples:
-      farebox account limit acme key_… 500 --period weekly
-      farebox account limit acme key_… --none
-    """
-    if (credits_ is None) != remove:
-        raise click.UsageError("Give CREDITS or --none.")
-    body = {"limit": None if credits_ is None else {"credits": credits_, "period": period}}
-    path = f"{_path(name)}/keys/{quote(key_id, safe='')}"
-    changed = ask_gateway(lambda client: client.call("PATCH", path, body))
-    if as_json:
-        say_json(changed)
-    else:
-        say(f"{changed['id']}: {_limit(changed['limit'])}")
-
-
-@account.command()
-@click.argument("name", metavar="ACCOUNT")
-@click.argument("key_id", metavar="KEY")
-@click.option(
-    "--overlap-seconds",
-    type=click.IntRange(0, 30 * 24 * 3600),
-    default=24 * 3600,
-    show_default=True,
-    help="For how long KEY stays valid.",
-)
-@_as_json
-def rotate(name: str, key_id: str, overlap_seconds: int, *, as_json: bool) -> None:
-    """Create a successor of KEY of ACCOUNT, with the same limit and bounds. It is shown only this once."""
-    path, body = f"{_path(name)}/keys/{quote(key_id, safe='')}/rotate", {"overlap_seconds": overlap_seconds}
-    made = ask_gateway(lambda client: client.call("POST", path, body, once=uuid.uuid4().hex))
-    if as_json:
-        say_json(made)
-    else:
-        say(made["key"])
-
-
-@account.command()
-@click.argument("name", metavar="ACCOUNT")
-@click.argument("key_id", metavar="KEY")
-@_as_json
-def revoke(name: str, key_id: str, *, as_json: bool) -> None:
-    """Revoke KEY of ACCOUNT, by its id (`farebox account keys`). Takes effect everywhere at once, for good."""
-    path = f"{_path(name)}/keys/{quote(key_id, safe='')}"
-    done = ask_gateway(lambda client: client.call("DELETE", path))
-    if as_json:
-        say_json(done)
-    else:
-        say(f"{done['id']} has been revoked.")
+for _command in account_keys.COMMANDS:
+    account.add_command(_command)
 
 
 @account.command()
@@ -219,7 +87,7 @@ def revoke(name: str, key_id: str, *, as_json: bool) -> None:
 @click.option("--before", help="Continue after a page: the number shown at its end.")
 @click.option("--kind", help="Only this kind of entry, such as commit, refund or grant.")
 @click.option("--generation", help="Only entries of this generation.")
-@_as_json
+@as_json_option
 def journal(
     name: str, limit: int, before: str | None, kind: str | None, generation: str | None, *, as_json: bool
 ) -> None:
@@ -231,7 +99,7 @@ def journal(
       farebox account journal acme --kind refund --limit 100
       farebox account journal acme --json | jq '.data[].credits'
     """
-    _path(name)  # checks the account id
+    path_of(name)  # checks the account id
     wanted = {field: value for field, value in (("kind", kind), ("generation", generation)) if value is not None}
 
     async def read(client: GatewayClient) -> dict[str, Any]:
@@ -262,30 +130,32 @@ def journal(
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
-@click.argument("credits_", metavar="CREDITS", type=_CREDITS)
+@click.argument("credits_", metavar="CREDITS", type=CREDITS)
 @click.option("--expires-at", help="When they expire, such as 2027-01-31T00:00:00Z. Default: never.")
 @_bucket
 @_reason
-@_as_json
+@as_json_option
 def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reason: str, *, as_json: bool) -> None:
     """Grant CREDITS to ACCOUNT."""
     body: dict[str, Any] = {"bucket": bucket, "credits": credits_, "reason": reason}
     if expires_at is not None:
         body["expires_at"] = expires_at
-    answer = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/grants", body, once=uuid.uuid4().hex))
+    answer = ask_gateway(lambda client: client.call("POST", f"{path_of(name)}/grants", body, once=uuid.uuid4().hex))
     _show_account(answer["account"], as_json=as_json)
 
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
-@click.argument("credits_", metavar="CREDITS", type=_CREDITS)
+@click.argument("credits_", metavar="CREDITS", type=CREDITS)
 @_bucket
 @_reason
-@_as_json
+@as_json_option
 def adjust(name: str, credits_: float, bucket: str, reason: str, *, as_json: bool) -> None:
     """Adjust a bucket of ACCOUNT by CREDITS. To subtract: `farebox account adjust acme --reason … -- -20`."""
     body = {"bucket": bucket, "credits": credits_, "reason": reason}
-    answer = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/adjustments", body, once=uuid.uuid4().hex))
+    answer = ask_gateway(
+        lambda client: client.call("POST", f"{path_of(name)}/adjustments", body, once=uuid.uuid4().hex)
+    )
     _show_account(answer["account"], as_json=as_json)
 
 
@@ -295,14 +165,16 @@ def adjust(name: str, credits_: float, bucket: str, reason: str, *, as_json: boo
 @click.option("--interval", type=_INTERVAL, default="monthly", show_default=True)
 @click.option("--started-at", help="When it started, such as 2026-10-31T09:00:00Z. Default: now.")
 @click.option("--paid-through", help="When it lapses. If omitted, it renews automatically until cancelled.")
-@_as_json
+@as_json_option
 def subscribe(
     name: str, plan: str, interval: str, started_at: str | None, paid_through: str | None, *, as_json: bool
 ) -> None:
     """Start or renew ACCOUNT's subscription, or switch it to PLAN."""
     given = {"plan": plan, "interval": interval, "started_at": started_at, "paid_through": paid_through}
     body = {field: value for field, value in given.items() if value is not None}
-    _show_account(ask_gateway(lambda client: client.call("PUT", f"{_path(name)}/subscription", body)), as_json=as_json)
+    _show_account(
+        ask_gateway(lambda client: client.call("PUT", f"{path_of(name)}/subscription", body)), as_json=as_json
+    )
 
 
 @account.command()
@@ -315,48 +187,42 @@ def subscribe(
     required=True,
     help="At once, with a new cycle, or at the end of the paid period.",
 )
-@_as_json
+@as_json_option
 def change(name: str, plan: str, interval: str | None, when: str, *, as_json: bool) -> None:
     """Switch ACCOUNT's subscription to PLAN. To undo a scheduled change: `farebox account resume`."""
     body = {"plan": plan, "when": when} | ({} if interval is None else {"interval": interval})
     once = uuid.uuid4().hex
-    answer = ask_gateway(lambda client: client.call("PATCH", f"{_path(name)}/subscription", body, once=once))
+    answer = ask_gateway(lambda client: client.call("PATCH", f"{path_of(name)}/subscription", body, once=once))
     _show_account(answer, as_json=as_json)
 
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
-@_as_json
+@as_json_option
 def cancel(name: str, *, as_json: bool) -> None:
     """Cancel ACCOUNT's subscription at the end of the paid period; until then it can be resumed."""
-    _show_account(ask_gateway(lambda client: client.call("DELETE", f"{_path(name)}/subscription")), as_json=as_json)
+    _show_account(ask_gateway(lambda client: client.call("DELETE", f"{path_of(name)}/subscription")), as_json=as_json)
 
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
-@_as_json
+@as_json_option
 def resume(name: str, *, as_json: bool) -> None:
     """Undo a cancellation of ACCOUNT's subscription, or a change scheduled for the end of its period."""
-    path, once = f"{_path(name)}/subscription/resume", uuid.uuid4().hex
+    path, once = f"{path_of(name)}/subscription/resume", uuid.uuid4().hex
     _show_account(ask_gateway(lambda client: client.call("POST", path, once=once)), as_json=as_json)
 
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("seconds", type=click.IntRange(min=1))
-@_as_json
+@as_json_option
 def advance(name: str, seconds: int, *, as_json: bool) -> None:
     """Advance ACCOUNT's clock by SECONDS to watch resets and refreshes happen. Test mode only."""
     body = {"advance_seconds": seconds}
-    path = f"{_path(name)}/clock"
+    path = f"{path_of(name)}/clock"
     ask_gateway(lambda client: client.call("POST", path, body, once=uuid.uuid4().hex))
-    _show_account(ask_gateway(lambda client: client.call("GET", _path(name))), as_json=as_json)
-
-
-def _path(name: str) -> str:
-    if not is_account_id(name):  # `..` would change the call's path
-        raise click.ClickException(f"{name!r} is not an account id: 1 to 64 letters, digits or any of _ . @ -")
-    return f"/v1/admin/accounts/{quote(name, safe='@')}"
+    _show_account(ask_gateway(lambda client: client.call("GET", path_of(name))), as_json=as_json)
 
 
 def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
@@ -388,21 +254,10 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     )
 
 
-def _limit(limit: dict[str, Any] | None) -> str:
-    """`500 weekly`, `no limit`."""
-    if limit is None:
-        return "no limit"
-    return f"{limit['credits']:,} in all" if limit["period"] == "never" else f"{limit['credits']:,} {limit['period']}"
-
-
-def _to_the_minute(at: str) -> str:
-    return f"{at[:16].replace('T', ' ')} UTC"
-
-
 def _key(key: dict[str, Any]) -> str:
     """`key_… (web shop, last used 2026-11-22 17:00 UTC)`."""
     used = key["last_used_at"]
-    when = f"last used {_to_the_minute(used)}" if used else "never used"
+    when = f"last used {account_keys.to_the_minute(used)}" if used else "never used"
     return as_text(f"{key['id']} ({', '.join(part for part in (key['label'], when) if part)})")
 
 
