@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import TypeAliasType
 
 from gateway.domain import ACCOUNT_PATTERN
-from gateway.schemas.base import Answer, PageQuery, Period, Time
+from gateway.schemas.base import Answer, PageQuery, Period, Text, Time
 
 ENTRY_PATTERN = r"^[0-9]{1,16}-[0-9]{1,10}$"
 
@@ -26,9 +26,9 @@ class AuditLogQuery(Period, PageQuery):
         Annotated[str, Field(pattern=ENTRY_PATTERN, description="The `next` value of the previous page.")] | None
     ) = None
     account: Annotated[str, Field(pattern=ACCOUNT_PATTERN, description="Only calls about this account.")] | None = None
-    key: Annotated[str, Field(max_length=64, description="Only calls with this key, by its id.")] | None = None
+    key: Annotated[Text, Field(max_length=64, description="Only calls with this key, by its id.")] | None = None
     action: (
-        Annotated[str, Field(max_length=64, description="Only this call, by its `operationId`: `grantCredits`.")] | None
+        Annotated[Text, Field(max_length=64, description="Only this call, by its `operationId`: `grantCredits`.")] | None
     ) = None
 
 
