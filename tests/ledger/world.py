@@ -6,6 +6,7 @@ so `pass_time` makes a generation older instead: all its times and its deadline 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -203,9 +204,10 @@ class World:
 
     async def deliver(self, generation: str, *indices: int, attempt: int = 1) -> None:
         """Deliver these outputs."""
-        for index in indices:
-            output = an_output(index, attempt)
-            the(outcomes.Noted, await self.ledger.deliver(generation=generation, attempt=attempt, output=output))
+        outputs = (an_output(index, attempt) for index in indices)
+        calls = (self.ledger.deliver(generation=generation, attempt=attempt, output=output) for output in outputs)
+        for outcome in await asyncio.gather(*calls):
+            the(outcomes.Noted, outcome)
 
     async def settle(
         self, generation: str, failure: FailureCode | None = None, attempt: int = 1
