@@ -28,7 +28,7 @@ class AuditLogQuery(Period, PageQuery):
     account: Annotated[str, Field(pattern=ACCOUNT_PATTERN, description="Only calls about this account.")] | None = None
     key: Annotated[Text, Field(max_length=64, description="Only calls with this key, by its id.")] | None = None
     action: (
-        Annotated[Text, Field(max_length=64, description="Only this call, by its `operationId`: `grantCredits`.")] | None
+        Annotated[Text, Field(max_length=64, description="Only this call, by `operationId`: `grantCredits`.")] | None
     ) = None
 
 
