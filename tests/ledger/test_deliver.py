@@ -34,15 +34,6 @@ async def test_r11_an_output_delivered_twice_counts_once(world: World) -> None:
     assert ended.generation.committed_millicredits == 3_000
 
 
-async def test_a_stale_attempt_delivers_nothing(world: World) -> None:
-    generation = await world.running(outputs=2)
-    await world.hand_back(generation)
-    await world.begin(generation, 2)
-    async with world.unchanged():
-        stale = await world.ledger.deliver(generation=generation, attempt=1, output=an_output())
-        assert isinstance(stale, outcomes.Stale)
-
-
 async def test_r9_a_later_attempt_finds_what_was_delivered_before(world: World) -> None:
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)

@@ -76,13 +76,3 @@ async def test_r11_the_ending_that_a_renewal_made_is_answered_again(world: World
     other = await world.running()
     await world.settle(other)
     assert isinstance(await world.ledger.renew(generation=other, attempt=1), outcomes.Stale)
-
-
-async def test_a_stale_attempt_cannot_renew(world: World) -> None:
-    generation = await world.running()
-    await world.hand_back(generation)
-    await world.begin(generation, 2)
-    async with world.unchanged():
-        assert isinstance(
-            await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=9), outcomes.Stale
-        )

@@ -19,6 +19,7 @@ from gateway.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
+from tests.cases import cases
 from tests.providers.fal_vendor import APP, FalVendor
 from tests.providers.requests import asked, made
 from tests.providers.vendor import KEY, PROMPT, answering, served
@@ -73,7 +74,7 @@ async def test_a_request_is_submitted_at_its_path_and_polled_and_stopped_at_its_
     assert vendor.stopped == [ref]
 
 
-@pytest.mark.parametrize("provider_model", ["flux", "fal-ai/../admin", "fal-ai/flux?x=1", "https://fal.run/a/b"])
+@cases("provider_model", ["flux", "fal-ai/../admin", "fal-ai/flux?x=1", "https://fal.run/a/b"])
 async def test_what_is_no_app_is_said_before_anything_is_sent(provider: Fal, provider_model: str) -> None:
     with pytest.raises(ProviderNotSetUp, match="owner/app"):
         await provider.submit(request(provider_model=provider_model))
@@ -110,7 +111,7 @@ async def test_it_waits_in_line_then_reads_progress_from_the_log(provider: Fal, 
     await results.aclose()
 
 
-@pytest.mark.parametrize(("shape", "count"), [("images", 2), ("video", 1), ("data", 1)])
+@cases(("shape", "count"), [("images", 2), ("video", 1), ("data", 1)])
 async def test_files_are_found_in_whatever_a_model_answers(
     provider: Fal, vendor: FalVendor, shape: str, count: int
 ) -> None:
@@ -146,7 +147,7 @@ def model_error(kind: str) -> dict[str, Any]:
     return {"detail": [{"loc": ["body", "prompt"], "msg": "no", "type": kind, "input": PROMPT}]}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("ending", "error"),
     [
         ((422, model_error("content_policy_violation"), {"X-Fal-Retryable": "false"}), Moderated),

@@ -13,6 +13,7 @@ from replicate.client import Client
 from replicate.exceptions import ReplicateError
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
+from tests.cases import cases
 from tests.made_media import picture
 from tests.providers.replicate_vendor import MODEL, VERSION, ReplicateVendor
 from tests.providers.requests import asked, made
@@ -48,7 +49,7 @@ async def ended(provider: Replicate, request: ProviderRequest) -> list[Rendered]
     return await made(provider, await provider.submit(request), request)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("provider_model", "version"),
     [(MODEL, None), (f"{MODEL}:{VERSION}", VERSION), (VERSION, VERSION)],
 )
@@ -95,7 +96,7 @@ async def test_an_input_that_the_rate_card_has_no_name_for_is_never_left_out(pro
         await provider.submit(request(names=names, inputs=(ProviderInput(kind="video", url="https://a.example/1"),)))
 
 
-@pytest.mark.parametrize("shape", ["list", "table", "data"])
+@cases("shape", ["list", "table", "data"])
 async def test_files_are_found_in_whatever_a_model_answers(
     provider: Replicate, vendor: ReplicateVendor, shape: str
 ) -> None:
@@ -143,7 +144,7 @@ async def test_a_job_that_somebody_else_ended_is_worth_another(
         await ended(provider, request())
 
 
-@pytest.mark.parametrize(
+@cases(
     ("said", "error"),
     [
         ("NSFW content detected. Try running it again, or try a different prompt.", Moderated),
