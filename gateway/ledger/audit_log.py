@@ -19,6 +19,7 @@ from gateway.ledger.outcomes import Page
 KEPT_MS = 400 * 86_400_000
 ENTRIES_MAX = 200_000  # of half a kilobyte: 100 MB, and 500 changes a day for 400 days
 _AT_ONCE = 100
+_BEFORE_ALL = "(0-0"  # Redis calls it an error
 _EXAMINED_MAX = 2_000  # per page: a filter that few entries pass gets a short page, and goes on from there
 
 
@@ -94,9 +95,11 @@ class AuditLogOperations(LedgerCore):
     async def audit_log(self, *, limit: int, before: str | None, only: CallFilter) -> Page[LoggedCall]:
         """A page, newest first. It may hold fewer than `limit` and still have a next one."""
         oldest = max(now_ms() - KEPT_MS, only.first_ms or 0)
-        newest = "+" if before is None else f"({before}"
+        newest = "+" if before is None else f"({_plain(before)}"
         if before is None and only.end_ms is not None:
             newest = f"({max(0, only.end_ms)}-0"
+        if newest == _BEFORE_ALL:
+            return Page((), None)
         found: list[LoggedCall] = []
         for _ in range(_EXAMINED_MAX // _AT_ONCE):
             read = await self.command("XREVRANGE", keys.AUDIT_LOG, newest, str(oldest), "COUNT", _AT_ONCE)
@@ -110,6 +113,11 @@ class AuditLogOperations(LedgerCore):
                 return Page(tuple(found), None)
             newest = f"({read[-1][0].decode()}"
         return Page(tuple(found), newest[1:])
+
+
+def _plain(entry: str) -> str:
+    at, _, number = entry.partition("-")
+    return f"{int(at)}-{int(number)}"
 
 
 _KNOWN = frozenset(field.name for field in fields(OperatorCall))

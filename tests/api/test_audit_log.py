@@ -209,6 +209,9 @@ async def test_it_is_read_by_pages_and_filters(gateway: Visitor) -> None:
         f"created_before={whole[0]['created_at']}": [o for o in whole if o["created_at"] < whole[0]["created_at"]],
         f"created_after={whole[0]['created_at']}": [o for o in whole if o["created_at"] >= whole[0]["created_at"]],
         "created_after=2100-01-01T00:00:00Z": [],
+        "created_before=1970-01-01T00:00:00Z": [],
+        "before=0-0": [],
+        "before=00-00": [],
     }.items():
         assert await entries(gateway, f"{query}&limit=100") == wanted, query
     assert (await gateway.call("GET", f"{LOG}?before=nonsense", gateway.admin)).status == 422

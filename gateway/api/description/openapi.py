@@ -187,8 +187,11 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
             "name": REASON_HEADER,
             "in": "header",
             "required": False,
-            "description": "With an admin or ops key: the reason, for the audit log. Percent-encode what is not ASCII.",
-            "schema": {"type": "string", "maxLength": 1500},
+            "description": (
+                "With an admin or ops key: the reason, for the audit log (500 characters). Percent-encode what "
+                "is not ASCII."
+            ),
+            "schema": {"type": "string"},
         }
 
 
