@@ -206,16 +206,6 @@ async def test_a_generation_made_before_pauses_were_stored_has_the_usual_ones_an
     assert not await world.redis.hexists(world.ledger.generation_key(other), "retry_pauses")
 
 
-@pytest.mark.parametrize(
-    "code",
-    [FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED, FailureCode.PROVIDER_TIMEOUT, FailureCode.INTERNAL],
-)
-async def test_other_failures_end_at_once(world: World, code: FailureCode) -> None:
-    generation = await world.running()
-    ended = the(outcomes.Ended, await world.settle(generation, code))
-    assert (ended.generation.state, ended.generation.error) == (State.FAILED, code)
-
-
 async def test_r17_a_provider_failure_clears_the_ref_and_a_lost_worker_keeps_it(world: World) -> None:
     for code, ref in ((FailureCode.PROVIDER_FAILED, None), (FailureCode.WORKER_LOST, "job-7")):
         generation = await world.noted(1_000)

@@ -38,15 +38,6 @@ async def test_a_durable_ledger_has_no_weaknesses(world: World) -> None:
     assert await world.ledger.durability() == []
 
 
-async def test_weaker_settings_are_named(own_redis: RedisServer) -> None:
-    with own_redis.client() as client:
-        client.config_set("appendfsync", "everysec")
-        client.config_set("maxmemory-policy", "allkeys-lru")
-    async with open_world(own_redis.url) as world:
-        weaknesses = await world.ledger.durability()
-    assert [sentence.split()[0] for sentence in weaknesses] == ["appendfsync", "maxmemory-policy"]
-
-
 async def test_r21_a_ledger_that_does_not_answer_is_unavailable_and_recovers_by_itself(own_redis: RedisServer) -> None:
     ledger = Ledger(connect_ledger(own_redis.url), partitions=PARTITIONS)
     try:

@@ -245,3 +245,6 @@ async def test_what_is_tried_again_and_how_soon_is_the_same_in_the_data_and_in_t
             pause = outcome.dispatch.not_before - outcome.dispatch.queued_at
             assert pause == RETRY_PAUSES_MS[0]
             await world.ledger.cancel(generation=generation)
+        else:
+            ended = the(outcomes.Ended, outcome).generation
+            assert (ended.state, ended.error) == (State.FAILED, code)
