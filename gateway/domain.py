@@ -120,6 +120,15 @@ class LimitPeriod(StrEnum):
     NEVER = "never"
 
 
+class PauseKind(StrEnum):
+    """What operators can pause (R36)."""
+
+    ACCOUNT = "account"
+    TOOL = "tool"
+    MODEL = "model"
+    PROVIDER = "provider"
+
+
 class EventType(StrEnum):
     """The events that webhooks can subscribe to."""
 

@@ -16,7 +16,7 @@ ApiError
 ├── 429  WaitingRoomFull · RateLimited
 ├── 431  HeadersTooLarge
 ├── 500  InternalError
-└── 503  LedgerDown · QueueDown · NoWorker · StoreDown · PaymentsDown · ProviderDown · Overloaded
+└── 503  LedgerDown · QueueDown · NoWorker · Paused · StoreDown · PaymentsDown · ProviderDown · Overloaded
 ```
 
 The class docstring is what `/docs` says about the code. The message is written where the error is raised, for the
@@ -26,6 +26,7 @@ person who has to do something about it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from gateway.api import limits
@@ -36,6 +37,7 @@ from gateway.schemas.errors import (
     InsufficientCreditsDetails,
     KeyRestrictedDetails,
     LimitReachedDetails,
+    PausedDetails,
     PlanLimitDetails,
     PriceAboveCeilingDetails,
     RateLimitedDetails,
@@ -44,6 +46,7 @@ from gateway.schemas.errors import (
 )
 
 RETRY_AFTER_SECONDS = 2
+PAUSED_RETRY_SECONDS = 60  # until an operator acts
 STORE_RETRY_SECONDS = 30  # room comes back when an operator acts or files expire, not in a moment
 
 
@@ -56,6 +59,7 @@ class ApiError(Exception):
     status: ClassVar[int]
     code: ClassVar[str]
     shape: ClassVar[type[Answer] | None] = None
+    retry_after_seconds: ClassVar[int] = RETRY_AFTER_SECONDS  # of a 503
     details: Answer | None = None
 
     def __init__(
@@ -65,12 +69,15 @@ class ApiError(Exception):
         fields: Sequence[FieldProblem] = (),
         fields_omitted: int = 0,
         headers: Mapping[str, str] | None = None,
+        retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.fields = tuple(fields)
         self.fields_omitted = fields_omitted
         self.headers = dict(headers or {})
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.headers["Retry-After"] = str(retry_after_seconds or self.retry_after_seconds)
 
     def envelope(self, request_id: str) -> dict[str, Any]:
         """The body: `{"error": {"code", "message", "request_id", "fields"?, "fields_omitted"?, …}}`."""
@@ -309,9 +316,6 @@ class LedgerDown(ApiError):
     status = 503
     code = "ledger_unavailable"
 
-    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
-
 
 class QueueDown(ApiError):
     """The queue did not respond. The request may have taken effect: retry it with the same `Idempotency-Key`."""
@@ -319,18 +323,13 @@ class QueueDown(ApiError):
     status = 503
     code = "queue_unavailable"
 
-    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
-
 
 class StoreDown(ApiError):
     """Files cannot be stored or read right now: the object store is full or unavailable. Retry after `Retry-After`."""
 
     status = 503
     code = "store_unavailable"
-
-    def __init__(self, message: str, *, retry_after_seconds: int = STORE_RETRY_SECONDS) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+    retry_after_seconds = STORE_RETRY_SECONDS
 
 
 class PaymentsDown(ApiError):
@@ -339,18 +338,26 @@ class PaymentsDown(ApiError):
     status = 503
     code = "payments_unavailable"
 
-    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
-
 
 class NoWorker(ApiError):
     """No worker for this model is running, and none has been for a while. Nothing was reserved; retry later."""
 
     status = 503
     code = "no_worker"
+    retry_after_seconds = STORE_RETRY_SECONDS
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"Retry-After": str(STORE_RETRY_SECONDS)})
+
+class Paused(ApiError):
+    """The operator has paused this tool, model or account. Nothing was reserved; retry later."""
+
+    status = 503
+    code = "paused"
+    shape = PausedDetails
+    retry_after_seconds = PAUSED_RETRY_SECONDS
+
+    def __init__(self, message: str, details: PausedDetails) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class ProviderDown(ApiError):
@@ -359,18 +366,12 @@ class ProviderDown(ApiError):
     status = 503
     code = "provider_unavailable"
 
-    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
-
 
 class Overloaded(ApiError):
     """The gateway has too many open connections. Nothing was done; retry after `Retry-After`."""
 
     status = 503
     code = "overloaded"
-
-    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
 
 
 def _shown(problem: FieldProblem) -> dict[str, str]:

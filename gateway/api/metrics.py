@@ -18,6 +18,7 @@ from gateway.clock import CLOCK
 from gateway.domain import millicredits_to_credits
 from gateway.ledger.audit import LastAudit
 from gateway.ledger.figures import Figures
+from gateway.ledger.pauses import Pause
 from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.ledger.timings import Timings
@@ -73,6 +74,7 @@ class Metrics:
         workforce: Workforce,
         odd: Mapping[str, int],
         unapplied: int | None,
+        pauses: Sequence[Pause],
         processes: Answers | None,
     ) -> bytes:
         """The page for Prometheus, including the other `processes`' metrics; None: not read."""
@@ -95,6 +97,7 @@ class Metrics:
                     *_of_ledger(totals, tools),
                     *_of_audit(audit),
                     *_of_payments(unapplied),
+                    _of_pauses(pauses),
                     *_of_providers(providers or {}, rate_cards),
                     *workforce.metrics(),
                 ]
@@ -196,6 +199,13 @@ def _of_payments(unapplied: int | None) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "farebox_payment_events_unapplied", "Payment events that have not been applied yet.", value=unapplied
         )
+
+
+def _of_pauses(pauses: Sequence[Pause]) -> Metric:
+    paused = GaugeMetricFamily("farebox_paused", "1 for what operators have paused.", labels=["kind", "name"])
+    for pause in pauses:
+        paused.add_metric([pause.kind, pause.name], 1)
+    return paused
 
 
 def _of_providers(states: Mapping[str, ProviderState], rate_cards: RateCards) -> Iterator[Metric]:

@@ -24,6 +24,7 @@ from gateway.api.handlers import (
     outputs,
     own_key,
     own_subscription,
+    pauses,
     payment_events,
     payments,
     purchases,
@@ -50,6 +51,7 @@ from gateway.schemas import credits as credit_schemas
 from gateway.schemas import estimates as estimate_schemas
 from gateway.schemas import generations as generation_schemas
 from gateway.schemas import ops as operations_schemas
+from gateway.schemas import pauses as pause_schemas
 from gateway.schemas import payments as payment_schemas
 from gateway.schemas import purchases as purchase_schemas
 from gateway.schemas import sessions as session_schemas
@@ -67,13 +69,14 @@ PUBLIC: frozenset[Scope] = frozenset()
 GENERATION = "/v1/generations/{generation}"
 WEBHOOK = "/v1/webhooks/{webhook}"
 ADMIN_ACCOUNT = "/v1/admin/accounts/{account}"
+PAUSE = "/v1/ops/pauses/{kind}/{name}"
 SSE = "text/event-stream"
 
 
 _RESERVE_ERRORS = (
     "invalid_settings", "unknown_model", "quote_mismatch", "subscription_required", "plan_limit",
     "insufficient_credits", "limit_reached", "price_above_ceiling", "quote_expired", "waiting_room_full",
-    "store_unavailable", "no_worker",
+    "store_unavailable", "no_worker", "paused",
 )  # fmt: skip
 _GENERATION_EVENTS: dict[str, type[BaseModel]] = {
     "snapshot": generation_schemas.GenerationOut,
@@ -219,6 +222,10 @@ ROUTES: tuple[Route, ...] = (
           account_schemas.Adjusted, "Adjust a bucket, up or down", 201),
     Route("PUT", f"{ADMIN_ACCOUNT}/alerts", accounts.set_alerts, ADMIN, account_schemas.AlertsIn,
           account_schemas.AccountOut, "Set the thresholds of low-credit alerts"),
+    Route("PUT", f"{ADMIN_ACCOUNT}/pause", pauses.put_account, ADMIN, pause_schemas.PauseIn,
+          account_schemas.AccountOut, "Pause an account: nothing new is accepted"),
+    Route("DELETE", f"{ADMIN_ACCOUNT}/pause", pauses.end_account, ADMIN, None, account_schemas.AccountOut,
+          "Resume an account"),
     Route("POST", f"{ADMIN_ACCOUNT}/clock", accounts.advance_clock, ADMIN, account_schemas.ClockIn,
           account_schemas.AccountOut, "Advance an account's clock (test mode)"),
 
@@ -226,6 +233,11 @@ ROUTES: tuple[Route, ...] = (
           "Get queues and held credits"),
     Route("GET", "/v1/ops/series", series.series, OPERATORS, operations_schemas.SeriesQuery,
           operations_schemas.SeriesOut, "Get queues and held credits over time"),
+    Route("GET", "/v1/ops/pauses", pauses.listed, OPERATORS, None, pause_schemas.PausesOut,
+          "List paused tools, models and providers"),
+    Route("PUT", PAUSE, pauses.put, ADMIN, pause_schemas.PauseIn, pause_schemas.PauseOut,
+          "Pause a tool, model or provider: nothing new is accepted", errors=("not_found",)),
+    Route("DELETE", PAUSE, pauses.end, ADMIN, None, pause_schemas.Resumed, "Resume a tool, model or provider"),
     Route("GET", "/v1/ops/payment-events", payment_events.listed, OPERATORS, None, payment_schemas.PaymentEventsOut,
           "List payment events that could not be applied"),
     Route("POST", "/v1/ops/payment-events/{event}/retry", payment_events.retry, ADMIN, None,

@@ -16,6 +16,7 @@ from gateway.api.services import (
 )
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
+from gateway.ledger.pauses import Pause
 from gateway.ledger.sums import Totals
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
@@ -135,6 +136,14 @@ async def audit_if_known(app: web.Application) -> LastAudit | None:
         return await last_audit(app[LEDGER])
     except LedgerUnavailable:
         return None
+
+
+async def pauses_if_known(app: web.Application) -> list[Pause]:
+    """What operators have paused; empty if the ledger is unavailable."""
+    try:
+        return await app[LEDGER].pauses() if app[STARTUP].ready else []
+    except LedgerUnavailable:
+        return []
 
 
 async def events_waiting(app: web.Application) -> int | None:

@@ -25,6 +25,7 @@ from gateway.ledger.life import GenerationOperations
 from gateway.ledger.lists import ListOperations
 from gateway.ledger.memory import memory_warnings
 from gateway.ledger.operators import OperatorOperations
+from gateway.ledger.pauses import PauseOperations
 from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.policy import PolicyInForce
 from gateway.ledger.purchases import PurchaseOperations
@@ -54,6 +55,7 @@ class Ledger(
     WebhookOperations,
     SigningKeyOperations,
     AuditLogOperations,
+    PauseOperations,
 ):
     """Credits, holds and generations in Redis."""
 

@@ -22,6 +22,7 @@ from gateway.ledger.generation_records import (
     generation_of,
 )
 from gateway.ledger.limits import LimitReached, limit_reached
+from gateway.ledger.pauses import Paused, paused
 from gateway.ledger.records import canonical, decode_account, pairs
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ Reservation = (
     | outcomes.PlanLimit
     | outcomes.InsufficientCredits
     | LimitReached
+    | Paused
     | outcomes.WaitingRoomFull
     | outcomes.Reserved
 )
@@ -53,6 +55,7 @@ _REFUSALS: Mapping[str, Callable[..., Reservation]] = {
     "keys_changed": outcomes.KeysChanged,
     "not_found": outcomes.NotFound,
     "limit_reached": limit_reached,
+    "paused": paused,
     "waiting_room_full": lambda plan, limit: outcomes.WaitingRoomFull(plan, int(limit)),
     "plan_limit": lambda plan, setting, *allowed: outcomes.PlanLimit(plan, setting, allowed),
 }
@@ -78,10 +81,9 @@ class GenerationOperations(LedgerCore):
     ) -> Reservation:
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
-        `idempotency` is (digest of the caller's key, digest of method, path and body); `operation` is new for each
-        HTTP request; `webhook` gets the events of this generation only; `key` is the id of the API key, which may have
-        a limit. Outcomes in order of precedence: NotFound, KeysChanged, Replayed, KeyReused, SubscriptionRequired,
-        PlanLimit, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
+        `idempotency`: digests of the caller's key, and of method, path and body; `operation` is new for each request;
+        `key` is the API key's id. In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused,
+        SubscriptionRequired, PlanLimit, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
@@ -97,6 +99,8 @@ class GenerationOperations(LedgerCore):
             request_digest=request_digest,
             price=request.price_millicredits,
             tool=request.tool,
+            model=request.model,
+            provider=request.provider,
             pro=pro,
             settings=to_json(settings).decode(),
             request=encode_request(request),

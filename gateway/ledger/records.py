@@ -122,7 +122,13 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         keys_version=int(fields.get("keys_version", 0)),
         debt_millicredits=int(fields.get("debt", 0)),
         day=_decode_day(fields.get("day", "")),
+        pause=_decode_pause(fields.get("pause", "")),
     )
+
+
+def _decode_pause(text: str) -> tuple[int, str] | None:
+    since, _, reason = text.partition(",")
+    return (int(since), reason) if since else None
 
 
 def _decode_day(text: str) -> tuple[int, int] | None:

@@ -237,6 +237,13 @@ class Alerts(Answer):
     reached: list[Credits]
 
 
+class PauseState(Answer):
+    """Since when operators have paused it, and why."""
+
+    since: Time
+    reason: str
+
+
 class AccountOut(Answer):
     """An account with everything support needs."""
 
@@ -250,6 +257,7 @@ class AccountOut(Answer):
     balance: Balance
     subscription_started_at: Time | None
     alerts: Alerts
+    paused: PauseState | None = Field(default=None, description="Set while operators have paused the account.")
     in_work: Counts = Field(description="Queued and running generations, by tool.")
     waiting: Counts
     keys: list[KeyOut]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.domain import Bucket
+from gateway.domain import Bucket, PauseKind
 from gateway.schemas.base import Answer, Credits, Setting, Time
 from gateway.schemas.cards import PriceOut
 from gateway.schemas.limits import LimitOut
@@ -89,6 +89,15 @@ class LimitReachedDetails(Answer):
     used: Credits = Field(description="Held or charged for generations created in this period.")
     remaining: Credits
     resets_at: Time | None = Field(description="When the next period begins; null: never.")
+
+
+class PausedDetails(Answer):
+    """What the operator has paused, since when, and why."""
+
+    paused: PauseKind
+    name: str = Field(description="Its id.")
+    reason: str = Field(description="In the operator's words.")
+    since: Time
 
 
 class KeyRestrictedDetails(Answer):

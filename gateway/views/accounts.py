@@ -95,6 +95,9 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
             thresholds=[Decimal(part) / _THOUSANDTHS for part in account.alerts_thousandths],
             reached=[Decimal(part) / _THOUSANDTHS for part in account.alerted_thousandths],
         ),
+        paused=None
+        if account.pause is None
+        else accounts.PauseState(since=utc(account.pause[0]), reason=account.pause[1]),
         in_work=dict(account.in_work),
         waiting=dict(account.waiting),
         keys=[key_shape(key) for key in account.keys],

@@ -45,6 +45,7 @@ async def test_every_call_of_operators_that_is_no_read_leaves_one_entry(gateway:
     await gateway.account()
     key = await gateway.operator_key(scope.value)
     named = {"account": "acme", "key": "key_none", "event": "evt_none", "delivery": "evt_none", "webhook": "default"}
+    named |= {"kind": "tool", "name": "image"}
     assert recorded(scope)
     for method, path in recorded(scope):
         assert not re.findall(r"{(\w+)}", path) or not STATES.keys().isdisjoint(re.findall(r"{(\w+)}", path)), (

@@ -41,6 +41,7 @@ NAMES = {
     "delivery": "evt_" + "0" * 26,
     "key": "key_none",
     "provider": "replicate",
+    "kind": "tool",
     "token": "none",
     "checkout": "chk_" + "a" * 24,
     "digest": "none",

@@ -327,6 +327,7 @@ def test_every_code_of_the_contract_has_one_class_and_says_what_it_means() -> No
             "overloaded",
             "queue_unavailable",
             "no_worker",
+            "paused",
             "store_unavailable",
             "payments_unavailable",
             "provider_unavailable",

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 # A refusal of the ledger and the API's error of the same name; pricing's and the API's.
 SAME_REFUSAL = {
-    "InsufficientCredits", "LimitReached", "NotFound", "SubscriptionRequired", "UnknownModel", "WaitingRoomFull",
+    "InsufficientCredits", "LimitReached", "NotFound", "Paused", "SubscriptionRequired", "UnknownModel",
+    "WaitingRoomFull",
 }  # fmt: skip
 
 

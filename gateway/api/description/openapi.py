@@ -17,7 +17,15 @@ from gateway.api.errors import ApiError, error_classes
 from gateway.api.http.headers import LIMIT_HEADER, REASON_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.http.parse import requires_anything
 from gateway.api.http.route import PROBES
-from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType, Scope
+from gateway.domain import (
+    ACCOUNT_PATTERN,
+    EVENT_PATTERN,
+    GENERATION_PATTERN,
+    WEBHOOK_PATTERN,
+    EventType,
+    PauseKind,
+    Scope,
+)
 from gateway.ledger.webhooks import DEFAULT
 from gateway.pricing.fields import ID_PATTERN
 from gateway.pricing.values import one_of
@@ -45,6 +53,8 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "delivery": {"type": "string", "pattern": EVENT_PATTERN},
     "event": {"type": "string", "description": "The payment provider's id of the event."},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
+    "kind": {"type": "string", "enum": [kind.value for kind in PauseKind if kind is not PauseKind.ACCOUNT]},
+    "name": {"type": "string", "pattern": ID_PATTERN},
 }
 _RATE_HEADERS = {
     LIMIT_HEADER: "The key's limit, in requests per minute.",

@@ -71,9 +71,14 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/admin/accounts/{account}/grants"): "grantCredits",
     ("POST", "/v1/admin/accounts/{account}/adjustments"): "adjustCredits",
     ("PUT", "/v1/admin/accounts/{account}/alerts"): "setAlerts",
+    ("PUT", "/v1/admin/accounts/{account}/pause"): "pauseAccount",
+    ("DELETE", "/v1/admin/accounts/{account}/pause"): "resumeAccount",
     ("POST", "/v1/admin/accounts/{account}/clock"): "advanceClock",
     ("GET", "/v1/ops/queues"): "getQueues",
     ("GET", "/v1/ops/series"): "getSeries",
+    ("GET", "/v1/ops/pauses"): "listPauses",
+    ("PUT", "/v1/ops/pauses/{kind}/{name}"): "pause",
+    ("DELETE", "/v1/ops/pauses/{kind}/{name}"): "resume",
     ("GET", "/v1/ops/payment-events"): "listPaymentEvents",
     ("POST", "/v1/ops/payment-events/{event}/retry"): "retryPaymentEvent",
     ("DELETE", "/v1/ops/payment-events/{event}"): "dropPaymentEvent",
@@ -125,9 +130,13 @@ PARAMETER_EXAMPLES: dict[str, str | int] = {
     "delivery": "evt_019a8c2f4d7b6e10c35a9f8842",
     "event": "evt_1QfZ3n2eZvKYlo2C",
     "checkout": "chk_5z2k7qv3h6wnb4xj7dtm6aec",
+    "kind": "model",
+    "name": "recraft-v4",
 }
 
 EXAMPLES: dict[Call, dict[str, Any]] = {
+    ("PUT", "/v1/ops/pauses/{kind}/{name}"): {"reason": "its provider is down until noon"},
+    ("PUT", "/v1/admin/accounts/{account}/pause"): {"reason": "we are looking into a chargeback; write to support"},
     ("POST", "/v1/generations"): {
         "tool": "image",
         "model": "flux-dev",

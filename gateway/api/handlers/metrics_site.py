@@ -26,7 +26,7 @@ from gateway.api.services import (
     STORE_WATCH,
     WORKFORCE,
 )
-from gateway.api.watching import audit_if_known, depths_of, events_waiting, provider_states
+from gateway.api.watching import audit_if_known, depths_of, events_waiting, pauses_if_known, provider_states
 from gateway.errors import LedgerUnavailable
 
 PATH = "/metrics"
@@ -95,6 +95,7 @@ async def exposition(app: web.Application) -> web.Response:
         workforce=app[WORKFORCE],
         odd=app[QUEUE].unreadable,
         unapplied=await events_waiting(app),
+        pauses=await pauses_if_known(app),
         processes=None if (beside := app.get(PROCESS_METRICS)) is None else await beside.read(),
     )
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

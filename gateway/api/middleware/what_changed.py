@@ -105,11 +105,17 @@ async def _payment_event(request: web.Request, event: str) -> Mapping[str, Any]:
     return {"pending": True} if await request.app[LEDGER].kept_event(event) is not None else {}
 
 
+async def _pause(request: web.Request, kind: str) -> Mapping[str, Any]:
+    found = (one for one in await request.app[LEDGER].pauses() if one.kind == kind)
+    return next(({"paused": pause.reason} for pause in found if pause.name == request.match_info["name"]), {})
+
+
 STATES: Mapping[str, Callable[[web.Request, str], Awaitable[Mapping[str, Any]]]] = {
     "account": _account,
     "key": _operator_key,
     "webhook": _webhook,
     "event": _payment_event,
+    "kind": _pause,
 }
 """How the state is read of what a path may name, by the parameter's name; the first that it has counts."""
 

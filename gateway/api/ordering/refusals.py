@@ -13,6 +13,7 @@ from gateway.api.errors import (
     KeyRestricted,
     LimitReached,
     NotFound,
+    Paused,
     PlanLimitExceeded,
     SettingsRefused,
     SubscriptionRequired,
@@ -21,9 +22,9 @@ from gateway.api.errors import (
 )
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.ordering.ways_out import insufficient_credits
-from gateway.domain import GenerationRequest, LimitPeriod, format_credits, millicredits_to_credits
+from gateway.domain import GenerationRequest, LimitPeriod, PauseKind, format_credits, millicredits_to_credits
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
-from gateway.ledger import limits, outcomes
+from gateway.ledger import limits, outcomes, pauses
 from gateway.ledger.key_records import KeyBounds
 from gateway.pricing.card import RateCard
 from gateway.pricing.values import one_of, show
@@ -31,6 +32,7 @@ from gateway.schemas.base import utc
 from gateway.schemas.errors import (
     KeyRestrictedDetails,
     LimitReachedDetails,
+    PausedDetails,
     PlanLimitDetails,
     SubscriptionRequiredDetails,
     WaitingRoomFullDetails,
@@ -47,6 +49,7 @@ Refusal = (
     | outcomes.PlanLimit
     | outcomes.InsufficientCredits
     | limits.LimitReached
+    | pauses.Paused
     | outcomes.WaitingRoomFull
 )
 
@@ -93,6 +96,8 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             return NotFound(OWN_ACCOUNT_GONE)
         case outcomes.KeyReused():
             return reused()
+        case pauses.Paused(pause):
+            return _paused(pause, request, card)
         case outcomes.SubscriptionRequired():
             name = card.models[request.model].name
             return SubscriptionRequired(
@@ -114,6 +119,22 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
                 WaitingRoomFullDetails(plan=outcome.plan, max_waiting=outcome.max_waiting),
                 headers={"Retry-After": str(WAITING_ROOM_RETRY_SECONDS)},
             )
+
+
+def _paused(pause: pauses.Pause, request: GenerationRequest, card: RateCard) -> Paused:
+    kind, name = pause.kind, pause.name
+    if kind is PauseKind.PROVIDER:  # who makes a model's outputs is no concern of customers
+        kind, name = PauseKind.MODEL, request.model
+    what = {
+        PauseKind.ACCOUNT: "This account is",
+        PauseKind.TOOL: f"All {request.tool} generations are",
+        PauseKind.MODEL: f"{card.models[request.model].name} is",
+    }[kind]
+    return Paused(
+        f"{what} paused by the operator of this gateway: {pause.reason.rstrip('.')}. Nothing was reserved; retry "
+        "later.",
+        PausedDetails(paused=kind, name=name, reason=pause.reason, since=utc(pause.since)),
+    )
 
 
 def _limit_reached(outcome: limits.LimitReached, request: GenerationRequest) -> LimitReached:

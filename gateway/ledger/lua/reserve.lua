@@ -1,21 +1,22 @@
 #!lua
--- Check everything, then hold a price and create its generation, or change nothing (R6–R8, R11, R13–R15, R26).
+-- Check everything, then hold a price and create its generation, or change nothing (R6–R8, R11, R13–R15, R26, R36).
 --
 -- KEYS[1]  account
--- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
+-- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"}
+--          {"paused", kind, name, since, reason} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"insufficient_credits", account}
 --          {"limit_reached", whose, limit, period, used, resets at or ""} {"waiting_room_full", plan, limit}
 --          {"reserved", its id, deadline, score in the queue or "" (it waits), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
---- @include "lib/generations" "lib/limits"
+--- @include "lib/generations" "lib/limits" "lib/pauses"
 local
   generation, operation,
   keys_version, -- or "": do not check
   key, -- the API key's id, or ""
   key_digest, -- of the idempotency key, or ""
-  request_digest, price, tool,
+  request_digest, price, tool, model, provider,
   pro, -- "1" or "0"
   settings, -- JSON: name → JSON text
   request, -- JSON
@@ -45,6 +46,8 @@ if existing then
   return {"resent", generations.reply(id), dispatch}
 end
 
+local paused = pauses.refusal(a, tool, model, provider)
+if paused then return paused end
 local p = policy.load(a.fields.plan)
 steps.roll(a, p)
 local plan = a.fields.plan
