@@ -57,6 +57,13 @@ def check_envelope(reply: Reply, status: int, code: str) -> None:
     assert "Traceback" not in reply.message
 
 
+async def test_no_response_names_the_library_that_sends_it(gateway: Visitor) -> None:
+    """aiohttp sets its own `Server` before our headers are added."""
+    key = await gateway.account()
+    for path in ("/healthz", "/", "/v1/balance", "/v1/nothing"):
+        assert (await gateway.call("GET", path, key)).headers["Server"] == "farebox", path
+
+
 # --- the head ---------------------------------------------------------------------------------------------------------
 
 

@@ -96,6 +96,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     known.started = True
     response.headers.update(known.rate_headers)
     response.headers[REQUEST_ID_HEADER] = known.id
+    response.headers["Server"] = COMMON_HEADERS["Server"]  # aiohttp has already set its own
     for name, value in COMMON_HEADERS.items():
         response.headers.setdefault(name, value)
 
