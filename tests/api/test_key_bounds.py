@@ -175,7 +175,10 @@ async def test_r27_a_key_is_refused_from_elsewhere_and_after_it_has_expired(
     await gateway.account()
     made = (await gateway.call("POST", KEYS, gateway.admin, {"networks": ["203.0.113.0/24", "2001:db8::1"]})).body
     assert made["networks"] == ["203.0.113.0/24", "2001:db8::1/128"]
-    for method, path, body in (("GET", "/v1/key", None), ("GET", "/v1/balance", None), ("POST", "/v1/quotes", SKETCH)):
+    for method, path, body in (
+        ("GET", "/v1/key", None), ("GET", "/v1/balance", None), ("POST", "/v1/quotes", SKETCH),
+        ("POST", "/session", {"key": made["key"]}),
+    ):  # fmt: skip
         reply = await gateway.call(method, path, made["key"], body)
         assert (reply.status, reply.code, reply.error["restriction"]) == (403, "key_restricted", "networks")
         assert "may not be used from 127.0.0.1" in reply.message
@@ -186,9 +189,10 @@ async def test_r27_a_key_is_refused_from_elsewhere_and_after_it_has_expired(
     assert (changed.status, changed.body["expires_at"]) == (200, expires_at)
     assert (await gateway.call("GET", "/v1/key", made["key"])).body["expires_at"] == expires_at
     monkeypatch.setattr("gateway.api.access.auth.now_ms", lambda: 4_102_444_800_000)
-    reply = await gateway.call("GET", "/v1/key", made["key"])
-    assert (reply.status, reply.code) == (401, "invalid_key")
-    assert f"expired at {expires_at}" in reply.message
+    for method, path, body in (("GET", "/v1/key", None), ("POST", "/session", {"key": made["key"]})):
+        reply = await gateway.call(method, path, made["key"], body)
+        assert (reply.status, reply.code) == (401, "invalid_key")
+        assert f"expired at {expires_at}" in reply.message
 
 
 async def test_r27_bounds_that_would_leave_a_key_useless_are_refused(gateway: Visitor) -> None:

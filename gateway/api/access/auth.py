@@ -150,9 +150,13 @@ class Callers:
         if self._problem(request, caller) is not None:
             self.forget(request)
             caller = _caller(await self._ledger.find_key_by_id(key_id=caller.key_id))
-            if (problem := self._problem(request, caller)) is not None:
-                raise problem
+            self.check_bounds(request, caller)
         return caller
+
+    def check_bounds(self, request: web.Request, caller: Caller) -> None:
+        """InvalidKey or KeyRestricted if the caller's key may not be used now, or from where the request comes."""
+        if (problem := self._problem(request, caller)) is not None:
+            raise problem
 
     def _problem(self, request: web.Request, caller: Caller) -> ApiError | None:
         """Why a key may not be used now, or from where the request comes (R27)."""
@@ -208,8 +212,7 @@ class Callers:
 
     async def check_session(self, request: web.Request) -> None:
         """InvalidKey if the request's session was signed out, or its key has expired since; for long-running ones."""
-        if (problem := self._problem(request, request[CALLER])) is not None:
-            raise problem
+        self.check_bounds(request, request[CALLER])
         cookie = session_cookie(request)
         if cookie is not None:
             await self.of_session(self._sessions.open(cookie))

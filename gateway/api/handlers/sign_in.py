@@ -30,6 +30,7 @@ async def sign_in(request: web.Request) -> web.Response:
     if body.link is not None:
         link = request.app[SESSIONS].open_link(body.link)
         caller = await callers.of_key_id(link.key_id)
+        callers.check_bounds(request, caller)
         if not await request.app[LEDGER].use_sign_in_link(nonce=link.nonce, seconds=LINK_SECONDS):
             raise InvalidKey(
                 "This link has already been used: it is valid for one sign-in. Request a new one, or sign in with a "
@@ -37,6 +38,7 @@ async def sign_in(request: web.Request) -> web.Response:
             )
     else:
         caller = await callers.of_key(request, body.key or "", operators=True)
+        callers.check_bounds(request, caller)
     response = answer(_shape(caller), status=HTTPStatus.CREATED)
     request.app[SESSIONS].begin(response, caller.key_id)
     return response
