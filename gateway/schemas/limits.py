@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.domain import LimitPeriod
-from gateway.schemas.base import AmountIn, Answer, Body, Credits, Time, TimeIn, amount_schema
+from gateway.schemas.base import AmountIn, Answer, Body, Credits, Text, Time, TimeIn, amount_schema
 
-Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=100)]
+Names = Annotated[list[Annotated[Text, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=100)]
 Networks = Annotated[
-    list[Annotated[str, Field(min_length=2, max_length=43, examples=["203.0.113.0/24"])]],
+    list[Annotated[Text, Field(min_length=2, max_length=43, examples=["203.0.113.0/24"])]],
     Field(min_length=1, max_length=100),
 ]
 

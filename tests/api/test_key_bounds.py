@@ -202,6 +202,7 @@ async def test_r27_bounds_that_would_leave_a_key_useless_are_refused(gateway: Vi
         ({"tools": ["audio"]}, "tools.0", "is not on the rate card"),
         ({"tools": []}, "tools", "at least 1 item"),
         ({"networks": ["203.0.113.7/24"]}, "networks.0", "such as 203.0.113.0/24"),
+        ({"networks": ["fe80::1%\x1b[2J"]}, "networks.0", "must not contain control characters"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at", "must be in the future"),
     ):
         reply = await gateway.call("POST", KEYS, gateway.admin, wrong)
