@@ -149,7 +149,7 @@ class AddressGuard:
             host, _ = parsed.host, parsed.port
         except ValueError:
             return "must be a URL, such as https://example.com/hooks"
-        if parsed.scheme not in {"https", "http"} or not host or not url.isascii() or any(mark <= " " for mark in url):
+        if parsed.scheme not in {"https", "http"} or not host or not all("!" <= mark <= "~" for mark in url):
             return f"{_HTTPS}, such as https://example.com/hooks"
         if parsed.user is not None or parsed.password is not None or parsed.raw_fragment:
             return "must not have a user, a password or a fragment"

@@ -66,6 +66,7 @@ def test_an_allowed_network_is_called_with_and_without_tls_and_its_neighbours_ar
         ("https://exämple.com/", "ASCII"),
         ("https://example.com/a b", "ASCII"),
         ("https://example.com/a\nb", "ASCII"),
+        ("https://example.com/a\x7fb", "ASCII"),
         ("https://me:secret@example.com/", "password"),
         ("https://example.com/#there", "fragment"),
         ("https://example.com:99999/", "URL"),
