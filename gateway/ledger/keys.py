@@ -13,7 +13,7 @@ from gateway import domain
 META = "fb:meta"
 AUDIT = "fb:audit"
 AUDIT_CLAIM = "fb:audit:claim"
-AUDIT_LOG = "fb:audit_log"  # stream: what operators' keys changed; bounded; expires 400 days after the last entry
+AUDIT_LOG = "fb:audit_log"  # sorted set: what operators' keys changed; bounded; expires 400 days after the last
 UNAPPLIED = "fb:unapplied"  # hash: payment event → its record, as JSON; bounded; expires 400 days after a change
 SIGNING_KEY = "fb:signing_key"  # string: a fingerprint of the key that its gateways and caretakers sign with
 OPERATORS = "fb:operators"  # hash: the list of admin and ops keys, in the format of an account's

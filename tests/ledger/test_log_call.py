@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -55,15 +56,36 @@ async def test_a_filter_that_few_pass_gives_short_pages_and_misses_none(
 
 
 async def test_it_is_bounded_in_number_and_age(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = audit_log.KEPT_MS + 1
-    await world.redis.xadd(keys.AUDIT_LOG, {"request": "old", "call": "{}"}, id=f"{await world.now() - old}-0")
+    old = await world.now() - audit_log.KEPT_MS - 1
+    await world.redis.zadd(keys.AUDIT_LOG, {f"{old:015d}-000000 req_0 {{}}": 0})
     await world.ledger.log_call(CALL)
     assert await listed(world) == [CALL]
+    assert await world.redis.zcard(keys.AUDIT_LOG) == 1
     monkeypatch.setattr(audit_log, "ENTRIES_MAX", 100)
     for number in range(450):
         await world.ledger.log_call(replace(CALL, request=f"req_{number}"))
-    assert 100 <= await world.redis.xlen(keys.AUDIT_LOG) <= 250, "whole nodes of a stream are removed"
+    assert await world.redis.zcard(keys.AUDIT_LOG) == 100
     assert await world.redis.pttl(keys.AUDIT_LOG) > audit_log.KEPT_MS - 60_000
+
+
+async def test_what_was_written_before_a_call_is_gone_when_it_has_ended(world: World) -> None:
+    """It is the account's whole state: several times as much as what the call changed of it."""
+    state = {f"keys.key_{number:032x}.label": "web shop" for number in range(40)}
+    for number in range(300):
+        call = replace(CALL, request=f"req_{number}")
+        begun = await world.ledger.log_call(replace(call, before=state))
+        await world.ledger.log_call(replace(call, status=201, after={"balance.available": 1.5}), begun=begun)
+    used = await world.redis.memory_usage(keys.AUDIT_LOG, samples=0)
+    assert used < 300 * 700
+
+
+async def test_entries_keep_their_order_where_the_clock_goes_back(world: World) -> None:
+    ahead = await world.now() + 3_600_000
+    stored = json.dumps(asdict(replace(CALL, request="req_0")))
+    await world.redis.zadd(keys.AUDIT_LOG, {f"{ahead:015d}-000009 req_0 {stored}": 0})
+    for number in (1, 2):
+        await world.ledger.log_call(replace(CALL, request=f"req_{number}"))
+    assert [call.request for call in await listed(world)] == ["req_2", "req_1", "req_0"]
 
 
 async def test_it_works_while_memory_is_full(world: World) -> None:
