@@ -13,7 +13,7 @@ import pytest
 from gateway.domain import FailureCode, LimitPeriod, Scope, State
 from gateway.ledger import keys, outcomes
 from gateway.ledger.accounts import key_id_of
-from gateway.ledger.key_records import AccountKey, KeyRecord
+from gateway.ledger.key_records import AccountKey, BoundsChange, KeyRecord
 from gateway.ledger.limits import Limit, LimitReached, period_start, resets_at, today
 from gateway.ledger.policy_of_card import zone_changes
 from tests.ledger.world import DAY, FREE, HOUR, TERMS, World, the, utc
@@ -183,6 +183,22 @@ async def test_a_rotation_made_twice_makes_one_successor_and_refunds_make_room_f
     await world.spend(9_000, key=key_id_of("fbx_next"))
     assert await world.ledger.revoke_key(key_id=key, account="ann")
     the(LimitReached, await world.reserve(price=2_000, key=key_id_of("fbx_next")))
+
+
+async def test_a_key_is_rotated_again_if_its_successor_was_revoked_and_whatever_bound_is_null(world: World) -> None:
+    """A successor whose secret was lost is revoked; its key's line, and what was counted, goes on."""
+    await world.account(top_up=100_000)
+    bounds: BoundsChange = {"tools": None, "expires_at": None}
+    limit = Limit(10_000, LimitPeriod.NEVER)
+    await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None, limit=limit, bounds=bounds)
+    await world.spend(6_000, key=KEY)
+    asked: dict[str, Any] = {"account": "ann", "key_id": KEY, "overlap_ms": HOUR}
+    the(outcomes.Account, await world.ledger.rotate_key(successor="fbx_lost", **asked))
+    assert await world.ledger.revoke_key(key_id=key_id_of("fbx_lost"), account="ann")
+    the(outcomes.Refused, await world.ledger.rotate_key(successor="fbx_lost", **asked))
+    rotated = the(outcomes.Account, await world.ledger.rotate_key(successor="fbx_next", **asked))
+    assert {one.id for one in rotated.keys} == {KEY, key_id_of("fbx_next")}
+    the(LimitReached, await world.reserve(price=5_000, key=key_id_of("fbx_next")))
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "delivered"])

@@ -14,16 +14,19 @@ local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 local known = a and a.fields["key:" .. key_id]
 if not known then return {"not_found"} end
 local f, rotated = a.fields, a.fields["rotated:" .. key_id]
-if rotated and rotated ~= successor then return {"already", rotated} end
+-- A revoked successor (its secret was lost, say) makes way for another one, and does not return itself.
+local lives = rotated and f["key:" .. rotated]
+if rotated and (rotated == successor) ~= (lives ~= nil) then return {"already", rotated} end
 steps.roll(a, policy.load(f.plan))
-if not rotated then
+if not lives then
   local bounds = f["bound:" .. key_id]
   f["key:" .. successor] = amounts.text(a.real) .. string.match(known, "^%d+(,.*)$")
   f["bound:" .. successor] = bounds
   f["succeeds:" .. successor] = f["succeeds:" .. key_id] or key_id
   f["rotated:" .. key_id] = successor
   bounds = cjson.decode(bounds or "{}")
-  bounds.expires_at = amounts.text(math.min(tonumber(bounds.expires_at or math.huge), a.real + tonumber(overlap_ms)))
+  -- A bound may be null, which is no number.
+  bounds.expires_at = amounts.text(math.min(tonumber(bounds.expires_at) or math.huge, a.real + tonumber(overlap_ms)))
   f["bound:" .. key_id] = cjson.encode(bounds)
   f.keys_version = amounts.text(accounts.count(a, "keys_version") + 1)
 end
