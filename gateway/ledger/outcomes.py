@@ -178,9 +178,9 @@ class Account:
     keys_version: int
     debt_millicredits: int = 0
     day: tuple[int, int] | None = None
+    """The last day on which something was counted for a limit, from 1970, and when it ends (account time)."""
     pause: tuple[int, str] | None = None
     """Since when operators have paused it, and why."""
-    """The last day on which something was counted for a limit, from 1970, and when it ends (account time)."""
 
 
 @dataclass(frozen=True, slots=True)

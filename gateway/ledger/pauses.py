@@ -54,7 +54,7 @@ class PauseOperations(LedgerCore):
 
     async def end_pause(self, *, kind: PauseKind, name: str) -> bool:
         """End a pause everywhere; False if there was none."""
-        word, _ = await self._set_pause(kind, name, "")
+        word, _ = await self._set_pause(kind, name, None)
         return word == "ended"
 
     async def pauses(self) -> list[Pause]:
@@ -67,12 +67,17 @@ class PauseOperations(LedgerCore):
                 found.append(Pause(PauseKind(kind), name, int(since), reason))
         return sorted(found, key=lambda pause: (pause.since, pause.kind, pause.name))
 
-    async def _set_pause(self, kind: PauseKind, name: str, reason: str) -> tuple[str, Reply]:
-        now = now_ms()  # the same in every partition
+    async def _set_pause(self, kind: PauseKind, name: str, reason: str | None) -> tuple[str, Reply]:
+        """Pause it for this reason; None ends the pause."""
+        ends, now = reason is None, now_ms()  # the same in every partition
+
+        async def change(key: str, field: str) -> tuple[str, Reply]:
+            return await self.run("pause", key, field=field, ends=ends, reason=reason, now=now)
+
         if kind is PauseKind.ACCOUNT:
-            return await self.run("pause", self.account_key(name), field=_FIELD, reason=reason, now=now)
+            return await change(self.account_key(name), _FIELD)
         field = f"{_FIELD}:{kind}:{name}"
         first, *others = (keys.policy(partition) for partition in range(self.partitions))
         # The first is what operators are shown: it says so when all others do what it says.
-        await asyncio.gather(*(self.run("pause", key, field=field, reason=reason, now=now) for key in others))
-        return await self.run("pause", first, field=field, reason=reason, now=now)
+        await asyncio.gather(*(change(key, field) for key in others))
+        return await change(first, field)

@@ -49,6 +49,9 @@ async def test_a_second_pause_changes_the_reason_and_a_second_end_nothing(world:
         first = the(Pause, await world.ledger.pause(kind=kind, name=name, reason=WHY))
         second = the(Pause, await world.ledger.pause(kind=kind, name=name, reason="still,\nno better"))
         assert second == Pause(kind, name, first.since, "still, no better")
+        blank = the(Pause, await world.ledger.pause(kind=kind, name=name, reason=" \u00a0"))
+        assert blank == Pause(kind, name, first.since, ""), "a blank reason is not the end of a pause"
+        assert the(Paused, await world.reserve(price=1_000)).pause == blank
         assert await world.ledger.end_pause(kind=kind, name=name)
         before = await world.contents()
         assert not await world.ledger.end_pause(kind=kind, name=name)

@@ -130,9 +130,9 @@ def _paused(pause: pauses.Pause, request: GenerationRequest, card: RateCard) -> 
         PauseKind.TOOL: f"All {request.tool} generations are",
         PauseKind.MODEL: f"{card.models[request.model].name} is",
     }[kind]
+    why = f": {pause.reason.rstrip('.')}" if pause.reason else ""
     return Paused(
-        f"{what} paused by the operator of this gateway: {pause.reason.rstrip('.')}. Nothing was reserved; retry "
-        "later.",
+        f"{what} paused by the operator of this gateway{why}. Nothing was reserved; retry later.",
         PausedDetails(paused=kind, name=name, reason=pause.reason, since=utc(pause.since)),
     )
 

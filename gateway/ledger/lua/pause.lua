@@ -6,15 +6,16 @@
 -- Writes   account, or policy
 local
   field, -- `pause`, or `pause:<kind>:<name>`
-  reason, -- or "": end it
+  ends, -- "1": end it
+  reason,
   now -- real time, the same for all partitions
   = unpack(ARGV)
 local known = redis.call("HGET", KEYS[1], field)
-if reason == "" and not known then return {"not_found"} end
+if ends == "1" and not known then return {"not_found"} end
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
 local since = known and string.match(known, "^%d+") or now
 
-if reason == "" then
+if ends == "1" then
   redis.call("HDEL", KEYS[1], field)
   return {"ended"}
 end
