@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial, wraps
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +23,7 @@ from gateway.api.services import BACKGROUND, CLIENT_CALLS, ORDERING, RATE_CARDS
 from gateway.domain import MediaKind, OwnWebhook, SettingValue, kind_asked
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.facades.open_calls import OPEN_CALLS, OpenCall
+from gateway.facades.parameters import RETRY_COUNT_HEADER
 from gateway.ledger.client_calls import ClientCall
 from gateway.pricing import facade_settings
 from gateway.pricing.card import Model
@@ -36,7 +38,7 @@ RETRY_SECONDS = 600
 OURS = frozenset({"max_credits", "metadata", "sandbox"})
 """Members of `POST /v1/generations` that a client may send besides its own parameters."""
 
-
+_RETRIED = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _CALL = web.RequestKey("CALL", OpenCall)
 
 
@@ -101,21 +103,26 @@ async def order(
     if IDEMPOTENCY_HEADER not in request.headers:
         same = f"{who.key_id}\n{asked}"
         call = ClientCall(who.account, hashlib.sha256(same.encode()).hexdigest(), seconds)
-        opened = await request.app[OPEN_CALLS].begin(call, retries, partial(_is_connected, request))
-        request[_CALL] = opened
+        opened = await _opened(request, call, retries)
         if not _is_connected(request):
             # If this request was delayed, its retry may have come first and be a call of its own by now.
             raise ConnectionResetError("the client left before its call was accepted")
         # Headers cannot contain a space, so this is never a key that a client has sent.
         key = f"client call {opened.key}"
     digests = await digests_of(request, who, asked, key=key)
-    try:
-        ordered = await request.app[ORDERING].order(who, body, digests, webhook)
-    except ApiError:
-        _note(request, request.app[CLIENT_CALLS].forgotten)
-        raise
+    ordered = await request.app[ORDERING].order(who, body, digests, webhook)
     context(request).generation = ordered.generation.id
     return ordered
+
+
+async def _opened(request: web.Request, call: ClientCall, retries: int | None) -> OpenCall:
+    """The call of this request: the same if it orders again, as when it waits for room."""
+    opened, calls = request.get(_CALL), request.app[OPEN_CALLS]
+    if opened is None or opened.is_answered:
+        opened = request[_CALL] = await calls.begin(call, retries, partial(_is_connected, request))
+    else:
+        calls.resume(opened)
+    return opened
 
 
 def answered(request: web.Request) -> None:
@@ -141,12 +148,24 @@ def ends_its_call(handler: Handler) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
+        except ApiError as refusal:
+            if context(request).generation is None:
+                calls = request.app[CLIENT_CALLS]
+                _note(request, calls.refused if _is_retried(request, refusal) else calls.forgotten)
+            raise
         finally:
             opened = request.get(_CALL)
             if opened is not None and not opened.is_answered:
                 request.app[OPEN_CALLS].end(opened)
 
     return answer
+
+
+def _is_retried(request: web.Request, refusal: ApiError) -> bool:
+    """Whether the client sends this again by itself, and says so."""
+    return RETRY_COUNT_HEADER in request.headers and (
+        refusal.status in _RETRIED or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
 def _note(request: web.Request, note: Callable[[ClientCall, str], Coroutine[Any, Any, None]]) -> None:

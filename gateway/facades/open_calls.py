@@ -64,25 +64,35 @@ class OpenCalls:
         """Register a request, with the key of its call, or of the call it retries. Call `end` when it is over.
 
         A client that counts sends each retry number once per call, so a waiting request with the same number belongs to
-        another call. If it does not count, no waiting request is retried.
+        another call. If it does not count, no waiting request is retried. Of the rest, one whose connection broke is
+        retried rather than one that is connected.
         """
         opened = OpenCall(call, retries, is_connected)
         proposed, equal = opened.key, self._open[call.account, call.digest]
         equal.add(opened)
 
-        def others() -> set[str]:
-            waiting = (one for one in equal if one is not opened and one.retries == retries)
-            return {one.key for one in waiting if one.has_no_retry()}
+        def connected() -> list[OpenCall]:
+            return [one for one in equal if one is not opened and one.has_no_retry()]
 
+        def waiting() -> set[str]:
+            return {one.key for one in connected() if one.retries == retries}
+
+        number = 1 if retries is None else retries
         try:
             while True:
-                number = 1 if retries is None else retries
-                opened.key = await self._calls.key_of(call, number, proposed=proposed, waiting=others())
-                if opened.key not in others():  # meanwhile, a concurrent request may have found the same one
+                live = {one.key for one in connected()}
+                opened.key = await self._calls.key_of(
+                    call, number, proposed=proposed, waiting=waiting(), connected=live
+                )
+                if opened.key not in waiting():  # meanwhile, a concurrent request may have found the same one
                     return opened
         except BaseException:
             self.end(opened)
             raise
+
+    def resume(self, opened: OpenCall) -> None:
+        """Register a request again that begins again: it is still the same call."""
+        self._open[opened.of.account, opened.of.digest].add(opened)
 
     def end(self, opened: OpenCall) -> None:
         """Unregister a request: if it got no response, an equal one may be its retry."""

@@ -47,13 +47,21 @@ class ClientCalls:
         self._began_at = monotonic()
 
     async def key_of(
-        self, call: ClientCall, retries: int, *, proposed: str | None = None, waiting: Collection[str] = ()
+        self,
+        call: ClientCall,
+        retries: int,
+        *,
+        proposed: str | None = None,
+        waiting: Collection[str] = (),
+        connected: Collection[str] = (),
     ) -> str:
         """The key of a new call or, for retry number `retries`, of the call it repeats; a new key if there is none.
 
-        For clients that do not count their retries, pass 1. Calls in progress (`waiting`) have no retries.
+        For clients that do not count their retries, pass 1. Of the calls in progress, `waiting` have no retries, and
+        those that are `connected` are less likely to be the one repeated than those whose connection broke.
         """
-        return await self._note("call", call, proposed or new_key(), retries, waiting)
+        key = proposed or new_key()
+        return await self._note("call", call, key, retries=retries, waiting=waiting, connected=connected)
 
     async def kept(self, call: ClientCall, key: str) -> None:
         """Keep a call for longer: its client still waits."""
@@ -67,12 +75,23 @@ class ClientCalls:
         """
         await self._note("answer", call, key)
 
+    async def refused(self, call: ClientCall, key: str) -> None:
+        """Record that a call created nothing yet: its client was told to retry, and this retry is no other call's."""
+        await self._note("refuse", call, key)
+
     async def forgotten(self, call: ClientCall, key: str) -> None:
         """Forget a call that created nothing, or that can no longer be retried."""
         await self._note("forget", call, key)
 
     async def _note(
-        self, what: str, call: ClientCall, key: str, retries: int = 0, waiting: Collection[str] = ()
+        self,
+        what: str,
+        call: ClientCall,
+        key: str,
+        *,
+        retries: int = 0,
+        waiting: Collection[str] = (),
+        connected: Collection[str] = (),
     ) -> str:
         partition = partition_of_account(call.account, self._ledger.partitions)
         _, (used,) = await self._ledger.run(
@@ -84,6 +103,7 @@ class ClientCalls:
             seconds=call.seconds,
             calls_max=CALLS_MAX,
             waiting=" ".join(waiting),
+            connected=" ".join(connected),
             up_ms=round((monotonic() - self._began_at) * 1000),
         )
         return str(used.decode())

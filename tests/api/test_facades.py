@@ -190,6 +190,36 @@ async def test_a_call_is_remembered_for_as_long_as_its_client_waits(
         await until(kept)
 
 
+async def test_of_equal_calls_the_one_that_was_cut_off_is_retried(gateway: Visitor) -> None:
+    """Its retry had the result of the newer one, which was still waited for."""
+    key = await gateway.account()
+    async with held(gateway, key) as older, held(gateway, key) as newer:
+        older.close()
+
+        async def is_noticed() -> bool:
+            await asyncio.sleep(0)
+            return gateway.app[HUB].watched == 1
+
+        await until(is_noticed)
+        async with held(gateway, key, RETRY) as retry:
+            found = [one.headers["X-Farebox-Generation"] for one in (older, newer, retry)]
+    assert found[2] == found[0] != found[1]
+
+
+async def test_a_call_that_was_told_to_come_again_is_no_other_one_then(gateway: Visitor) -> None:
+    """Equal calls above the plan's limit all got the results of those below it."""
+    key = await gateway.account()
+    async with held(gateway, key) as one, held(gateway, key) as two, held(gateway, key) as three:
+        made = [answer.headers["X-Farebox-Generation"] for answer in (one, two, three)]
+        async with held(gateway, key) as refused:
+            assert (refused.status, "x-should-retry" in refused.headers) == (429, False)
+        await gateway.finish(made[0])
+        async with held(gateway, key, RETRY) as again:
+            made.append(again.headers["X-Farebox-Generation"])
+    assert sorted(made) == sorted(await listed(gateway, key))
+    assert len(set(made)) == len(made)
+
+
 async def test_what_was_answered_is_not_another_calls_retry(gateway: Visitor) -> None:
     key = await gateway.account()
     async with held(gateway, key) as lost, held(gateway, key) as read:

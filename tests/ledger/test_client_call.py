@@ -70,6 +70,35 @@ async def test_a_retry_is_none_of_the_calls_that_still_wait(calls: ClientCalls) 
     assert await calls.key_of(CALL, 1, waiting=[first, second]) not in {first, second}
 
 
+async def test_a_retry_is_rather_of_a_call_whose_connection_broke(calls: ClientCalls) -> None:
+    """Cut off, the older of two equal calls got the other's result, and its own was paid for and lost."""
+    first, second = [await calls.key_of(CALL, 0) for _ in range(2)]
+    assert await calls.key_of(CALL, 1, connected=[second]) == first
+    assert await calls.key_of(CALL, 1, connected=[first, second]) == second
+
+
+async def test_a_call_refused_for_now_is_its_own_retry(calls: ClientCalls) -> None:
+    """Told to come again, a call got the result of an equal one that had its response, or still waited for it."""
+    answered, waits, refused = [await calls.key_of(CALL, 0) for _ in range(3)]
+    await calls.answered(CALL, answered)
+    await calls.refused(CALL, refused)
+    assert await calls.key_of(CALL, 1, connected=[waits]) == refused
+    await calls.refused(CALL, refused)
+    assert await calls.key_of(CALL, 2, connected=[waits]) == refused
+
+
+async def test_a_refused_call_that_is_not_retried_is_no_other_calls_retry(world: World, calls: ClientCalls) -> None:
+    answered, gave_up = [await calls.key_of(CALL, 0) for _ in range(2)]
+    await calls.answered(CALL, answered)
+    await calls.refused(CALL, gave_up)
+    assert await calls.key_of(CALL, 2) == answered, "it was not retried once"
+    for entry in await remembered(world):
+        if gave_up in entry:
+            name, _, at = entry.rpartition(" ")
+            await world.redis.lset(key(world), 0, f"{name} {int(at) - 150_001}")
+    assert await calls.key_of(CALL, 1) == answered, "no client waits for that long"
+
+
 async def test_a_call_is_kept_for_longer_and_never_shorter(world: World, calls: ClientCalls) -> None:
     made = await calls.key_of(CALL, 0)
     await world.redis.expire(key(world), SECONDS // 2)
@@ -140,6 +169,7 @@ async def test_a_script_that_is_sent_again_begins_one_call(world: World) -> None
             seconds=SECONDS,
             calls_max=100,
             waiting="",
+            connected="",
             up_ms=0,
         )
     assert await remembered(world) == ["-0 k"]
