@@ -94,7 +94,7 @@ class LimitReachedDetails(Answer):
 class PausedDetails(Answer):
     """What the operator has paused, since when, and why."""
 
-    paused: PauseKind
+    kind: PauseKind
     name: str = Field(description="Its id.")
     reason: str = Field(description="In the operator's words.")
     since: Time

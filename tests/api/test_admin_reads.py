@@ -13,7 +13,9 @@ from gateway.api.routes import ROUTES, SSE
 from gateway.domain import Scope
 from tests.api.visitor import Visitor, open_gateway, open_stream
 
-OWN = [route for route in ROUTES if route.method == "GET" and Scope.ACCOUNT in route.scopes]
+KEYS_OWN = "/v1/key"
+"""What a key may do, read with that key; an admin reads it in the account's list of keys."""
+OWN = [route for route in ROUTES if route.method == "GET" and Scope.ACCOUNT in route.scopes and route.path != KEYS_OWN]
 OPERATORS_OWN = {"/v1/events", "/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/webhooks/{webhook}/deliveries"}
 """Without an account, these show an admin what is the operators'."""
 HOOK = {"url": "https://example.com/a", "events": ["credits.low"]}

@@ -24,7 +24,7 @@ async def test_a_pause_refuses_orders_with_its_reason_and_gives_quotes(gateway: 
         assert refused.headers["Retry-After"] == str(PAUSED_RETRY_SECONDS)
         reason = f"{said} paused by the operator of this gateway: the provider is down until noon. Nothing was reserved"
         assert refused.message.startswith(reason)
-        assert (refused.error["paused"], refused.error["name"], refused.error["reason"]) == (*what, WHY["reason"])
+        assert (refused.error["kind"], refused.error["name"], refused.error["reason"]) == (*what, WHY["reason"])
         for other, body in (
             ("/openai/v1/images/generations", {"model": "sketch", "prompt": "a red bicycle"}),
             ("/fal/farebox/sketch", {"prompt": "a red bicycle"}),

@@ -23,7 +23,6 @@ from gateway.domain import (
     GENERATION_PATTERN,
     WEBHOOK_PATTERN,
     EventType,
-    PauseKind,
     Scope,
 )
 from gateway.ledger.webhooks import DEFAULT
@@ -53,7 +52,7 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "delivery": {"type": "string", "pattern": EVENT_PATTERN},
     "event": {"type": "string", "description": "The payment provider's id of the event."},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
-    "kind": {"type": "string", "enum": [kind.value for kind in PauseKind if kind is not PauseKind.ACCOUNT]},
+    "kind": {"$ref": "#/components/schemas/PausableKind"},
     "name": {"type": "string", "pattern": ID_PATTERN},
 }
 _RATE_HEADERS = {

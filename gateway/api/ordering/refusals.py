@@ -133,7 +133,7 @@ def _paused(pause: pauses.Pause, request: GenerationRequest, card: RateCard) -> 
     why = f": {pause.reason.rstrip('.')}" if pause.reason else ""
     return Paused(
         f"{what} paused by the operator of this gateway{why}. Nothing was reserved; retry later.",
-        PausedDetails(paused=kind, name=name, reason=pause.reason, since=utc(pause.since)),
+        PausedDetails(kind=kind, name=name, reason=pause.reason, since=utc(pause.since)),
     )
 
 
