@@ -151,6 +151,12 @@ class Stack:
             self.call("POST", f"/v1/admin/accounts/{name}/adjustments", self.admin, adjustment)
         return account
 
+    def limited(self, account: Account) -> Account:
+        """The account by another key of it, whose limit is below the price of every call."""
+        limit = {"limit": {"credits": 1, "period": "daily"}}
+        made = self.call("POST", f"/v1/admin/accounts/{account.name}/keys", self.admin, limit)
+        return Account(account.name, made["key"])
+
     def grant(self, account: Account, amount: float) -> None:
         """Give an account top-up credits."""
         body = {"bucket": "top_up", "credits": amount, "reason": "a test"}

@@ -1,12 +1,13 @@
-// The calls of the package for JavaScript that Farebox serves. Arguments: the gateway, a key, a key without credits.
+// The calls of the package for JavaScript that Farebox serves. Arguments: the gateway, a key,
+// a key without credits, a key at its limit.
 import { createFalClient } from "@fal-ai/client";
 
-const [gateway, key, poorKey] = process.argv.slice(2);
+const [gateway, key, poorKey, limitedKey] = process.argv.slice(2);
 const at = { "queue.fal.run": `${gateway}/fal`, "fal.run": `${gateway}/fal/run` };
 const moved = (url) => url.replace(/^https:\/\/((?:queue\.)?fal\.run)/, (_, host) => at[host]);
 const requestMiddleware = async (one) => ({ ...one, url: moved(one.url) });
 const clientOf = (credentials) => createFalClient({ credentials, requestMiddleware });
-const [client, poor] = [clientOf(key), clientOf(poorKey)];
+const [client, poor, limited] = [key, poorKey, limitedKey].map(clientOf);
 const model = "fal-ai/flux/dev";
 
 const errorOf = async (call) => {
@@ -41,6 +42,7 @@ seen.errors = {
   size: await errorOf(() => client.subscribe(model, { input: { ...input, image_size: "huge" } })),
   gated: await errorOf(() => client.subscribe("fal-ai/nano-banana-pro", { input })),
   poor: await errorOf(() => poor.subscribe("fal-ai/flux-2-pro", { input })),
+  limited: await errorOf(() => limited.subscribe(model, { input })),
   "poor in run": await errorOf(() => poor.run("fal-ai/flux-2-pro", { input })),
 };
 console.log(JSON.stringify(seen));

@@ -30,8 +30,9 @@ def arguments(prompt: str, **sandbox: Any) -> dict[str, Any]:
     return {"prompt": prompt, "sandbox": sandbox} if sandbox else {"prompt": prompt}
 
 
-def main(key: str, poor_key: str, webhook_url: str) -> dict[str, Any]:
+def main(key: str, poor_key: str, limited_key: str, webhook_url: str) -> dict[str, Any]:
     client, poor = fal_client.SyncClient(key=key), fal_client.SyncClient(key=poor_key)
+    limited = fal_client.SyncClient(key=limited_key)
     seen: dict[str, Any] = {"version": version("fal_client"), "statuses": []}
     two = client.subscribe(
         MODEL,
@@ -59,6 +60,7 @@ def main(key: str, poor_key: str, webhook_url: str) -> dict[str, Any]:
         "gated": error_of(lambda: client.submit("fal-ai/nano-banana-pro", {"prompt": "x"})),
         "poor": error_of(lambda: poor.subscribe("fal-ai/flux-2-pro", {"prompt": "x"})),
         "poor in run": error_of(lambda: poor.run("fal-ai/flux-2-pro", {"prompt": "x"})),
+        "limited": error_of(lambda: limited.subscribe(MODEL, {"prompt": "x"})),
         "key": error_of(lambda: fal_client.SyncClient(key="fbx_none").submit(MODEL, {"prompt": "x"})),
         "request": error_of(lambda: client.status(MODEL, "none")),
     }

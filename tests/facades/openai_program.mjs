@@ -1,7 +1,8 @@
-// The calls of the package for JavaScript that Farebox serves. Arguments: the gateway, a key, a key without credits.
+// The calls of the package for JavaScript that Farebox serves. Arguments: the gateway, a key,
+// a key without credits, a key at its limit.
 import OpenAI from "openai";
 
-const [gateway, apiKey, poorKey] = process.argv.slice(2);
+const [gateway, apiKey, poorKey, limitedKey] = process.argv.slice(2);
 const baseURL = `${gateway}/openai/v1`;
 const client = new OpenAI({ baseURL, apiKey });
 
@@ -44,11 +45,13 @@ const slow = await client.images.generate(
   { model: "flux-dev", prompt: "slow", sandbox: { delay_seconds: 2 } }, { timeout: 1000, maxRetries: 5 });
 seen.slow = slow.data.length;
 const poor = new OpenAI({ baseURL, apiKey: poorKey });
+const limited = new OpenAI({ baseURL, apiKey: limitedKey });
 seen.errors = {
   failed: await errorOf(() => client.images.generate(
     { model: "flux-dev", prompt: "x", sandbox: { fail: "moderated" } })),
   size: await errorOf(() => client.images.generate({ model: "flux-dev", prompt: "x", size: "256x256" })),
   gated: await errorOf(() => client.images.generate({ model: "nano-banana-pro", prompt: "x" })),
   poor: await errorOf(() => poor.images.generate({ model: "flux-2-pro", prompt: "x" })),
+  limited: await errorOf(() => limited.images.generate({ model: "flux-dev", prompt: "x" })),
 };
 console.log(JSON.stringify(seen));

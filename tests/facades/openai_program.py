@@ -1,6 +1,7 @@
 """A program that uses nothing but the public calls of the `openai` package: run with each version that is supported.
 
-Its arguments are the base URL and the keys of two accounts, one with credits and one without. It prints what it saw.
+Its arguments are the base URL and the keys of two accounts, one with credits and one without,
+and a key of the first with a limit. It prints what it saw.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ def error_of(call: Callable[[], Any]) -> list[Any]:
     return ["no error"]
 
 
-def main(url: str, key: str, poor_key: str) -> dict[str, Any]:
+def main(url: str, key: str, poor_key: str, limited_key: str) -> dict[str, Any]:
     client, poor = openai.OpenAI(base_url=url, api_key=key), openai.OpenAI(base_url=url, api_key=poor_key)
+    limited = openai.OpenAI(base_url=url, api_key=limited_key)
     seen: dict[str, Any] = {"version": openai.__version__}
     made = client.images.generate(model="gpt-image-1.5", prompt="a cat", size="1024x1536", quality="high", n=2)
     seen["made"] = [made.size, [bool(one.url and one.b64_json) for one in made.data or []]]
@@ -47,6 +49,7 @@ def main(url: str, key: str, poor_key: str) -> dict[str, Any]:
         "model": error_of(lambda: client.images.generate(model="dall-e-9", prompt="x")),
         "gated": error_of(lambda: client.images.generate(model="nano-banana-pro", prompt="x")),
         "poor": error_of(lambda: poor.images.generate(model="flux-2-pro", prompt="x")),
+        "limited": error_of(lambda: limited.images.generate(model="flux-dev", prompt="x")),
         "key": error_of(openai.OpenAI(base_url=url, api_key="fbx_none").models.list),
         "path": error_of(client.files.list),
     }

@@ -1,9 +1,10 @@
-// The calls of the package for JavaScript that Farebox serves. Arguments: the gateway, a key, a key without credits.
+// The calls of the package for JavaScript that Farebox serves. Arguments: the gateway, a key,
+// a key without credits, a key at its limit.
 import Replicate from "replicate";
 
-const [gateway, key, poorKey] = process.argv.slice(2);
+const [gateway, key, poorKey, limitedKey] = process.argv.slice(2);
 const clientOf = (auth) => new Replicate({ auth, baseUrl: `${gateway}/replicate/v1` });
-const [client, poor] = [clientOf(key), clientOf(poorKey)];
+const [client, poor, limited] = [key, poorKey, limitedKey].map(clientOf);
 const model = "farebox/flux-dev";
 
 const errorOf = async (call) => {
@@ -34,5 +35,6 @@ seen.errors = {
   setting: await errorOf(() => client.run(model, { input: { prompt: "x", resolution: "9K" } })),
   gated: await errorOf(() => client.run("farebox/nano-banana-pro", { input: { prompt: "x" } })),
   poor: await errorOf(() => poor.run(model, { input: { prompt: "x" } })),
+  limited: await errorOf(() => limited.run(model, { input: { prompt: "x" } })),
 };
 console.log(JSON.stringify(seen));

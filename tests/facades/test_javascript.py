@@ -40,7 +40,9 @@ def seen_by(stack: Stack, folder: Path, name: str, *accounts: Account) -> tuple[
 def test_a_program_written_for_openai_runs(
     stack: Stack, node_packages: NodePackages, account: Account, poor: Account
 ) -> None:
-    seen, errors = seen_by(stack, node_packages("openai@7.59.0"), "openai_program.mjs", account, poor)
+    seen, errors = seen_by(
+        stack, node_packages("openai@7.59.0"), "openai_program.mjs", account, poor, stack.limited(account)
+    )
     assert seen == {
         "made": ["683x1024", [True, True]],
         "events": ["image_generation.completed"],
@@ -54,9 +56,10 @@ def test_a_program_written_for_openai_runs(
         "size": ["BadRequestError", 400, "invalid_settings"],
         "gated": ["PermissionDeniedError", 403, "subscription_required"],
         "poor": ["APIError", 402, "insufficient_credits"],
+        "limited": ["APIError", 402, "limit_reached"],
     }
     assert "Not enough credits" in errors["poor"][3]
-    assert refusals(stack, poor) == 1, "402 is not retried"
+    assert refusals(stack, poor) == refusals(stack, account) == 1, "402 is not retried"
     assert charged(stack, account) == 2 * 35 + 5 + 35 + 30 + 5
     assert len(generations(stack, account)) == 1 + 1 + 1 + 2 + 1 + 1, "a slow call was retried, and made once"
     assert generations(stack, poor) == []
@@ -65,7 +68,9 @@ def test_a_program_written_for_openai_runs(
 def test_a_program_written_for_replicate_runs(
     stack: Stack, node_packages: NodePackages, account: Account, poor: Account
 ) -> None:
-    seen, errors = seen_by(stack, node_packages("replicate@1.4.0"), "replicate_program.mjs", account, poor)
+    seen, errors = seen_by(
+        stack, node_packages("replicate@1.4.0"), "replicate_program.mjs", account, poor, stack.limited(account)
+    )
     assert seen == {
         "made": [True, True],
         "events": ["output", "done"],
@@ -78,10 +83,11 @@ def test_a_program_written_for_replicate_runs(
         "setting": ["ApiError", 422],
         "gated": ["ApiError", 403],
         "poor": ["ApiError", 402],
+        "limited": ["ApiError", 402],
     }
     assert "moderated: " in errors["failed"][2]
     assert "Not enough credits" in errors["poor"][2]
-    assert refusals(stack, poor) == 1, "402 is not retried"
+    assert refusals(stack, poor) == refusals(stack, account) == 1, "402 is not retried"
     made = generations(stack, account)
     assert [len(one.get("inputs", [])) for one in made] == [0, 1, 0, 0, 0]
     assert charged(stack, account) == sum(one["price"]["credits"] for one in [made[1], *made[3:]])
@@ -91,7 +97,9 @@ def test_a_program_written_for_replicate_runs(
 def test_a_program_written_for_fal_runs(
     stack: Stack, node_packages: NodePackages, account: Account, poor: Account
 ) -> None:
-    seen, errors = seen_by(stack, node_packages("@fal-ai/client@1.10.1"), "fal_program.mjs", account, poor)
+    seen, errors = seen_by(
+        stack, node_packages("@fal-ai/client@1.10.1"), "fal_program.mjs", account, poor, stack.limited(account)
+    )
     assert seen.pop("statuses")[-1] == "COMPLETED"
     status, result = seen.pop("cancelled")
     assert (status, result[:3]) == ("COMPLETED", ["ApiError", 499, "cancelled"])
@@ -101,10 +109,11 @@ def test_a_program_written_for_fal_runs(
         "size": ["ValidationError", 422, "invalid_settings"],
         "gated": ["ApiError", 403, "subscription_required"],
         "poor": ["ApiError", 402, "insufficient_credits"],
+        "limited": ["ApiError", 402, "limit_reached"],
         "poor in run": ["ApiError", 402, "insufficient_credits"],
     }
     assert "Not enough credits" in errors["poor"][3]
-    assert refusals(stack, poor) == 2, "402 is not retried"
+    assert (refusals(stack, poor), refusals(stack, account)) == (2, 1), "402 is not retried"
     assert charged(stack, account) == (2 + 1 + 1 + 3) * 5
     assert len(generations(stack, account)) == 1 + 1 + 1 + 3 + 1 + 1
     assert generations(stack, poor) == []

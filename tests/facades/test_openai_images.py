@@ -29,10 +29,11 @@ VERSIONS = {HERE: (), "2.54.0": ("distro", "tqdm"), "1.109.1": ("distro", "tqdm"
 @pytest.mark.parametrize("version", [HERE, *(pytest.param(name, marks=pytest.mark.long) for name in [*VERSIONS][1:])])
 def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, version: str) -> None:
     account, poor = stack.account(top_up=1000), stack.account(free=False)
+    limited = stack.limited(account)
     environment = dict(os.environ)
     if version != HERE:
         environment["PYTHONPATH"] = str(installed(f"openai=={version}", *VERSIONS[version]))
-    command = [sys.executable, str(PROGRAM), f"{stack.address}/openai/v1", account.key, poor.key]
+    command = [sys.executable, str(PROGRAM), f"{stack.address}/openai/v1", account.key, poor.key, limited.key]
     program = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=150)
     assert program.returncode == 0, program.stderr
     seen = json.loads(program.stdout)
@@ -54,6 +55,7 @@ def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, v
         "model": ["NotFoundError", 404, "unknown_model"],
         "gated": ["PermissionDeniedError", 403, "subscription_required"],
         "poor": ["APIStatusError", 402, "insufficient_credits"],
+        "limited": ["APIStatusError", 402, "limit_reached"],
         "key": ["AuthenticationError", 401, "invalid_key"],
         "path": ["NotFoundError", 404, "not_found"],
     }
@@ -63,7 +65,7 @@ def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, v
     made = 1 + 1 + 1 + 2 + 3 + (0 if videos is None else 1)
     assert len(generations(stack, account)) == made, "no call was made twice, refusals made none"
     assert generations(stack, poor) == []
-    assert refusals(stack, poor) == 1, "402 is not retried"
+    assert refusals(stack, poor) == refusals(stack, account) == 1, "402 is not retried"
 
 
 def test_an_edit_sends_its_images_in_order_and_the_mask_last(stack: Stack) -> None:

@@ -122,6 +122,15 @@ def test_without_credits_it_is_402_with_our_message(stack: Stack, client_of: Cli
     assert refusals(stack, account) == 1, "it is not retried"
 
 
+def test_a_keys_limit_is_402_with_our_message(stack: Stack, client_of: ClientOf) -> None:
+    account = stack.account(top_up=100)
+    error = error_of(client_of, stack.limited(account), FLUX)
+    assert (error.status, error.type) == (402, "limit_reached")
+    assert "limit" in (error.detail or "")
+    assert generations(stack, account) == []
+    assert refusals(stack, account) == 1, "it is not retried"
+
+
 @pytest.mark.parametrize(
     ("model", "given", "seen"),
     [

@@ -44,12 +44,14 @@ def test_a_program_written_for_replicate_runs(stack: Stack, installed: Installed
 
     seen = run(account, str(file))
     errors = seen.pop("errors") | run(poor)["errors"]
+    errors["limited"] = run(stack.limited(account))["errors"]["poor"]
     assert seen == {"made": ["http", "http"], "edited": 1}
     assert {name: error[1] for name, error in errors.items()} == {
         "failed": None,
         "setting": 422,
         "model": 404,
         "poor": 402,
+        "limited": 402,
     }
     assert errors["failed"][0] == "ModelError"
     assert "content policy" in errors["failed"][2]
@@ -58,4 +60,5 @@ def test_a_program_written_for_replicate_runs(stack: Stack, installed: Installed
     assert [len(one.get("inputs", [])) for one in made] == [0, 1, 0]
     assert charged(stack, account) == sum(one["price"]["credits"] for one in made[1:])
     assert generations(stack, poor) == []
-    assert refusals(stack, poor) == 1, "402 is not retried"
+    assert "limit" in errors["limited"][2]
+    assert refusals(stack, poor) == refusals(stack, account) == 1, "402 is not retried"
