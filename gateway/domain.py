@@ -112,7 +112,7 @@ class Interval(StrEnum):
 
 
 class LimitPeriod(StrEnum):
-    """How often the limit of a key begins anew (R26): in the card's time zone, weeks on Mondays."""
+    """How often the limit of a key resets (R26): in the card's time zone, weeks on Mondays."""
 
     DAILY = "daily"
     WEEKLY = "weekly"

@@ -129,7 +129,7 @@ class InsufficientCredits(ApiError):
 
 
 class LimitReached(ApiError):
-    """The price is more than what is left of the key's limit. It begins anew at `resets_at`; nothing was reserved."""
+    """The price exceeds what is left of the key's limit, which resets at `resets_at`. Nothing was reserved."""
 
     status = 402
     code = "limit_reached"

@@ -20,7 +20,7 @@ _period = click.option(
     type=click.Choice([period.value for period in LimitPeriod]),
     default="monthly",
     show_default=True,
-    help="How often the limit begins anew, in the rate card's time zone; weeks on Mondays.",
+    help="How often the limit resets, in the rate card's time zone; weeks on Mondays.",
 )
 
 

@@ -202,7 +202,7 @@ class OwnKeyOut(BoundsOut):
     role: str | None = Field(description="Always null, as `member`.")
     limit: LimitOut | None = Field(description="Null: no limit.")
     limit_remaining: Credits | None = Field(description="What is left of the limit; null: no limit.")
-    limit_reset: Time | None = Field(description="When the limit begins anew; null: no limit, or never.")
+    limit_reset: Time | None = Field(description="When the limit resets; null: no limit, or never.")
     usage: Credits = Field(description="Held or charged for the generations that this key has created.")
     usage_daily: Credits = Field(description="Of these, for those created today, in the rate card's time zone.")
     usage_weekly: Credits = Field(description="For those created this week, from Monday.")

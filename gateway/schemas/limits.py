@@ -41,7 +41,7 @@ class LimitIn(Body):
     credits: Annotated[AmountIn, Field(ge=0), amount_schema(minimum=0)]
     period: Annotated[
         LimitPeriod,
-        Field(description="In the rate card's time zone, weeks from Monday; `never`: it does not begin anew."),
+        Field(description="In the rate card's time zone, weeks from Monday; `never`: it does not reset."),
     ]
 
 

@@ -94,7 +94,7 @@ function limits.give_back(a, g, refunded)
     local counter = read(a, id) -- none: the key has been revoked
     for _, period in ipairs(counter and PERIODS or {}) do
       if together(period, tonumber(day), counter.day) then
-        -- Not below zero: a key that was revoked and then added again begins anew.
+        -- Not below zero: a key that was revoked and then added again starts at zero.
         counter[period] = math.max(0, counter[period] - refunded)
       end
     end
