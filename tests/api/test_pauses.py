@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+from typing import Any
+
+import pytest
+
+from gateway.api import services
 from gateway.api.errors import PAUSED_RETRY_SECONDS
+from gateway.api.ordering.inputs import stored
 from tests.api.visitor import SKETCH, Visitor
+from tests.made_media import picture
 
 WHY = {"reason": "the provider is down until noon."}
 
@@ -78,3 +86,21 @@ async def test_only_what_is_on_the_card_can_be_paused(gateway: Visitor) -> None:
         assert (reply.status, reply.code) == (404, "not_found"), path
     assert (await gateway.call("PUT", "/v1/admin/accounts/nobody/pause", gateway.admin, WHY)).status == 404
     assert (await gateway.call("PUT", "/v1/ops/pauses/tool/image", gateway.admin, {"reason": ""})).status == 422
+
+
+async def test_a_model_that_leaves_the_card_while_its_inputs_are_stored_is_named_in_the_refusal(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, cards = await gateway.account(), gateway.app[services.RATE_CARDS]
+    await gateway.call("PUT", "/v1/ops/pauses/model/sketch", gateway.admin, WHY)
+
+    async def stored_while_the_card_changes(*arguments: Any) -> Any:
+        models = {name: model for name, model in cards.card.models.items() if name != "sketch"}
+        monkeypatch.setattr(cards, "card", cards.card.model_copy(update={"models": models}))
+        return await stored(*arguments)
+
+    monkeypatch.setattr("gateway.api.ordering.ordering.stored", stored_while_the_card_changes)
+    data = f"data:image/png;base64,{base64.b64encode(picture('PNG')).decode()}"
+    body = SKETCH | {"inputs": [{"kind": "image", "url": data}]}
+    refused = await gateway.call("POST", "/v1/generations", key, body)
+    assert (refused.status, refused.code) == (503, "paused"), refused.raw

@@ -152,6 +152,7 @@ class Ordering:
         `webhook`: a facade client's webhook, instead of the body's `webhook_url`.
         """
         account = caller.account
+        card = self._rate_cards.card  # the one it is priced from: another may be loaded while inputs are stored
         try:
             priced = self._priced(caller, body, webhook)
             # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
@@ -165,7 +166,6 @@ class Ordering:
             if replayed is None:
                 raise
             return replayed
-        card = self._rate_cards.card
         outcome = await self._ledger.reserve(
             account=account,
             generation=generation,
