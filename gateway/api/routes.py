@@ -21,6 +21,7 @@ from gateway.api.handlers import (
     keys,
     metrics_site,
     ops,
+    ops_generations,
     outputs,
     own_key,
     own_subscription,
@@ -51,6 +52,7 @@ from gateway.schemas import credits as credit_schemas
 from gateway.schemas import estimates as estimate_schemas
 from gateway.schemas import generations as generation_schemas
 from gateway.schemas import ops as operations_schemas
+from gateway.schemas import ops_generations as ops_generation_schemas
 from gateway.schemas import pauses as pause_schemas
 from gateway.schemas import payments as payment_schemas
 from gateway.schemas import purchases as purchase_schemas
@@ -233,6 +235,9 @@ ROUTES: tuple[Route, ...] = (
           "Get queues and held credits"),
     Route("GET", "/v1/ops/series", series.series, OPERATORS, operations_schemas.SeriesQuery,
           operations_schemas.SeriesOut, "Get queues and held credits over time"),
+    Route("GET", "/v1/ops/generations", ops_generations.listed, OPERATORS, ops_generation_schemas.OpsGenerationsQuery,
+          ops_generation_schemas.OpsGenerationsOut,
+          "List generations of all accounts: open ones, those that failed lately, or those charged for"),
     Route("GET", "/v1/ops/pauses", pauses.listed, OPERATORS, None, pause_schemas.PausesOut,
           "List paused tools, models and providers"),
     Route("PUT", PAUSE, pauses.put, ADMIN, pause_schemas.PauseIn, pause_schemas.PauseOut,

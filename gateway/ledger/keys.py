@@ -44,6 +44,11 @@ def outputs(partition: int) -> str:
     return f"{tag(partition)}:outputs"
 
 
+def failed(partition: int) -> str:
+    """Sorted set: failed generation → when it failed (real time, ms); the newest 2,000."""
+    return f"{tag(partition)}:failed"
+
+
 def waiting(partition: int, account: str, tool: str) -> str:
     """Sorted set: an account's waiting generations of a tool, in order."""
     return f"{tag(partition)}:waiting:{account}:{tool}"

@@ -21,6 +21,7 @@ from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.audit_log import AuditLogOperations
 from gateway.ledger.durability import failover_losses, shortages, weaknesses
+from gateway.ledger.finding import FindOperations
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.lists import ListOperations
 from gateway.ledger.memory import memory_warnings
@@ -56,6 +57,7 @@ class Ledger(
     SigningKeyOperations,
     AuditLogOperations,
     PauseOperations,
+    FindOperations,
 ):
     """Credits, holds and generations in Redis."""
 

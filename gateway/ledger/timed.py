@@ -22,6 +22,7 @@ READ_ONLY = frozenset(
     | {
         "checkout",
         "deliveries",
+        "find",
         "generation",
         "generations",
         "overdue",

@@ -157,7 +157,7 @@ def _setting(value: Any) -> SettingValue:
     return canonical(given_number(value, "a number") if isinstance(value, float) else value)
 
 
-def _digits(text: Any) -> Any:
+def digits(text: Any) -> Any:
     """Digits only: query parameters are text, and pydantic would accept `1_000` and ` 5 ` as numbers."""
     if isinstance(text, str) and not _WHOLE.fullmatch(text):
         raise ValueError("must be a whole number, such as 20")
@@ -244,7 +244,7 @@ Metadata = TypeAliasType(
 Limit = Annotated[
     int,
     Field(ge=1, description=f"Page size. Values above {PAGE_MAX} are treated as {PAGE_MAX}."),
-    BeforeValidator(_digits),
+    BeforeValidator(digits),
     AfterValidator(lambda limit: min(limit, PAGE_MAX)),
 ]
 

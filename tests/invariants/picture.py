@@ -172,17 +172,20 @@ def _partition(model: Model, partition: int, partitions: int) -> Picture:
     here = [g for g in model.generations.values() if _partition_in(g.id) == partition]
     accounts = sum(_partition_of(name, partitions) == partition for name in model.accounts)
     totals = Counter[str](accounts=accounts) + model.counted[partition]
-    deadlines, outputs = {}, {}
+    deadlines, outputs, failed = {}, {}, {}
     for g in here:
         if g.state in OPEN:
             totals.update({"open": 1, "held": g.request.price_millicredits, f"{g.state}:{g.request.tool}": 1})
             deadlines[g.id] = g.deadline
         elif g.outputs:
             outputs[g.id] = (g.finished_at or 0) + 30 * DAY
+        if g.state == "failed":
+            failed[g.id] = g.finished_at or 0
     return {
         keys.totals(partition): _texts(totals),
         keys.deadlines(partition): deadlines,
         keys.outputs(partition): outputs,
+        keys.failed(partition): failed,
     }
 
 

@@ -43,6 +43,7 @@ PERMANENT = {
 
 EXPIRING = {
     "generation": rf"{TAG}:generation:{GENERATION}",
+    "failed": rf"{TAG}:failed",
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
     "client_call": rf"{TAG}:client_call:{ACCOUNT}:[0-9a-f]{{64}}",
@@ -124,7 +125,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
-    days["client_call"] = 1 / 144
+    days |= {"failed": 30, "client_call": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "purchases", "audit_log"), 400)
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()

@@ -76,6 +76,7 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/admin/accounts/{account}/clock"): "advanceClock",
     ("GET", "/v1/ops/queues"): "getQueues",
     ("GET", "/v1/ops/series"): "getSeries",
+    ("GET", "/v1/ops/generations"): "listOpsGenerations",
     ("GET", "/v1/ops/pauses"): "listPauses",
     ("PUT", "/v1/ops/pauses/{kind}/{name}"): "pause",
     ("DELETE", "/v1/ops/pauses/{kind}/{name}"): "resume",
@@ -115,7 +116,7 @@ TAGS: dict[str, str] = {
     "callbacks": "Called by model providers when a job has ended.",
     "webhooks": "Receive events at a URL of your own.",
     "admin": "Accounts, keys, plans and credits. Requires an admin key.",
-    "ops": "Queues, holds and payment events. Requires an ops or admin key.",
+    "ops": "Queues, holds, generations of all accounts and payment events. Requires an ops or admin key.",
     "service": "Health, metrics, this API description, and the test payment pages.",
 }
 

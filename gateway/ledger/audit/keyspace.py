@@ -71,6 +71,7 @@ KINDS = (
     _in_partition(keys.generation, _GENERATION, expires=None),
     _in_partition(keys.deadlines),
     _in_partition(keys.outputs),
+    _in_partition(keys.failed, expires=True),
     _in_partition(keys.waiting, _ACCOUNT, _WORD),
     _in_partition(keys.journal, _ACCOUNT),
     _in_partition(keys.recent, _ACCOUNT),

@@ -5,6 +5,7 @@ local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
 local TRIMMED_AT_ONCE = 100
+local FAILED_MAX = 2000 -- in a partition: for operators, who look at what failed lately
 
 local function usage(a, p, g, state, committed, refunded)
   local key = keys.usage(a.id, zones.day(policy.rule(p, "zone"), a.now))
@@ -61,6 +62,11 @@ function ending.run(g, state, code, operation, dispatch_ms)
   if plan.waited then redis.call("ZREM", keys.waiting(a.id, g.tool), g.id) end
   if tonumber(g.delivered) > 0 or g.stored_inputs then
     redis.call("ZADD", keys.outputs(), amounts.text(a.real + kept), g.id)
+  end
+  if state == "failed" then
+    redis.call("ZADD", keys.failed(), amounts.text(a.real), g.id)
+    redis.call("ZREMRANGEBYRANK", keys.failed(), 0, -FAILED_MAX - 1)
+    redis.call("PEXPIRE", keys.failed(), RECORD)
   end
   -- Each ending trims up to a hundred entries and adds none, so a long list soon becomes short again.
   local aged = redis.call("ZCOUNT", keys.recent(a.id), "-inf", amounts.text(a.real - policy.kept(p, "lists")))
