@@ -194,6 +194,7 @@ class GenerationRequest:
     inputs: tuple[Input, ...] = ()
     lines: tuple[PriceLine, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     sandbox: Mapping[str, Any] | None = None
     provider_model: str | None = None
 

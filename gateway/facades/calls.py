@@ -35,7 +35,7 @@ from gateway.schemas.generations import GenerationIn
 RETRY_SECONDS = 600
 """How long after a call an equal request that says it is a retry belongs to it."""
 
-OURS = frozenset({"max_credits", "metadata", "sandbox"})
+OURS = frozenset({"max_credits", "metadata", "sandbox", "tags"})
 """Members of `POST /v1/generations` that a client may send besides its own parameters."""
 
 _RETRIED = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})

@@ -78,8 +78,19 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
             for label, each, count, total in data.get("lines", ())
         ),
         metadata=data.get("metadata", {}),
+        tags=decode_tags(fields.get("tags", "")),
         sandbox=data.get("sandbox"),
     )
+
+
+def encode_tags(tags: Mapping[str, str]) -> str:
+    """A line per tag: its name, a tab, its value. Neither may contain control characters."""
+    return "\n".join(f"{name}\t{value}" for name, value in tags.items())
+
+
+def decode_tags(text: str) -> dict[str, str]:
+    """The reverse."""
+    return dict(line.split("\t", 1) for line in text.split("\n") if line)
 
 
 def encode_output(output: Output) -> str:
@@ -134,6 +145,8 @@ def first_fields(
         fields |= {name: value for name, value in own.items() if value is not None}
     if key is not None:
         fields["key"] = key
+    if request.tags:
+        fields["tags"] = encode_tags(request.tags)
     return fields
 
 

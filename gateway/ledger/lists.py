@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore, texts
-from gateway.ledger.generation_records import decode_generation
+from gateway.ledger.generation_records import decode_generation, encode_tags
 from gateway.ledger.records import decode_entry
 
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ class ListOperations(LedgerCore):
         model: str | None = None,
         created_after: int | None = None,
         created_before: int | None = None,
+        key: str | None = None,
+        member: str | None = None,
+        tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Generation]:
         """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one.
 
-        Created at or after `created_after` and before `created_before` (real time, ms). `metadata`: every name must
-        have this value, numbers and booleans as in JSON.
+        Created at or after `created_after` and before `created_before` (real time, ms). `key`, `member`: who made it.
+        `tags` and `metadata`: every name must have this value; in metadata, numbers and booleans as in JSON.
         """
         word, rest = await self.run(
             "generations",
@@ -50,6 +53,9 @@ class ListOperations(LedgerCore):
             model=model,
             created_after=created_after,
             created_before=created_before,
+            key=key,
+            member=member,
+            tags=encode_tags(tags or {}),
             metadata=to_json(metadata).decode() if metadata else None,
         )
         if word == "page":

@@ -34,6 +34,7 @@ from gateway.schemas.base import (
     amount_schema,
 )
 from gateway.schemas.errors import WaysOut
+from gateway.schemas.tags import TagsIn, TagsOut
 
 OUTPUTS_MAX = 100
 URL_MAX_CHARACTERS = 4096
@@ -99,6 +100,7 @@ class GenerationIn(Body):
         | None
     ) = None
     metadata: Metadata = Field(default_factory=dict)
+    tags: TagsIn = Field(default_factory=dict)
     webhook_url: (
         Annotated[
             Text,
@@ -144,6 +146,11 @@ class GenerationsQuery(Period, OfAccount, PageQuery):
     status: State | None = None
     tool: Annotated[Text, Field(max_length=64)] | None = None
     model: Annotated[Text, Field(max_length=128)] | None = None
+    key: Annotated[Text, Field(max_length=64, description="Only those created with this key: its id.")] | None = None
+    member: Annotated[Text, Field(max_length=64, description="Only those of this member: its id.")] | None = None
+    tags: (
+        Annotated[TagsIn, Field(description="Filter by tags, as in `tags[project]=apollo`. All must match.")] | None
+    ) = None
     metadata: MetadataFilter | None = None
 
 
@@ -247,6 +254,7 @@ class GenerationOut(Answer):
     )
     error: Failure | None
     metadata: Metadata
+    tags: TagsOut
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
@@ -337,6 +345,7 @@ class Receipt(Answer):
     refunded: Credits
     differences: list[Difference] = Field(description="Outputs that differ slightly from what was requested.")
     error: Failure | None
+    tags: TagsOut
     created_at: Time
     finished_at: Time | None
 

@@ -95,6 +95,7 @@ class GenerationMembers(TypedDict):
     attempt: int
     error: FailureMembers | None
     metadata: Mapping[str, Any]
+    tags: Mapping[str, str]
     created_at: str
     started_at: str | None
     finished_at: str | None

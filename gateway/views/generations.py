@@ -75,6 +75,7 @@ def generation_members(
         "attempt": generation.attempt,
         "error": None if failed is None else {"code": failed, "message": failure_message(generation)},
         "metadata": request.metadata,
+        "tags": request.tags,
         "created_at": utc(generation.created_at),
         "started_at": utc(generation.started_at),
         "finished_at": utc(generation.finished_at),

@@ -41,6 +41,7 @@ def receipt_shape(generation: outcomes.Generation) -> generation_schemas.Receipt
             for index, message in differences(generation.request.settings, generation.outputs)
         ],
         error=failure_shape(generation),
+        tags=dict(generation.request.tags),
         created_at=utc(generation.created_at),
         finished_at=utc(generation.finished_at),
     )

@@ -17,7 +17,7 @@ from tests.cases import cases
 
 async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visitor) -> None:
     key = await gateway.account()
-    reply = await gateway.create(key, outputs=2, metadata={"order": 7})
+    reply = await gateway.create(key, outputs=2, metadata={"order": 7}, tags={"project": "apollo"})
     assert reply.status == 202
     body = reply.body
     assert reply.headers["Location"] == f"/v1/generations/{body['id']}"
@@ -48,6 +48,7 @@ async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visito
         "attempt": 0,
         "error": None,
         "metadata": {"order": 7},
+        "tags": {"project": "apollo"},
         "started_at": None,
         "finished_at": None,
     }
@@ -268,6 +269,28 @@ async def test_the_request_body_has_the_same_effect_without_its_defaults(gateway
     assert {name: bare[name] for name in ("settings", "outputs_requested", "price")} == {
         name: full[name] for name in ("settings", "outputs_requested", "price")
     }
+
+
+async def test_key_and_tags_are_filters_of_the_list_and_shown_on_the_receipt(gateway: Visitor) -> None:
+    key = await gateway.account()
+    tags = {"project": "apollo", "für": "Ünit 7: a|b"}
+    made = (await gateway.create(key, tags=tags)).body["id"]
+    other = (await gateway.create(key, tags={"project": "apollo 13"})).body["id"]
+    for query, found in (
+        ("tags[project]=apollo", [made]),
+        ("tags[project]=apollo&tags[für]=Ünit 7: a|b", [made]),
+        ("tags[project]=apollo&tags[für]=Ünit 7", []),
+        ("tags[apollo]=project", []),
+        (f"key={key_id_of(key)}", [other, made]),
+        ("key=key_0", []),
+        ("member=mem_0", []),
+    ):
+        page = await gateway.call("GET", f"/v1/generations?{query}", key)
+        assert [one["id"] for one in page.body["data"]] == found, query
+    refused = await gateway.call("GET", "/v1/generations?tags=apollo", key)
+    assert (refused.fields, refused.code) == (["tags"], "invalid_request")
+    for path in ("", "/receipt"):
+        assert (await gateway.call("GET", f"/v1/generations/{made}{path}", key)).body["tags"] == tags
 
 
 async def test_metadata_is_a_filter_of_the_list(gateway: Visitor) -> None:

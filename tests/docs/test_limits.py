@@ -19,7 +19,7 @@ from gateway.outputs.uploads import LIFETIME_SECONDS
 from gateway.outside.addresses import URL_MAX
 from gateway.outside.receivers import CALL_SECONDS
 from gateway.pricing import measures
-from gateway.schemas import base
+from gateway.schemas import base, tags
 from gateway.schemas import generations as schemas
 from gateway.schemas.webhooks import DESCRIPTION_MAX_CHARACTERS
 from gateway.settings import Settings
@@ -43,6 +43,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "JSON depth": (limits.JSON_DEPTH_MAX, "400 invalid_json"),
     "prompt": (measures.PROMPT_MAX_CHARACTERS, "422 invalid_request"),
     "metadata": (f"{base.METADATA_MAX_BYTES // 1024} KiB", "422 invalid_request"),
+    "tags": (tags.TAGS_MAX, "422 invalid_request"),
     "inputs": (measures.INPUTS_MAX, "422 invalid_request"),
     "an input's https: URL": (schemas.URL_MAX_CHARACTERS, "422 invalid_request"),
     "outputs": (schemas.OUTPUTS_MAX, "422 invalid_request"),

@@ -214,6 +214,7 @@ class Ordering:
             settings=quote.settings,
             lines=lines,
             metadata=body.metadata,
+            tags=body.tags,
             sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
         )
         if webhook is None and body.webhook_url is not None:

@@ -15,6 +15,8 @@ local
   model, -- or ""
   created_after, -- at or after, or ""
   created_before, -- or ""
+  key, member, -- who asked for it, or ""
+  tags, -- a line per tag that it must have, or ""
   metadata -- to match (JSON: name → text), or ""
   = unpack(ARGV)
 local LOOKED_AT_MAX = metadata ~= "" and 200 or 1000
@@ -54,6 +56,12 @@ local function has_metadata(request)
   end
   return true
 end
+local function has_tags(lines)
+  for line in string.gmatch(tags, "[^\n]+") do
+    if not string.find("\n" .. (lines or "") .. "\n", "\n" .. line .. "\n", 1, true) then return false end
+  end
+  return true
+end
 local page, last = {"page", ""}, nil
 limit = tonumber(limit)
 local found = redis.call("ZRANGE", keys.recent(account), from, "-inf", "BYSCORE", "REV", "LIMIT", 0, LOOKED_AT_MAX + 1)
@@ -62,11 +70,12 @@ for index, id in ipairs(found) do
     page[2] = last
     break
   end
-  local values = redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at")
+  local values = redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at", "key", "member", "tags")
   local at = tonumber(values[4])
   if first and at and at < first then break end
   local wanted = values[1] and (state == "" or state == values[1]) and (tool == "" or tool == values[2])
     and (model == "" or model == values[3]) and (not ending or at < ending)
+    and (key == "" or key == values[5]) and (member == "" or member == values[6]) and has_tags(values[7])
     and (not asked or has_metadata(redis.call("HGET", keys.generation(id), "request")))
   if wanted then page[#page + 1] = {id, redis.call("HGETALL", keys.generation(id))} end
   last = id
