@@ -31,6 +31,7 @@ from gateway.api.handlers import (
     purchases,
     quotes,
     receipts,
+    search,
     series,
     sign_in,
     subscriptions,
@@ -56,6 +57,7 @@ from gateway.schemas import ops_generations as ops_generation_schemas
 from gateway.schemas import pauses as pause_schemas
 from gateway.schemas import payments as payment_schemas
 from gateway.schemas import purchases as purchase_schemas
+from gateway.schemas import search as search_schemas
 from gateway.schemas import sessions as session_schemas
 from gateway.schemas import uploads as upload_schemas
 from gateway.schemas import usage as usage_schemas
@@ -187,6 +189,8 @@ ROUTES: tuple[Route, ...] = (
 
     Route("GET", "/v1/admin/accounts", accounts.find, ADMIN, account_schemas.AccountQuery, account_schemas.AccountOut,
           "Find an account by email", errors=("not_found",)),
+    Route("GET", "/v1/admin/search", search.find, ADMIN, search_schemas.SearchQuery, search_schemas.SearchOut,
+          "Find an account by its id or email, or by the id of a key, generation or checkout"),
     Route("PUT", ADMIN_ACCOUNT, accounts.put, ADMIN, account_schemas.AccountIn, account_schemas.AccountOut,
           "Create or update an account", 201),
     Route("GET", ADMIN_ACCOUNT, accounts.get, ADMIN, None, account_schemas.AccountOut,

@@ -176,6 +176,11 @@ def taken_in(account: str) -> str:
     return f"fb:taken_in:{account}"
 
 
+def checkout_owner(checkout: str) -> str:
+    """String: the account that started a purchase, to find it by its id alone."""
+    return f"fb:checkout_owner:{checkout}"
+
+
 def email(address: str) -> str:
     """String: the account with this email address."""
     return f"fb:email:{hashlib.sha256(address.strip().lower().encode()).hexdigest()}"

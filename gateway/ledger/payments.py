@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from gateway.domain import Interval
-from gateway.ledger import outcomes
+from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import decode_dispatches
 from gateway.ledger.records import clean_reason, decode_account, pairs
@@ -23,6 +23,8 @@ RENEWAL_GRACE_MS = 24 * 3_600_000
 """How long a plan waits for the payment of its renewal. Stripe charges about an hour after the period has begun; a day
 leaves time for an event to be resent. No credits are granted before the payment; without it the plan lapses.
 """
+
+_OWNER_KEPT_MS = 400 * 86_400_000  # as long as a purchase that is not paid
 
 _WHOLE_MAX = 90_000_000
 """The largest amount of a payment, in cents (in Lua: `lib/returns.lua`). Stripe's limit is 99,999,999."""
@@ -206,6 +208,7 @@ class PaymentOperations(LedgerCore):
         )
         match word:
             case "checkout":
+                await self.command("SET", keys.checkout_owner(checkout), account, "PX", _OWNER_KEPT_MS)
                 return decode_checkout(account, rest[0])
             case "refused":
                 return outcomes.Refused(rest[0].decode())

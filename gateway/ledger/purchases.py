@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.ledger import outcomes
+from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.payments import Checkout, decode_checkout
 
@@ -56,6 +56,11 @@ class PurchaseOperations(LedgerCore):
             data = tuple(Purchase(decode_checkout(account, record), int(cents)) for record, cents in rest[1:])
             return outcomes.Page(data, rest[0].decode() or None)
         return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
+
+    async def owner_of_purchase(self, *, checkout: str) -> str | None:
+        """The account that started a purchase; None if none did, or an earlier version of Farebox wrote it."""
+        owner = await self.command("GET", keys.checkout_owner(checkout))
+        return None if owner is None else str(owner.decode())
 
     async def list_purchase(self, *, account: str, checkout: str) -> bool:
         """Add a purchase to its account's list; False if it is listed already, or does not exist."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -67,6 +68,23 @@ async def test_an_admin_is_answered_as_the_account_is(place: Place) -> None:
         assert (read.status, without_links(read.raw)) == (200, without_links(own.raw)), route.path
         named = await gateway.call("GET", path_of(route, things, "acme"), key)
         assert named.status == 200, "an account may say that it means itself"
+
+
+async def test_support_finds_an_account_by_whatever_a_customer_quotes(place: Place) -> None:
+    gateway, key, things = place
+    await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "Ada@example.com"})
+    key_id = (await gateway.call("GET", "/v1/key", key)).body["id"]
+    quoted = {"account": "acme", "email": "ada@EXAMPLE.com", "key": key_id}
+    quoted |= {kind: things[kind] for kind in ("generation", "checkout")}
+    for kind, text in quoted.items():
+        found = await gateway.call("GET", f"/v1/admin/search?q=%20{quote(text)}", gateway.admin)
+        assert found.body["data"] == [{"kind": kind, "id": text, "account": "acme"}]
+    operator = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": "ops"})).body["id"]
+    found = await gateway.call("GET", f"/v1/admin/search?q={operator}", gateway.admin)
+    assert found.body["data"] == [{"kind": "key", "id": operator, "account": None}]
+    for text in ("nobody", "nobody@example.com", "key_" + "0" * 32, "gen_00" + "a" * 24, "chk_" + "a" * 24, "a b/*"):
+        nothing = await gateway.call("GET", f"/v1/admin/search?q={quote(text)}", gateway.admin)
+        assert (nothing.status, nothing.body) == (200, {"data": []}), text
 
 
 async def test_an_admin_must_name_an_account(place: Place) -> None:

@@ -55,6 +55,7 @@ EXPIRING = {
     "audit_log": r"fb:audit_log",
     "unapplied": r"fb:unapplied",
     "checkout": rf"{TAG}:checkout:{ACCOUNT}:chk_\w+",
+    "checkout_owner": r"fb:checkout_owner:chk_\w+",
     "purchases": rf"{TAG}:purchases:{ACCOUNT}",
     "delivery": rf"{TAG}:delivery:{OWNER}:{WEBHOOK}:evt_[0-9a-f]{{26}}",
     "deliveries": rf"{TAG}:deliveries:{OWNER}:{WEBHOOK}",
@@ -126,7 +127,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
     days |= {"failed": 30, "client_call": 1 / 144}
-    days |= dict.fromkeys(("unapplied", "checkout", "purchases", "audit_log"), 400)
+    days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():
@@ -157,6 +158,7 @@ def test_python_spells_keys_as_lua_does() -> None:
         "tag",
         "key",
         "email",
+        "checkout_owner",
         "client_call",
         "sign_in",
         "rate",

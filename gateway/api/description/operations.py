@@ -53,6 +53,7 @@ NAMES: dict[Call, str] = {
     ("GET", "/v1/webhooks/{webhook}/deliveries"): "listDeliveries",
     ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/resend"): "resendDelivery",
     ("GET", "/v1/admin/accounts"): "findAccount",
+    ("GET", "/v1/admin/search"): "search",
     ("PUT", "/v1/admin/accounts/{account}"): "putAccount",
     ("GET", "/v1/admin/accounts/{account}"): "getAccount",
     ("POST", "/v1/admin/accounts/{account}/keys"): "createAccountKey",

@@ -100,6 +100,7 @@ KINDS = (
     _alone("signing_key", re.escape(keys.SIGNING_KEY)),
     _alone("audit", re.escape(keys.AUDIT)),
     _alone("audit_log", re.escape(keys.AUDIT_LOG), expires=True),
+    _alone("checkout_owner", re.escape(keys.checkout_owner("")) + _WORD, expires=True),
     _alone("audit_claim", re.escape(keys.AUDIT_CLAIM), expires=True),
 )
 
