@@ -19,7 +19,7 @@ from tests.console.stack import Stack, running_stack
 from tests.missing import not_run
 
 _WAIT_MS = 60_000  # how long a page may take before a test gives up on it; nothing asserts it
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,7 +35,7 @@ def chromium() -> str:
     """The path of Chromium."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     return found or not_run(
-        "NOT RUN: the console's pages. There is no Chromium here (Debian, Ubuntu: apt install chromium)"
+        "NOT RUN: the console's pages. There is no Chromium here (Debian, Ubuntu: apt install chromium-headless-shell)"
     )
 
 
