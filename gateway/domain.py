@@ -150,10 +150,13 @@ class WebhookForm(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a key may do. An account key acts for one account; `ops` only reads; `admin` may do everything."""
+    """What a key may do: act for one account, or one of the operators' roles (`gateway/api/access/roles.py`)."""
 
     ACCOUNT = "account"
     OPS = "ops"
+    VIEWER = "viewer"
+    SUPPORT = "support"
+    BILLING = "billing"
     ADMIN = "admin"
 
 

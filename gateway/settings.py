@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, millicredits_to_credits
 from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.local import kept_secrets
@@ -33,6 +35,7 @@ _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentin
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
 _CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
 _DAYS_MAX = 3650
+_CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 Read = TypeVar("Read", bound=BaseSettings)
 SecretName = Literal["admin-key", "signing-key"]
 _SECRET_VARIABLES = {"admin-key": "FAREBOX_ADMIN_KEY", "signing-key": "FAREBOX_SIGNING_KEY"}
@@ -65,6 +68,7 @@ class Settings(BaseSettings):
     dispatch_seconds: float = Field(default=2, ge=0.05, le=60)
     accept_without_worker_seconds: float = Field(default=600, ge=0, le=86_400)
     requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    support_max_credits: Decimal = Field(default=Decimal(1000), ge=0, le=_CREDITS_MAX, decimal_places=3)
     upload_gib_per_day: float = Field(default=10, ge=0.1, le=1_000_000)
     output_days: int = Field(default=RECORD_DAYS, ge=1, le=_DAYS_MAX)
     list_days: int | None = Field(default=None, ge=1, le=_DAYS_MAX + OPEN_DAYS)

@@ -26,6 +26,7 @@ _OWN_COMMANDS = {
     "demo": "gateway.cli.demo:demo",
     "pricing": "gateway.cli.pricing:pricing",
     "account": "gateway.cli.account:account",
+    "operator": "gateway.cli.operator_keys:operator",
     "generation": "gateway.cli.generation:generation",
     "audit": "gateway.cli.audit:audit_command",
     "audit-log": "gateway.cli.audit_log:audit_log",

@@ -24,7 +24,7 @@ from gateway.client.calls import GatewayClient
 @click.option("--before", metavar="ID", help="Continue after this entry.")
 @click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 def audit_log(*, as_json: bool, **query: str | int | None) -> None:
-    """List what admin and ops keys changed, newest first: when, by which key, from where, and what.
+    """List what operators' keys changed, newest first: when, by which key, from where, and what.
 
     Talks to the running gateway with the admin key, as `farebox account` does. `farebox audit` is something else: it
     checks the ledger's sums.
@@ -45,7 +45,7 @@ def audit_log(*, as_json: bool, **query: str | int | None) -> None:
         say_json(page)
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("when", "key", "from", "what", "status", "before → after", "reason"):
+    for column in ("when", "key", "role", "from", "what", "status", "before → after", "reason"):
         table.add_column(column, no_wrap=True)
     for entry in page["data"]:
         table.add_row(*map(as_text, _row(entry)))
@@ -61,6 +61,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     return (
         entry["created_at"],
         entry["key"],
+        entry["role"] or "",
         entry["address"],
         " ".join((words, *about)),
         f"{status} (replayed)" if entry["replayed"] else status,

@@ -7,7 +7,7 @@ import { connect, on, sessionChanged } from "./live.js";
 
 const LOST_AFTER_MS = 4000;
 
-/** The signed-in user: `{scope: "account" | "ops" | "admin", account}`. Without a session, leaves the page. */
+/** The signed-in user: `{scope: "account" or an operator's role, account}`. Without a session, leaves the page. */
 export const session = begin();
 
 let known = null;
@@ -39,7 +39,7 @@ async function begin() {
   }
   document.body.classList.add(who.scope === "account" ? "account" : "operator");
   show(byId("who"), who.account ?? `${who.scope} key`);
-  byId("who").title = who.account ? `Account ${who.account}` : `Signed in with an ${who.scope} key`;
+  byId("who").title = who.account ? `Account ${who.account}` : `Signed in with a key of the role ${who.scope}`;
   on("connection", showConnection);
   connect();
   if (who.scope === "account") {

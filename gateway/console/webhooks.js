@@ -19,8 +19,9 @@ let webhooks = [];
 const deliveries = new Deliveries();
 
 async function start({ scope }) {
-  byId("no-key").hidden = scope !== "ops";
-  if (scope === "ops") return;
+  const reads = scope === "account" || scope === "admin";
+  byId("no-key").hidden = reads;
+  if (!reads) return;
   byId("webhooks").hidden = false;
   byId("whose").textContent = scope === "admin" ? "The operators' webhooks: they receive the events of every account." : "This account's events are delivered to these URLs: signed, and at least once.";
   byId("actions").append(element("button", { type: "button", id: "create", onclick: create }, "New webhook"));

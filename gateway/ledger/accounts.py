@@ -192,7 +192,7 @@ class AccountOperations(LedgerCore):
         await self.command("SET", keys.key(key_id_of(key)), f"{scope},{account or ''},{digest},{created_at},{label}")
 
     async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
-        """Revoke an account's key, or with account None an admin or ops key; False if there is none."""
+        """Revoke an account's key, or with account None an operator's key; False if there is none."""
         if account is not None:
             word, _ = await self.run("revoke_key", self.account_key(account), key_id=key_id)
             await self.command("DEL", keys.key(key_id)) if word == "revoked" else None
@@ -206,7 +206,7 @@ class AccountOperations(LedgerCore):
         return bool(deleted or listed)
 
     async def operator_keys(self) -> tuple[AccountKey, ...]:
-        """The admin and ops keys in the ledger, oldest first; without the one from the settings."""
+        """The operators' keys in the ledger, oldest first; without the one from the settings."""
         return decode_operator_keys(await self.command("HGETALL", keys.OPERATORS))
 
     async def touch(self, *, account: str | None, used: Mapping[str, int]) -> None:

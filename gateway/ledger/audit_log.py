@@ -24,17 +24,19 @@ _EXAMINED_MAX = 2_000  # per page: a filter that few entries pass gets a short p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCall:
-    """A call that changes something, made with an operator's key. `key` is its id, `action` the call's name.
+    """A call that changes something, made with an operator's key.
 
-    `account` and `subject` are what it is about. `before` and `after` have what the call changed of it, by name. While
-    it runs, `status` and `after` are None, and `before` is all that it could change. `operation` is the same for
-    retries with one idempotency key; `replayed`: an earlier one had done it.
+    `key` is the key's id, `role` what it may do, `action` the call's name. `account` and `subject` are what it is
+    about. `before` and `after` have what the call changed of it, by name. While it runs, `status` and `after` are
+    None, and `before` is all that it could change. `operation` is the same for retries with one idempotency key;
+    `replayed`: an earlier one had done it.
     """
 
     request: str
     key: str
     address: str
     action: str
+    role: str | None = None
     account: str | None = None
     subject: str | None = None
     before: Mapping[str, Any] | None = None

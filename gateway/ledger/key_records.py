@@ -75,7 +75,7 @@ class AccountKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A key's record. `account` is None for admin and ops keys; `keys_version` is passed with every call."""
+    """A key's record. `account` is None for operators' keys; `keys_version` is passed with every call."""
 
     key_id: str
     scope: Scope

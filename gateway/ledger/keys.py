@@ -16,7 +16,7 @@ AUDIT_CLAIM = "fb:audit:claim"
 AUDIT_LOG = "fb:audit_log"  # sorted set: what operators' keys changed; bounded; expires 400 days after the last
 UNAPPLIED = "fb:unapplied"  # hash: payment event → its record, as JSON; bounded; expires 400 days after a change
 SIGNING_KEY = "fb:signing_key"  # string: a fingerprint of the key that its gateways and caretakers sign with
-OPERATORS = "fb:operators"  # hash: the list of admin and ops keys, in the format of an account's
+OPERATORS = "fb:operators"  # hash: the list of operators' keys, in the format of an account's
 
 
 def tag(partition: int) -> str:

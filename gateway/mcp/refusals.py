@@ -24,7 +24,7 @@ class ToolRefused(FareboxError):
 
 _NEXT_STEPS = {
     "invalid_key": "Set FAREBOX_KEY to a valid key of an account, then restart this MCP server.",
-    "forbidden": "These tools need an account's key in FAREBOX_KEY, not an admin or ops key.",
+    "forbidden": "These tools need an account's key in FAREBOX_KEY, not an operator's.",
     "key_restricted": "Tell the user which of `allowed` this key may be used for.",
     "limit_reached": "Tell the user. Nobody can raise the limit of a key with that key.",
     "unknown_model": "Call list_models for the models and tools on sale.",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from gateway.domain import Bucket, Interval
+from gateway.domain import Bucket, Interval, Scope
 from gateway.schemas.base import (
     CREDITS_MAX,
     UNSAFE_IN_JSON_SCHEMA,
@@ -104,9 +104,18 @@ class KeyRotationIn(Body):
 
 
 class OperatorKeyIn(Body):
-    """A new admin key, or a read-only ops key."""
+    """A new key for an operator."""
 
-    scope: Literal["admin", "ops"]
+    scope: Annotated[
+        Literal["admin", "billing", "ops", "support", "viewer"],
+        Field(
+            description=(
+                "Its role. `ops` reads queues; `viewer` reads accounts, without prompts, inputs and outputs; `support` "
+                "reads them all, and changes credits up to a ceiling per call; `billing` reads what a viewer does, and "
+                "changes credits and subscriptions; `admin` does everything."
+            )
+        ),
+    ]
     label: Label | None = None
 
 
@@ -178,7 +187,7 @@ class KeyOut(BoundsOut):
 
     id: str
     key: str | None = Field(default=None, description="The key itself. Shown only once.")
-    scope: Literal["account", "admin", "ops"]
+    scope: Scope
     label: str | None
     created_at: Time
     last_used_at: Time | None = Field(description="Up to a minute behind. Null if never used.")

@@ -33,12 +33,13 @@ class AuditLogQuery(Period, PageQuery):
 
 
 class AuditLogEntryOut(Answer):
-    """A call with an admin or ops key that changed something, or was refused."""
+    """A call with an operator's key that changed something, or was refused."""
 
     id: str
     object: Literal["audit_log_entry"]
     created_at: Time
     key: str = Field(description="The id of the key; `root` for the one in the gateway's settings.")
+    role: str | None = Field(description="The key's role at the time; null for entries of earlier versions.")
     address: str = Field(description="The client's address.")
     action: str = Field(description="The call: its `operationId` in this description.")
     account: str | None

@@ -257,7 +257,9 @@ class OfAccount(Query):
             str,
             Field(
                 pattern=ACCOUNT_PATTERN,
-                description="The account to read; required with an admin key. An account's key can only name its own.",
+                description=(
+                    "The account to read; required with an operator's key. An account's key can only name its own."
+                ),
             ),
         ]
         | None

@@ -198,7 +198,7 @@ class OutputOut(Answer):
     """A finished output. `url` is signed and expires; get the generation again for a new one."""
 
     index: int
-    url: str | None = Field(description="Null once the outputs have been deleted.")
+    url: str | None = Field(description="Null once the outputs have been deleted, or if `withheld`.")
     content_type: str
     bytes: int
     width: int
@@ -255,6 +255,13 @@ class GenerationOut(Answer):
     error: Failure | None
     metadata: Metadata
     tags: TagsOut
+    withheld: bool = Field(
+        default=False,
+        description=(
+            "Present and true if the prompt and the URLs of inputs and outputs are left out, because the caller's "
+            "role does not include them."
+        ),
+    )
     created_at: Time
     started_at: Time | None
     finished_at: Time | None

@@ -31,7 +31,7 @@ class SessionOut(Answer):
     """Who is signed in; both fields are null without a session."""
 
     scope: Scope | None
-    account: str | None = Field(description="Null for admin and ops keys.")
+    account: str | None = Field(description="Null for operators' keys.")
 
 
 class SignInLinkOut(Answer):

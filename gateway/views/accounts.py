@@ -109,7 +109,7 @@ def key_shape(key: AccountKey) -> accounts.KeyOut:
     """A key's public data, never the key itself."""
     return accounts.KeyOut(
         id=key.id,
-        scope=key.scope.value,
+        scope=key.scope,
         label=key.label,
         created_at=utc(key.created_at),
         last_used_at=utc(key.last_used_at),

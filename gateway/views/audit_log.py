@@ -15,6 +15,7 @@ def audit_log_entry_shape(logged: LoggedCall) -> AuditLogEntryOut:
         object="audit_log_entry",
         created_at=utc(logged.at),
         key=call.key,
+        role=call.role,
         address=call.address,
         action=call.action,
         account=call.account,

@@ -102,4 +102,5 @@ class GenerationMembers(TypedDict):
     queue_position: NotRequired[int | None]
     cancel_requested: NotRequired[bool]
     outputs_deleted: NotRequired[bool]
+    withheld: NotRequired[bool]
     inputs: NotRequired[list[InputMembers]]

@@ -21,6 +21,7 @@ from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import as_number, utc
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
+    CreditsMembers,
     GenerationMembers,
     InputMembers,
     OutputMembers,
@@ -33,23 +34,23 @@ CREDIT = Decimal(MILLICREDITS_PER_CREDIT)
 
 
 def generation_shape(
-    generation: outcomes.Generation, links: OutputLinks, position: int | None = None
+    generation: outcomes.Generation, links: OutputLinks | None, position: int | None = None
 ) -> generation_schemas.GenerationOut:
     """A generation as part of a larger response."""
     return generation_schemas.GenerationOut.model_validate(generation_members(generation, links, position))
 
 
 def generation_members(
-    generation: outcomes.Generation, links: OutputLinks, position: int | None = None
+    generation: outcomes.Generation, links: OutputLinks | None, position: int | None = None
 ) -> GenerationMembers:
     """A generation as JSON values: the members of `GenerationOut`. `position` is its place in the queue, if known.
+
+    `links` signs the URLs of outputs; None: for a role that is not shown prompts, inputs and outputs.
 
     Every create, and every read of something that has changed, builds one. Ten nested pydantic models would take three
     times as long, to validate what the types already guarantee.
     """
-    request, failed, shares = generation.request, generation.error, Counter[Bucket]()
-    for share in generation.allocation:
-        shares[share.bucket] += share.millicredits
+    request, failed = generation.request, generation.error
     members: GenerationMembers = {
         "id": generation.id,
         "object": "generation",
@@ -58,18 +59,13 @@ def generation_members(
         "status": generation.state,
         "tool": request.tool,
         "model": request.model,
-        "prompt": request.prompt,
+        "prompt": "" if links is None else request.prompt,
         "settings": {
             name: as_number(value) if isinstance(value, Decimal) else value for name, value in request.settings.items()
         },
         "outputs_requested": request.outputs,
         "price": _price_members(generation),
-        "credits": {
-            "held": as_number(generation.held_millicredits / CREDIT),
-            "committed": as_number(generation.committed_millicredits / CREDIT),
-            "refunded": as_number(generation.refunded_millicredits / CREDIT),
-            "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
-        },
+        "credits": _credits_members(generation),
         "outputs": [_output_members(generation, output, links) for output in generation.outputs],
         "progress": as_number(generation.progress_thousandths / CREDIT),
         "attempt": generation.attempt,
@@ -87,7 +83,9 @@ def generation_members(
     if generation.outputs_deleted:
         members["outputs_deleted"] = True
     if request.inputs:
-        members["inputs"] = [_input_members(one) for one in request.inputs]
+        members["inputs"] = [_input_members(one, shown=links is not None) for one in request.inputs]
+    if links is None:
+        members["withheld"] = True
     return members
 
 
@@ -121,6 +119,18 @@ def _price_members(generation: outcomes.Generation) -> PriceMembers:
     }
 
 
+def _credits_members(generation: outcomes.Generation) -> CreditsMembers:
+    shares = Counter[Bucket]()
+    for share in generation.allocation:
+        shares[share.bucket] += share.millicredits
+    return {
+        "held": as_number(generation.held_millicredits / CREDIT),
+        "committed": as_number(generation.committed_millicredits / CREDIT),
+        "refunded": as_number(generation.refunded_millicredits / CREDIT),
+        "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
+    }
+
+
 def line_shapes(lines: Iterable[PriceLine]) -> list[generation_schemas.Line]:
     """The lines of a price."""
     return [
@@ -137,20 +147,22 @@ def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[generation_schema
     return [generation_schemas.Share(bucket=bucket, credits=credits_of(total)) for bucket, total in sums.items()]
 
 
-def output_shape(generation: outcomes.Generation, output: Output, links: OutputLinks) -> generation_schemas.OutputOut:
+def output_shape(
+    generation: outcomes.Generation, output: Output, links: OutputLinks | None
+) -> generation_schemas.OutputOut:
     """One output; its URL is signed each time it is shown."""
     return generation_schemas.OutputOut.model_validate(_output_members(generation, output, links))
 
 
-def _input_members(given: Input) -> InputMembers:
+def _input_members(given: Input, *, shown: bool) -> InputMembers:
     """An input; the URL of one that was sent as a file is not shown."""
-    return {"kind": given.kind, "url": given.url if given.url.startswith("https://") else None}
+    return {"kind": given.kind, "url": given.url if shown and given.url.startswith("https://") else None}
 
 
-def _output_members(generation: outcomes.Generation, output: Output, links: OutputLinks) -> OutputMembers:
+def _output_members(generation: outcomes.Generation, output: Output, links: OutputLinks | None) -> OutputMembers:
     members: OutputMembers = {
         "index": output.index,
-        "url": None if generation.outputs_deleted else links.url(generation.id, output.index),
+        "url": None if links is None or generation.outputs_deleted else links.url(generation.id, output.index),
         "content_type": output.content_type,
         "bytes": output.bytes,
         "width": output.width,

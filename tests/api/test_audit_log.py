@@ -82,7 +82,7 @@ async def test_a_grant_says_who_what_why_and_the_credits_before_and_after(gatewa
     reply = await gateway.call("POST", GRANTS, gateway.admin, GRANT)
     entry = (await entries(gateway))[0]
     assert entry | {"id": "", "created_at": "", "before": {}, "after": {}} == {
-        "id": "", "object": "audit_log_entry", "created_at": "", "key": "root", "address": "127.0.0.1",
+        "id": "", "object": "audit_log_entry", "created_at": "", "key": "root", "role": "admin", "address": "127.0.0.1",
         "action": "grantCredits", "account": "acme", "subject": "acme", "before": {}, "after": {},
         "reason": "sorry about Monday", "request_id": reply.headers["X-Request-Id"], "operation": None,
         "status": 201, "replayed": False,
@@ -223,5 +223,5 @@ async def test_the_command_shows_it(gateway: Visitor) -> None:
     await gateway.account()
     await gateway.call("POST", GRANTS, gateway.admin, GRANT)
     said = await run(gateway, "audit-log", "--action", "grantCredits")
-    for part in ("root 127.0.0.1 grant credits acme 201", "top_up.available 0 → 40", "sorry about Monday"):
+    for part in ("root admin 127.0.0.1 grant credits acme 201", "top_up.available 0 → 40", "sorry about Monday"):
         assert part in said

@@ -159,7 +159,7 @@ async def test_403_the_wrong_kind_of_key_names_the_right_one(gateway: Visitor) -
     assert "POST /v1/admin/accounts/{id}/keys" in reply.message
     reply = await gateway.call("GET", "/v1/ops/queues", key)
     assert (reply.status, reply.code) == (403, "forbidden")
-    assert "ops key or an admin key" in reply.message
+    assert "role ops, viewer, support, billing or admin" in reply.message
 
 
 async def test_403_a_pro_model_needs_a_subscription(gateway: Visitor) -> None:

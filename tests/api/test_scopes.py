@@ -16,9 +16,10 @@ from gateway.facades.routes import FACADE_ROUTES
 from tests.api.visitor import Reply, Visitor, open_gateway, open_stream
 
 ALL_ROUTES = (*ROUTES, *FACADE_ROUTES)
-WHO = ("nobody", "unknown", "revoked", "own", "other", "ops", "admin", "revoked ops", "revoked admin")
+ROLES = tuple(scope.value for scope in Scope if scope is not Scope.ACCOUNT)
+WHO = ("nobody", "unknown", "revoked", "own", "other", *ROLES, "revoked support", "revoked admin")
 STATUS = {"invalid_key": 401, "forbidden": 403, "not_found": 404}
-SCOPE = {"own": Scope.ACCOUNT, "other": Scope.ACCOUNT, "ops": Scope.OPS, "admin": Scope.ADMIN}
+SCOPE = {"own": Scope.ACCOUNT, "other": Scope.ACCOUNT} | {role: Scope(role) for role in ROLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ async def place(gateway: Visitor) -> Place:
     assert (await gateway.call("GET", "/v1/balance", gone["key"])).status == 200, "it is cached when it is revoked"
     await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{gone['id']}", gateway.admin)
     keys = {"nobody": None, "unknown": "fbx_" + "0" * 43, "revoked": gone["key"], "own": own, "other": other}
-    for scope in ("ops", "admin"):
-        keys[scope] = await gateway.operator_key(scope)
+    keys |= {role: await gateway.operator_key(role) for role in ROLES}
+    for scope in ("support", "admin"):
         lost = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": scope})).body
         await gateway.call("DELETE", f"/v1/admin/keys/{lost['id']}", gateway.admin)
         keys[f"revoked {scope}"] = lost["key"]

@@ -128,7 +128,7 @@ class Visitor:
         return str(made.body["key"])
 
     async def operator_key(self, scope: str) -> str:
-        """Make an admin or ops key."""
+        """Make an operator's key."""
         return str((await self.call("POST", "/v1/admin/keys", self.admin, {"scope": scope})).body["key"])
 
     async def grant(self, credits_: float, name: str = "acme", bucket: str = "top_up") -> None:

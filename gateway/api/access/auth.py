@@ -1,7 +1,7 @@
 """Authentication and authorization: one key, one scope, one table of routes.
 
 An account's key is cached for a minute, which saves most requests two round trips: every script compares the account's
-keys version, so a revoked key is still refused at once. Admin and ops keys are never cached.
+keys version, so a revoked key is still refused at once. Operators' keys are never cached.
 
 A key is looked up by the digest of its header, which only its holder can create; a session by the id of its key, which
 is shown in lists, logs and cookies. They are different types with separate caches, so that an id is never accepted as a
@@ -66,7 +66,7 @@ def owner_of(account: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling. `account` and `keys_version` are None for admin and ops keys."""
+    """Who is calling. `account` and `keys_version` are None for operators' keys."""
 
     scope: Scope
     key_id: str
@@ -251,8 +251,10 @@ def bearer(header: str | None) -> str:
 
 def wrong_scope(caller: Caller, scopes: Collection[Scope]) -> Forbidden:
     """The error for a caller without one of these `scopes`; it says which key the call requires."""
-    wanted = next(scope for scope in (Scope.ACCOUNT, Scope.OPS, Scope.ADMIN) if scope in scopes)
-    return Forbidden(f"{_WRONG_KEY[wanted]} Yours is {_A_KEY[caller.scope]}.")
+    operators = [scope for scope in Scope if scope in scopes and scope is not Scope.ACCOUNT]
+    wanted = f"{', '.join(operators[:-1])} or {operators[-1]}" if len(operators) > 1 else "".join(operators)
+    needed = f"an operator's key with the role {wanted}" if operators else _ACCOUNTS_KEY
+    return Forbidden(f"This call requires {needed}. Yours is {_A_KEY[caller.scope]}.")
 
 
 def fresh(outcome: T | outcomes.KeysChanged) -> T:
@@ -280,9 +282,12 @@ def _caller(found: KeyRecord | outcomes.NotFound) -> Caller:
     return AccountCaller(found.scope, found.key_id, found.account, found.keys_version, found.bounds)
 
 
-_WRONG_KEY = {
-    Scope.ACCOUNT: "This call requires an account's API key (created with POST /v1/admin/accounts/{id}/keys).",
-    Scope.OPS: "This call requires an ops key or an admin key.",
-    Scope.ADMIN: "This call requires an admin key.",
+_ACCOUNTS_KEY = "an account's API key (created with POST /v1/admin/accounts/{id}/keys)"
+_A_KEY = {
+    Scope.ACCOUNT: "an account's key",
+    Scope.OPS: "an ops key, which is read-only",
+    Scope.VIEWER: "a viewer key, which is read-only",
+    Scope.SUPPORT: "a support key",
+    Scope.BILLING: "a billing key",
+    Scope.ADMIN: "an admin key",
 }
-_A_KEY = {Scope.ACCOUNT: "an account's key", Scope.OPS: "an ops key, which is read-only", Scope.ADMIN: "an admin key"}

@@ -197,7 +197,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
             "in": "header",
             "required": False,
             "description": (
-                "With an admin or ops key: the reason, for the audit log (500 characters). Percent-encode what "
+                "With an operator's key: the reason, for the audit log (500 characters). Percent-encode what "
                 "is not ASCII."
             ),
             "schema": {"type": "string"},
@@ -206,7 +206,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
 
 def _is_logged(route: Route) -> bool:
     """Whether operators' calls of it are in the audit log."""
-    operators = not route.scopes.isdisjoint({Scope.ADMIN, Scope.OPS})
+    operators = bool(route.scopes - {Scope.ACCOUNT})
     return operators and route.method != "GET" and NAMES[route.method, route.path] not in CHANGES_NOTHING
 
 

@@ -116,8 +116,8 @@ TAGS: dict[str, str] = {
     "payments": "Called by the payment provider.",
     "callbacks": "Called by model providers when a job has ended.",
     "webhooks": "Receive events at a URL of your own.",
-    "admin": "Accounts, keys, plans and credits. Requires an admin key.",
-    "ops": "Queues, holds, generations of all accounts and payment events. Requires an ops or admin key.",
+    "admin": "Accounts, keys, plans and credits. Requires an operator's key.",
+    "ops": "Queues, holds, pauses, generations of all accounts and payment events. Requires an operator's key.",
     "service": "Health, metrics, this API description, and the test payment pages.",
 }
 

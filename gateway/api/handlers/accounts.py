@@ -12,16 +12,16 @@ from gateway.api.errors import Forbidden, InvalidRequest
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
-from gateway.api.ownership.changes import applied, refusal_of_change
-from gateway.api.ownership.own_generations import queue_positions
-from gateway.api.services import LEDGER, LINKS, SETTINGS
+from gateway.api.ownership.changes import applied, check_support_ceiling, refusal_of_change
+from gateway.api.ownership.own_generations import shapes
+from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import credits_to_millicredits, is_account_id
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
 from gateway.schemas import accounts as account_schemas
 from gateway.schemas.base import to_milliseconds
 from gateway.views.accounts import account_shape
-from gateway.views.generations import entry_shape, generation_shape
+from gateway.views.generations import entry_shape
 
 RECENT = 10
 _THOUSANDTHS = 1000
@@ -57,6 +57,7 @@ async def find(request: web.Request) -> web.Response:
 async def grant(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/grants` (R5)."""
     body = await read_body(request, account_schemas.GrantIn)
+    check_support_ceiling(request, credits_to_millicredits(body.credits))
     outcome = await request.app[LEDGER].grant(
         account=request.match_info["account"],
         operation=operation(request),
@@ -73,6 +74,7 @@ async def grant(request: web.Request) -> web.Response:
 async def adjust(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/adjustments` (R24)."""
     body = await read_body(request, account_schemas.AdjustmentIn)
+    check_support_ceiling(request, credits_to_millicredits(body.credits))
     outcome = await request.app[LEDGER].adjust(
         account=request.match_info["account"],
         operation=operation(request),
@@ -120,15 +122,11 @@ async def _whole(request: web.Request, account: outcomes.Account) -> web.Respons
     )
     entries = found(journal, _what(account.id)).data
     last = found(generations, _what(account.id)).data
-    positions = await queue_positions(request, last)
     return answer(
         account_shape(
             account,
             journal=[entry_shape(entry) for entry in entries],
-            generations=[
-                generation_shape(one, request.app[LINKS], position)
-                for one, position in zip(last, positions, strict=True)
-            ],
+            generations=await shapes(request, last),
         )
     )
 

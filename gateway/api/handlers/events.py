@@ -22,7 +22,13 @@ from aiohttp import web
 from gateway.api.access.auth import CALLER, found
 from gateway.api.errors import ApiError, Forbidden, NotFound
 from gateway.api.http.parse import read_query
-from gateway.api.ownership.own_generations import own_generation, queue_positions, read_again, shown
+from gateway.api.ownership.own_generations import (
+    own_generation,
+    queue_positions,
+    read_again,
+    shown,
+    withholds_content,
+)
 from gateway.api.ownership.target_account import TargetAccount, account_of, target_account
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
 from gateway.api.streams.event_stream import EventStream
@@ -74,7 +80,10 @@ async def of_caller(request: web.Request) -> web.StreamResponse:
     account = read_query(request, OfAccount).account
     scope = request[CALLER].scope
     if scope is Scope.OPS and account is not None:
-        raise Forbidden("An ops key can only stream the queues. To stream an account, use its own key or an admin key.")
+        raise Forbidden(
+            "An ops key can only stream the queues. To stream an account, use its own key, or one with a role that "
+            "reads accounts."
+        )
     if scope is Scope.ACCOUNT or account is not None:
         return await _of_account(request, target_account(request, account))
     return await _of_queues(request)
@@ -131,7 +140,8 @@ class Follower:
         if not ended and progress != self._told[generation.id]:
             events.append(("progress", generation, progress))
         for output in new:
-            shape = output_shape(generation, output, self._request.app[LINKS])
+            links = None if withholds_content(self._request) else self._request.app[LINKS]
+            shape = output_shape(generation, output, links)
             events.append(
                 ("output", before, generation_schemas.OutputEvent(generation=generation.id, output=shape).json_text())
             )

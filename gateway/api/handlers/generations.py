@@ -14,7 +14,14 @@ from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer, answer_json
 from gateway.api.middleware.idempotency import digests_of
-from gateway.api.ownership.own_generations import cancel_own, own_generation, queue_positions, shown
+from gateway.api.ownership.own_generations import (
+    cancel_own,
+    own_generation,
+    queue_positions,
+    shapes,
+    shown,
+    withholds_content,
+)
 from gateway.api.ownership.target_account import target_account
 from gateway.api.services import (
     BODIES,
@@ -23,7 +30,7 @@ from gateway.api.services import (
     ORDERING,
 )
 from gateway.schemas import generations as generation_schemas
-from gateway.views.generations import generation_members, generation_shape
+from gateway.views.generations import generation_members
 
 
 async def create(request: web.Request) -> web.Response:
@@ -44,6 +51,8 @@ async def get(request: web.Request) -> web.Response:
     """`GET /v1/generations/{generation}`."""
     bodies, generation = request.app[BODIES], request.match_info["generation"]
     current = await own_generation(request, generation, bodies.known(generation))
+    if withholds_content(request):
+        return answer_json(body=await shown(request, current))
     (position,) = await queue_positions(request, [current])
     return answer_json(body=bodies.json(current, position))
 
@@ -70,12 +79,7 @@ async def listed(request: web.Request) -> web.Response:
         ),
         f"generation {query.before} in this account's list" if query.before else target.missing,
     )
-    positions = await queue_positions(request, page.data)
-    data = [
-        generation_shape(generation, request.app[LINKS], position)
-        for generation, position in zip(page.data, positions, strict=True)
-    ]
-    return answer(generation_schemas.GenerationsOut(data=data, next=page.next))
+    return answer(generation_schemas.GenerationsOut(data=await shapes(request, page.data), next=page.next))
 
 
 async def cancel(request: web.Request) -> web.Response:

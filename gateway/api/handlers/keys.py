@@ -44,7 +44,7 @@ async def create_for_account(request: web.Request) -> web.Response:
 
 
 async def create_for_operator(request: web.Request) -> web.Response:
-    """`POST /v1/admin/keys`: another admin key, or an ops key."""
+    """`POST /v1/admin/keys`: a key of one of the operators' roles."""
     body = await read_body(request, account_schemas.OperatorKeyIn)
     return await _create(request, Scope(body.scope), None, body.label)
 
@@ -57,7 +57,7 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def listed_of_operators(request: web.Request) -> web.Response:
-    """`GET /v1/admin/keys`: admin and ops keys; without the one from the settings."""
+    """`GET /v1/admin/keys`: the operators'; without the one from the settings."""
     return answer(account_schemas.KeysOut(data=[key_shape(key) for key in await request.app[LEDGER].operator_keys()]))
 
 
@@ -99,7 +99,7 @@ async def revoke_of_account(request: web.Request) -> web.Response:
 
 async def revoke_of_operator(request: web.Request) -> web.Response:
     """`DELETE /v1/admin/keys/{key}`."""
-    return await _revoke(request, None, f"admin or ops key {request.match_info['key']}")
+    return await _revoke(request, None, f"operator's key {request.match_info['key']}")
 
 
 async def _create(

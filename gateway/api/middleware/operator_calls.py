@@ -48,6 +48,7 @@ async def logged(
     call = OperatorCall(
         request=context(request).id,
         key=who.key_id,
+        role=who.scope,
         address=client_address(request),
         action=action,
         account=_cut(request.match_info.get("account")),

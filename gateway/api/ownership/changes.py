@@ -6,13 +6,23 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.access.auth import ACCOUNT_CALLER
-from gateway.api.errors import InvalidRequest, NotFound
-from gateway.api.services import RATE_CARDS
-from gateway.domain import format_credits
+from gateway.api.access.auth import ACCOUNT_CALLER, CALLER
+from gateway.api.errors import Forbidden, InvalidRequest, NotFound
+from gateway.api.services import RATE_CARDS, SETTINGS
+from gateway.domain import Scope, credits_to_millicredits, format_credits
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
 from gateway.schemas.base import utc
+
+
+def check_support_ceiling(request: web.Request, millicredits: int) -> None:
+    """Forbidden if a support key gives or takes more than it may in one call (R37)."""
+    ceiling = credits_to_millicredits(request.app[SETTINGS].support_max_credits)
+    if request[CALLER].scope is Scope.SUPPORT and abs(millicredits) > ceiling:
+        raise Forbidden(
+            f"A support key may change up to {format_credits(ceiling)} credits per call; this is "
+            f"{format_credits(abs(millicredits))}. Ask somebody with a billing or admin key."
+        )
 
 
 def applied(

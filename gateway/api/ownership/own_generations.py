@@ -9,13 +9,15 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, KeysStale, found
+from gateway.api.access.roles import CONTENT_READERS
 from gateway.api.errors import NotFound
 from gateway.api.services import CALLERS, LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
-from gateway.views.generations import generation_members
+from gateway.schemas.generations import GenerationOut
+from gateway.views.generations import generation_members, generation_shape
 
 T = TypeVar("T")
 
@@ -65,10 +67,23 @@ async def read_again(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T
         return None
 
 
+def withholds_content(request: web.Request) -> bool:
+    """Whether prompts, inputs and outputs are not shown to the caller (R37)."""
+    return request[CALLER].scope not in CONTENT_READERS
+
+
 async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
-    """A generation as the API shows it, with its queue position, as JSON."""
+    """A generation as the API shows it to the caller, with its queue position, as JSON."""
     (position,) = await queue_positions(request, [generation])
-    return to_json(generation_members(generation, request.app[LINKS], position))
+    links = None if withholds_content(request) else request.app[LINKS]
+    return to_json(generation_members(generation, links, position))
+
+
+async def shapes(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[GenerationOut]:
+    """The same for several, as part of a larger response."""
+    positions = await queue_positions(request, generations)
+    links = None if withholds_content(request) else request.app[LINKS]
+    return [generation_shape(one, links, position) for one, position in zip(generations, positions, strict=True)]
 
 
 async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:

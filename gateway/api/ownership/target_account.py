@@ -1,4 +1,4 @@
-"""Which account a read is about: the caller's own, or with an admin key the one in `account`."""
+"""Which account a read is about: the caller's own, or with an operator's key the one in `account`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from aiohttp import web
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, OWN_ACCOUNT, found
 from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.services import LEDGER
-from gateway.domain import Scope
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
 
-_NEEDED = "is required with an admin key: it names the account"
+_NEEDED = "is required with an operator's key: it names the account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class TargetAccount:
 
 
 def target_account(request: web.Request, account: str | None) -> TargetAccount:
-    """The account to read; NotFound for another's, InvalidRequest if an admin does not name one."""
-    if request[CALLER].scope is Scope.ADMIN:
+    """The account to read; NotFound for another's, InvalidRequest if an operator does not name one."""
+    if request[CALLER].account is None:
         if account is None:
             raise InvalidRequest(f"`account` {_NEEDED}.", fields=[FieldProblem("account", _NEEDED)])
         return TargetAccount(account, None)
