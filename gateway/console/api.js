@@ -29,11 +29,20 @@ export function get(path, query = {}, options = {}) {
  * POST a body. `once` is an Idempotency-Key: with one, a lost response is retried, and the call takes effect once
  * however often it is sent. `options.signal` aborts.
  */
-export async function post(path, body, { once, ...options } = {}) {
-  const headers = once ? { "Idempotency-Key": once } : {};
+export function post(path, body, options) {
+  return repeatable("POST", path, body, options);
+}
+
+/** An operator's call, with a reason for the audit log; `once` as in `post` (a DELETE is sent once). */
+export function operate(method, path, body, { reason, once }) {
+  return repeatable(method, path, body, { once: method !== "DELETE" && once, headers: { "X-Farebox-Reason": encodeURIComponent(reason) } });
+}
+
+async function repeatable(method, path, body, { once, headers: given, ...options } = {}) {
+  const headers = { ...given, ...(once && { "Idempotency-Key": once }) };
   for (let attempt = 1; ; attempt++) {
     try {
-      return await call("POST", path, body, { ...options, headers });
+      return await call(method, path, body, { ...options, headers });
     } catch (error) {
       const unknown = error instanceof Unreachable || error.status === 503;
       if (!once || !unknown || attempt === TRIES) throw error;

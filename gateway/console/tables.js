@@ -2,11 +2,40 @@
 
 import { element } from "./dom.js";
 
-/** A table. `heads` are texts or `<th>`s; columns from `numbers` on are numeric; `rows` and `foot` are `<tr>`s, `rows` optionally in `<tbody>`s. */
-export function table(heads, rows, { foot, numbers = 1, ...properties } = {}) {
-  const head = (text, index) => (text instanceof Element ? text : element("th", { scope: "col", class: index >= numbers && "amount" }, text));
+/**
+ * A table. `heads` are texts or `<th>`s; columns from `numbers` on are numeric; `rows` and `foot` are `<tr>`s, `rows`
+ * optionally in `<tbody>`s. With `cards`, each row is a card on a narrow screen: every value after its column's name.
+ */
+export function table(heads, rows, { foot, numbers = 1, cards = false, ...properties } = {}) {
+  const head = (text, index) => (text instanceof Element ? text : element("th", { scope: "col", class: index >= numbers && !cards && "amount" }, text));
   const bodies = [rows].flat()[0]?.tagName === "TBODY" ? rows : element("tbody", {}, rows);
-  return element("table", properties, element("thead", {}, element("tr", {}, heads.map(head))), bodies, foot && element("tfoot", {}, foot));
+  const made = element("table", properties, element("thead", {}, element("tr", {}, heads.map(head))), bodies, foot && element("tfoot", {}, foot));
+  return cards ? asCards(made) : made;
+}
+
+/** The head of a numeric column. */
+export function amountHead(text) {
+  return element("th", { scope: "col", class: "amount" }, text);
+}
+
+/** A cell that is no amount. */
+export function plainCell(...content) {
+  return element("td", {}, content);
+}
+
+/** What is not displayed as a table is none for screen readers either, unless its roles say so. */
+function asCards(made) {
+  const heads = [...made.tHead.rows[0].cells].map((cell) => cell.textContent);
+  made.classList.add("table-cards");
+  made.setAttribute("role", "table");
+  for (const row of made.rows) {
+    row.setAttribute("role", "row");
+    [...row.cells].forEach((cell, index) => {
+      cell.setAttribute("role", cell.tagName === "TD" ? "cell" : cell.scope === "row" ? "rowheader" : "columnheader");
+      if (cell.scope !== "col" && cell.colSpan === 1) cell.dataset.head = heads[index];
+    });
+  }
+  return made;
 }
 
 /** A row: its header, then its cells. Texts are amounts; `<td>`s are used as they are. */

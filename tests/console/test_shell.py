@@ -8,7 +8,7 @@ from gateway.api.console import Console
 from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
-PAGE_MAX_BYTES = 20 * 1024
+PAGE_MAX_BYTES = 25 * 1024
 
 
 async def test_the_theme_is_remembered_and_there_before_the_first_paint(stack: Stack, windows: Windows) -> None:

@@ -1,0 +1,210 @@
+// The Accounts page, for support: find an account by whatever the customer quotes, see all of it, act on it.
+
+import { get } from "./api.js";
+import { actButton, may } from "./acts.js";
+import { counted, formatCredits, formatMoney } from "./amounts.js";
+import { auditTable, operatorKeys } from "./audit.js";
+import { accountActs, revokeKey } from "./account-acts.js";
+import { generationLink, idWithCopy } from "./copying.js";
+import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { Journal } from "./account-journal.js";
+import { session } from "./shell.js";
+import { amountHead, line, noLines, plainCell, table } from "./tables.js";
+import { formatAgo, formatDay, formatLength, time } from "./times.js";
+import { BUCKETS, STATES, costOf } from "./words.js";
+
+const LOGGED = 5;
+const SEES_WEBHOOKS = ["support", "admin"];
+const WHAT_IS_FOUND = { account: "account", email: "email", key: "key", generation: "generation", checkout: "checkout" };
+
+let shared = null; // what all accounts share: plans, models' names, operators' keys
+let turn = 0;
+
+async function start(scope) {
+  byId("search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    find(byId("q").value.trim()).catch(showError);
+  });
+  addEventListener("popstate", () => openAsked().catch(showError));
+  const [plans, card, keys] = await Promise.all([get("/v1/plans"), get("/v1/rate-card"), operatorKeys(scope)]);
+  shared = { scope, plans, models: new Map(card.models.map(({ id, name }) => [id, name])), keys };
+  await openAsked();
+}
+
+/** Open what the address asks for. */
+async function openAsked() {
+  const asked = new URLSearchParams(location.search);
+  byId("q").value = asked.get("q") ?? asked.get("account") ?? "";
+  if (asked.get("account")) await open(asked.get("account"), asked.get("q"));
+  else if (asked.get("q")) await find(asked.get("q"));
+  else byId("q").focus();
+}
+
+async function find(text) {
+  byId("nothing").textContent = "";
+  byId("done").hidden = true;
+  if (text.startsWith("fbx_")) {
+    byId("nothing").textContent = "This is an API key itself, which nobody should send. Search for its id (key_…), and revoke it if others have seen it.";
+    return;
+  }
+  const { data } = await get("/v1/admin/search", { q: text });
+  showError(null);
+  const owners = [...new Set(data.map(({ account }) => account))];
+  if (owners.length === 1 && owners[0]) {
+    history.pushState(null, "", `?${new URLSearchParams({ account: owners[0], ...(text !== owners[0] && { q: text }) })}`);
+    await open(owners[0], text);
+    return;
+  }
+  show(byId("account"));
+  const links = data.map(({ kind, account }) => (account ? ["It is ", element("a", { href: `?${new URLSearchParams({ account })}` }, account), ` by its ${WHAT_IS_FOUND[kind]}. `] : ["It is an operator’s key: ", element("a", { href: `/audit-log?key=${text}` }, "what it was used for"), "."]));
+  show(byId("nothing"), links.length ? links : ["Nothing has this id or email. Ids and emails must be whole.", text.startsWith("key_") && [" It may be a revoked key: ", element("a", { href: `/audit-log?key=${text}` }, "see the audit log"), "."]]);
+}
+
+/** Show an account; `quoted` is what it was found by. */
+async function open(id, quoted) {
+  const mine = ++turn;
+  byId("account").setAttribute("aria-busy", "true");
+  try {
+    const of = { account: id };
+    const [account, working, purchases, webhooks, log] = await Promise.all([
+      get(`/v1/admin/accounts/${encodeURIComponent(id)}`),
+      get("/v1/ops/generations", { ...of, limit: 100 }),
+      get("/v1/purchases", of),
+      SEES_WEBHOOKS.includes(shared.scope) ? get("/v1/webhooks", of) : null,
+      get("/v1/admin/audit-log", { ...of, limit: LOGGED }),
+    ]);
+    if (mine !== turn) return;
+    showError(null);
+    draw({ account, working, purchases, webhooks, log, quoted });
+    announce(`Account ${id}`);
+  } catch (error) {
+    if (mine !== turn) return;
+    show(byId("account"));
+    throw error;
+  } finally {
+    if (mine === turn) byId("account").removeAttribute("aria-busy");
+  }
+}
+
+function draw(shown) {
+  const { account } = shown;
+  const again = async (text) => {
+    await open(account.id, shown.quoted);
+    return text;
+  };
+  show(
+    byId("account"),
+    headOf(account, again),
+    tilesOf(account),
+    panel("Open generations", openOf(shown)),
+    panel("Latest generations", latestOf(shown)),
+    new Journal(account).root,
+    panel("Grants", grantsOf(account)),
+    panel("Keys", keysOf(shown, again)),
+    panel("Purchases", purchasesOf(shown)),
+    shown.webhooks && panel("Webhooks", webhooksOf(shown)),
+    panel("Audit log", auditOf(shown), `/audit-log?${new URLSearchParams({ account: account.id })}`),
+  );
+}
+
+function panel(title, body, all) {
+  const id = `${title.toLowerCase().replaceAll(" ", "-")}-heading`;
+  const heading = element("h2", { id }, title);
+  return element("section", { class: "panel flush" }, all ? element("div", { class: "row apart heading" }, heading, element("a", { class: "small", href: all, "aria-label": `All: ${title}` }, "All")) : heading, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": id }, body));
+}
+
+// --- who it is --------------------------------------------------------------------------------------------------------
+
+function planName(id) {
+  return shared.plans.data.find((plan) => plan.id === id)?.name ?? (id === "free" ? "Free" : id);
+}
+
+function planText({ plan }) {
+  const parts = [planName(plan.id)];
+  if (plan.interval) parts.push(`, ${plan.interval}`);
+  if (plan.status === "cancelled") parts.push(`, ends ${plan.paid_through ? formatDay(plan.paid_through) : "with the period"}`);
+  else if (plan.scheduled) parts.push(`; ${planName(plan.scheduled.plan)} from ${plan.scheduled.at ? formatDay(plan.scheduled.at) : "the next period"}`);
+  else if (plan.paid_through) parts.push(`, paid through ${formatDay(plan.paid_through)}`);
+  return parts.join("");
+}
+
+function headOf(account, again) {
+  const { clock, paused } = account;
+  const counts = (work) => Object.entries(work).filter(([, count]) => count).map(([tool, count]) => `${count} ${tool}`).join(", ") || "none";
+  const facts = [
+    ["Account", idWithCopy(account.id, "the account’s id")],
+    ["Email", account.email ? idWithCopy(account.email, "the email") : "none"],
+    ["Plan", planText(account.balance)],
+    ["Created", time(account.created_at, formatDay(account.created_at))],
+    ["In work", counts(account.in_work)],
+    ["Waiting", counts(account.waiting)],
+    account.balance.debt > 0 && ["Debt", `${formatCredits(account.balance.debt)} credits`],
+  ];
+  return element(
+    "section",
+    { class: "panel stack", "aria-labelledby": "account-heading" },
+    element("div", { class: "row" }, element("h2", { id: "account-heading", tabindex: -1 }, account.email ?? account.id), account.test && element("span", { class: "badge warn" }, icon("clock"), `test clock +${formatLength(clock.offset_seconds * 1000)}: ${formatDay(clock.now)}`), paused && element("span", { class: "badge bad" }, icon("cancel"), "paused")),
+    paused && element("p", { class: "small" }, `Paused ${formatAgo(paused.since)}: ${paused.reason}`),
+    element("dl", { class: "facts" }, facts.filter(Boolean).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
+    element("p", { class: "row" }, accountActs(account, shared, again).map(([text, act]) => actButton(text, act))),
+  );
+}
+
+function tilesOf({ balance }) {
+  const { free, subscription, top_up: topUp } = balance.buckets;
+  const tile = (name, figure, note) => element("dl", { class: "tile" }, element("dt", {}, name), element("dd", { class: "figure" }, formatCredits(figure)), element("dd", { class: "note" }, note));
+  return element(
+    "section",
+    { class: "tiles", "aria-label": "Balances" },
+    tile("Available", balance.available, balance.held ? `${formatCredits(balance.held)} held` : "nothing held"),
+    tile("Free", free.available, ["resets ", time(free.resets_at)]),
+    tile("Subscription", subscription.available, subscription.refreshes_at ? [`of ${formatCredits(subscription.of)}, refreshes `, time(subscription.refreshes_at, formatDay(subscription.refreshes_at))] : "no subscription"),
+    tile("Top-up", topUp.available, "never expires"),
+  );
+}
+
+// --- what it has ------------------------------------------------------------------------------------------------------
+
+function grantsOf({ balance }) {
+  const row = ({ id, bucket, kind, available, held, granted, expires_at: expires }) => line([BUCKETS[bucket], element("div", { class: "hint" }, `${kind}, ${id}`)], [formatCredits(available), formatCredits(held), formatCredits(granted), plainCell(expires ? time(expires) : "never")]);
+  return table(["Bucket", amountHead("Available"), amountHead("Held"), amountHead("Granted"), "Expires"], balance.grants.length ? balance.grants.map(row) : noLines(5, "No grants."), { cards: true });
+}
+
+function marked(quoted, id) {
+  return { class: quoted === id && "found" };
+}
+
+function openOf({ working, quoted }) {
+  const row = (one) => line(generationLink(one.id), [plainCell(shared.models.get(one.model) ?? one.model), plainCell(STATES[one.status]), plainCell(formatLength(one.age_seconds * 1000)), plainCell(one.gives_up_at ? time(one.gives_up_at) : "–"), formatCredits(one.held)], marked(quoted, one.id));
+  return table(["Generation", "Model", "State", "Age", "Ends at the latest", amountHead("Held")], working.data.length ? working.data.map(row) : noLines(6, "Nothing is open."), { cards: true, numbers: 5 });
+}
+
+function latestOf({ account, quoted }) {
+  const row = (one) => line(generationLink(one.id), [plainCell(time(one.created_at)), plainCell(shared.models.get(one.model) ?? one.model), plainCell(STATES[one.status], one.error && element("div", { class: "hint" }, one.error.code)), plainCell(costOf(one))], marked(quoted, one.id));
+  return table(["Generation", "When", "Model", "State", "Cost"], account.generations.length ? account.generations.map(row) : noLines(5, "None yet."), { cards: true, numbers: 9 });
+}
+
+function keysOf({ account, quoted }, again) {
+  const limit = (key) => (key.limit ? `${formatCredits(key.limit.credits)} ${key.limit.period}` : "none");
+  const row = (key) => line([key.label ?? "(no label)", element("div", { class: "hint" }, element("code", {}, key.id))], [plainCell(time(key.created_at, formatDay(key.created_at))), plainCell(key.last_used_at ? time(key.last_used_at, formatAgo(key.last_used_at)) : "never"), plainCell(limit(key)), plainCell(key.expires_at ? time(key.expires_at) : "never"), plainCell(may(shared.scope, "all") && actButton("Revoke", () => revokeKey(account, key, again), `Revoke ${key.label ?? key.id}`))], marked(quoted, key.id));
+  return table(["Key", "Created", "Last used", "Limit", "Expires", "Actions"], account.keys.length ? account.keys.map(row) : noLines(6, "No keys."), { cards: true, numbers: 9 });
+}
+
+function purchasesOf({ purchases, quoted }) {
+  const row = (one) => line([one.name, element("div", { class: "hint" }, element("code", {}, one.id))], [plainCell(time(one.created_at)), plainCell(one.status), plainCell(formatMoney(one.price)), plainCell(one.refunded ? `${formatMoney(one.refunded)}, ${formatCredits(one.taken_back)} credits taken back` : "–")], marked(quoted, one.id));
+  return table(["Purchase", "When", "State", "Price", "Refunded"], purchases.data.length ? purchases.data.map(row) : noLines(5, "None."), { cards: true, numbers: 9 });
+}
+
+function webhooksOf({ webhooks }) {
+  const row = (one) => line(one.url, [plainCell(one.status, one.failing_since && element("div", { class: "bad-text small" }, "failing since ", time(one.failing_since))), plainCell(counted(one.events.length, "event")), plainCell(one.delivered_at ? time(one.delivered_at) : "never")]);
+  return table(["Webhook", "State", "Events", "Last delivered"], webhooks.data.length ? webhooks.data.map(row) : noLines(4, "None."), { cards: true, numbers: 9 });
+}
+
+function auditOf({ log }) {
+  return log.data.length ? auditTable(log.data, shared.keys, { account: false }) : element("p", { class: "quiet-text heading" }, "No operator has changed anything here.");
+}
+
+const who = await session;
+byId("no-role").hidden = who.scope !== "ops";
+byId("search").hidden = who.scope === "ops";
+if (who.scope !== "account" && who.scope !== "ops") await start(who.scope).catch(showError);

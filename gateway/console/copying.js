@@ -1,0 +1,56 @@
+// Ids and texts to copy, and links to generations: the same wherever one is shown.
+
+import { announce, element, icon, show } from "./dom.js";
+
+const BACK_AFTER_MS = 2000;
+const SHOWN_CHARACTERS = 12;
+
+/** A button that copies `text`; `what` names it for screen readers ("the id"), `label` is shown beside the icon. */
+export function copyButton(text, what, label = "") {
+  const plain = [icon("copy"), label];
+  const button = element("button", { type: "button", class: label ? "small copy" : "quiet icon small copy", "aria-label": `Copy ${what}`, title: `Copy ${what}`, onclick: () => press() }, plain);
+  const press = async () => {
+    const copied = await copyText(text);
+    show(button, icon(copied ? "check" : "warning"), label && (copied ? "Copied" : label));
+    announce(copied ? "Copied" : "Copying is not allowed here. Select the text instead.");
+    setTimeout(() => show(button, plain), BACK_AFTER_MS);
+  };
+  return button;
+}
+
+/** An id with a button to copy it. */
+export function idWithCopy(id, what = "the id") {
+  return element("span", { class: "id" }, element("code", {}, id), copyButton(id, what));
+}
+
+/** The page of a generation. */
+export function generationPath(id) {
+  return `/generations/${id}`;
+}
+
+/** A link to the page of a generation, from anywhere that shows its id. */
+export function generationLink(id, text = element("code", {}, `${id.slice(0, SHOWN_CHARACTERS)}…`)) {
+  return element("a", { href: generationPath(id), title: id, "aria-label": `Generation ${id}` }, text);
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyBySelection(text);
+  }
+}
+
+/** The way that also works in a page without https. */
+function copyBySelection(text) {
+  const focused = document.activeElement;
+  const area = element("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
+  area.value = text;
+  (document.querySelector("dialog[open]") ?? document.body).append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  focused?.focus();
+  return copied;
+}
