@@ -87,10 +87,10 @@ for _command in account_keys.COMMANDS:
 @click.option("--before", help="Continue after a page: the number shown at its end.")
 @click.option("--kind", help="Only this kind of entry, such as commit, refund or grant.")
 @click.option("--generation", help="Only entries of this generation.")
+@click.option("--key", help="Only entries of generations created with this key: its id.")
+@click.option("--member", help="Only entries of generations of this member: the member's id.")
 @as_json_option
-def journal(
-    name: str, limit: int, before: str | None, kind: str | None, generation: str | None, *, as_json: bool
-) -> None:
+def journal(name: str, limit: int, before: str | None, *, as_json: bool, **wanted: str | None) -> None:
     """Show ACCOUNT's journal, newest first: each entry's change, and the balance after it.
 
     \b
@@ -100,24 +100,19 @@ def journal(
       farebox account journal acme --json | jq '.data[].credits'
     """
     path_of(name)  # checks the account id
-    wanted = {field: value for field, value in (("kind", kind), ("generation", generation)) if value is not None}
+    filters = {"account": name} | {field: value for field, value in wanted.items() if value is not None}
 
     async def read(client: GatewayClient) -> dict[str, Any]:
         entries: list[dict[str, Any]] = []
         at = before
         while True:
-            size = min(limit - len(entries), _PAGE) if not wanted else _PAGE
-            query = {"account": name, "limit": str(size)} | ({} if at is None else {"before": at})
+            size = str(min(limit - len(entries), _PAGE))
+            query = {**filters, "limit": size} | ({} if at is None else {"before": at})
             page = await client.call("GET", "/v1/journal", None, query=query)
-            for entry in page["data"]:
-                if all(entry.get(field) == value for field, value in wanted.items()):
-                    entries.append(entry)
-                    if len(entries) == limit:
-                        last = page["next"] is None and entry is page["data"][-1]
-                        return {"data": entries, "next": None if last else str(entry["id"])}
+            entries += page["data"]
             at = page["next"]
-            if at is None:
-                return {"data": entries, "next": None}
+            if at is None or len(entries) == limit:
+                return {"data": entries, "next": at}
 
     found = ask_gateway(read)
     if as_json:

@@ -193,6 +193,7 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         started_at=optional(fields, "started_at"),
         finished_at=optional(fields, "finished_at"),
         key=fields.get("key"),
+        member=fields.get("member"),
         entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
     )
 

@@ -14,7 +14,7 @@ from gateway.ledger.records import decode_entry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.domain import State
+    from gateway.domain import EntryKind, State
 
 
 class ListOperations(LedgerCore):
@@ -72,10 +72,15 @@ class ListOperations(LedgerCore):
         before: str | None = None,
         created_after: int | None = None,
         created_before: int | None = None,
+        kind: EntryKind | None = None,
+        generation: str | None = None,
+        key: str | None = None,
+        member: str | None = None,
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Entry]:
         """An account's journal, newest first, rolled forward to now. `before` is an entry's id.
 
-        Created at or after `created_after` and before `created_before` (account time, ms).
+        Created at or after `created_after` and before `created_before` (account time, ms). `key`, `member`: who created
+        the entry's generation. With these filters a page may hold fewer than `limit` and still have a next one.
         """
         word, rest = await self.run(
             "journal",
@@ -85,6 +90,10 @@ class ListOperations(LedgerCore):
             before=before,
             created_after=created_after,
             created_before=created_before,
+            kind=kind,
+            generation=generation,
+            key=key,
+            member=member,
         )
         if word == "page":
             return outcomes.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)

@@ -67,6 +67,10 @@ class Entry:
     held_after_millicredits: int
     generation: str | None
     reason: str | None
+    key: str | None = None
+    """The id of the API key that its generation was created with."""
+    member: str | None = None
+    """… and of the member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,8 @@ class Generation:
     finished_at: int | None
     key: str | None
     """The id of the API key that made it; None: one that was made before this was stored."""
+    member: str | None
+    """The id of the member whose key it was; None: the account's own."""
     entry_texts: tuple[str, ...]
 
 

@@ -62,8 +62,13 @@ def canonical(value: SettingValue) -> str:
 
 
 def decode_entry(text: str) -> outcomes.Entry:
-    """Decode an entry: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason."""
+    """Decode an entry: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason.
+
+    With a generation, the reason comes after `key,member|`; both are missing in entries of earlier versions.
+    """
     number, at, kind, available, held, changes, generation, reason = text.split("|", 7)
+    by, _, reason = reason.partition("|") if generation else ("", "", reason)
+    key, _, member = by.partition(",")
     buckets = {}
     for part in changes.split(",") if changes else ():
         letter, available_change, held_change = part.split(":")
@@ -79,6 +84,8 @@ def decode_entry(text: str) -> outcomes.Entry:
         held_after_millicredits=int(held),
         generation=generation or None,
         reason=reason or None,
+        key=key or None,
+        member=member or None,
     )
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.domain import Bucket, Interval
-from gateway.schemas.base import Answer, Credits, Limit, OfAccount, Period, Time
+from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, Interval
+from gateway.schemas.base import Answer, Credits, Limit, OfAccount, Period, Text, Time
 from gateway.schemas.generations import EntryOut
 
 
@@ -17,6 +17,16 @@ class JournalQuery(Period, OfAccount):
     limit: Limit = 20
     before: (
         Annotated[str, Field(pattern=r"^[0-9]{1,15}$", description="The `next` value of the previous page.")] | None
+    ) = None
+    kind: EntryKind | None = None
+    generation: Annotated[str, Field(pattern=GENERATION_PATTERN, description="Only this generation's.")] | None = None
+    key: (
+        Annotated[Text, Field(max_length=64, description="Only those of generations created with this key: its id.")]
+        | None
+    ) = None
+    member: (
+        Annotated[Text, Field(max_length=64, description="Only those of this member's generations: the member's id.")]
+        | None
     ) = None
 
 

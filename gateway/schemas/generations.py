@@ -229,6 +229,7 @@ class GenerationOut(Answer):
     object: Literal["generation"]
     account: str
     key: str | None = Field(description="The id of the API key that created it; null if an earlier version did.")
+    member: str | None = Field(description="The id of the member whose key it was; null for the account's own keys.")
     status: State
     tool: str
     model: str
@@ -319,6 +320,8 @@ class EntryOut(Answer):
     available_after: Credits
     held_after: Credits
     generation: str | None = None
+    key: str | None = Field(default=None, description="With a generation: the id of the API key that created it.")
+    member: str | None = Field(default=None, description="With a generation: the id of that key's member.")
     reason: str | None = None
 
 
@@ -336,6 +339,7 @@ class Receipt(Answer):
     generation: str
     account: str
     key: str | None = Field(description="The id of the API key that created it; null if an earlier version did.")
+    member: str | None = Field(description="The id of the member whose key it was; null for the account's own keys.")
     status: State
     tool: str
     model: str

@@ -82,6 +82,7 @@ class GenerationMembers(TypedDict):
     object: Literal["generation"]
     account: str
     key: str | None
+    member: str | None
     status: State
     tool: str
     model: str

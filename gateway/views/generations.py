@@ -56,6 +56,7 @@ def generation_members(
         "object": "generation",
         "account": generation.account,
         "key": generation.key,
+        "member": generation.member,
         "status": generation.state,
         "tool": request.tool,
         "model": request.model,
@@ -184,10 +185,10 @@ def failure_shape(generation: outcomes.Generation) -> generation_schemas.Failure
 
 
 def entry_shape(entry: outcomes.Entry) -> generation_schemas.EntryOut:
-    """One journal entry; a generation or a reason is shown only if it has one."""
-    optional = {
-        name: value for name, value in (("generation", entry.generation), ("reason", entry.reason)) if value is not None
-    }
+    """One journal entry; a reason is shown only if it has one, and a generation with who created it."""
+    optional: dict[str, str | None] = {} if entry.reason is None else {"reason": entry.reason}
+    if entry.generation is not None:
+        optional |= {"generation": entry.generation, "key": entry.key, "member": entry.member}
     return generation_schemas.EntryOut(
         id=entry.id,
         at=utc(entry.at),

@@ -17,6 +17,7 @@ def receipt_shape(generation: outcomes.Generation) -> generation_schemas.Receipt
         generation=generation.id,
         account=generation.account,
         key=generation.key,
+        member=generation.member,
         status=generation.state,
         tool=generation.request.tool,
         model=generation.request.model,

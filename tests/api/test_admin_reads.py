@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES, SSE
 from gateway.domain import Scope
+from gateway.ledger.accounts import key_id_of
 from tests.api.visitor import Visitor, open_gateway, open_stream
 
 KEYS_OWN = "/v1/key"
@@ -135,6 +138,49 @@ async def test_the_journal_of_a_period_and_what_is_none(place: Place) -> None:
         assert (await gateway.call("GET", f"/v1/journal?{name}={edge}", key)).body["data"] == wanted
     refused = await gateway.call("GET", f"/v1/journal?created_after={edge}&created_before={edge}", key)
     assert (refused.status, refused.fields) == (422, ["created_before"])
+
+
+async def test_the_journal_is_filtered_and_says_whose_key_it_was(place: Place) -> None:
+    gateway, key, things = place
+    entries = (await gateway.call("GET", "/v1/journal", key)).body["data"]
+    generation, key_id = things["generation"], key_id_of(key)
+    own = [one for one in entries if one.get("generation") == generation]
+    assert own
+    assert all((one["key"], one["member"]) == (key_id, None) for one in own)
+    assert not any("key" in one for one in entries if "generation" not in one)
+    for query, wanted in (
+        (f"generation={generation}", own),
+        (f"key={key_id}&kind=reserve", [one for one in own if one["kind"] == "reserve"]),
+        ("kind=reset", [one for one in entries if one["kind"] == "reset"]),
+        ("member=mem_a", []),
+    ):
+        page = await gateway.call("GET", f"/v1/journal?{query}", key)
+        assert page.body == {"data": wanted, "next": None}, query
+    for query, field in (("kind=bonus", "kind"), ("generation=gen_1", "generation")):
+        assert (await gateway.call("GET", f"/v1/journal?{query}", key)).fields == [field]
+
+
+async def test_the_journal_as_csv_has_all_pages_and_no_formula(place: Place) -> None:
+    gateway, key, _ = place
+    for number in range(102):
+        body = {"bucket": "top_up", "credits": number + 1, "reason": f"=A{number}"}
+        await gateway.call("POST", "/v1/admin/accounts/acme/grants", gateway.admin, body)
+    reply = await gateway.call("GET", "/v1/journal?limit=5", key, headers={"Accept": "text/csv"})
+    assert reply.headers["Content-Disposition"] == 'attachment; filename="journal-acme.csv"'
+    rows = list(csv.DictReader(io.StringIO(reply.raw.decode())))
+    assert [int(row["id"]) for row in rows] == list(range(len(rows), 0, -1))
+    assert len(rows) > 102
+    entries = (await gateway.call("GET", "/v1/journal?limit=100", key)).body["data"]
+    names = ("credits", "held", "available_after", "held_after")
+    assert [[float(row[name]) for name in names] for row in rows[:100]] == [
+        [one[name] for name in names] for one in entries
+    ]
+    assert (rows[0]["reason"], rows[0]["top_up"], rows[0]["free"]) == ("'=A101", "102", "0")
+    assert {row["key"] for row in rows if row["generation"]} == {key_id_of(key)}
+    head = await gateway.call("HEAD", "/v1/journal", key, headers={"Accept": "text/csv"})
+    assert (head.status, head.raw) == (200, b"")
+    bad = await gateway.call("GET", "/v1/journal?kind=bonus", key, headers={"Accept": "text/csv"})
+    assert bad.fields == ["kind"]
 
 
 async def test_a_list_of_a_period_and_what_is_none(place: Place) -> None:

@@ -29,6 +29,7 @@ async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visito
         "object": "generation",
         "account": "acme",
         "key": key_id_of(key),
+        "member": None,
         "status": "queued",
         "tool": "image",
         "model": "sketch",

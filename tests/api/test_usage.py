@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.api.handlers.usage import csv_rows, safe_cell
+from gateway.api.handlers.usage import csv_rows
+from gateway.api.http.csv_answers import safe_cell
 from gateway.domain import FailureCode, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.core import PARTITIONS

@@ -38,6 +38,7 @@ class Entry:
     held: int
     deltas: dict[str, tuple[int, int]]
     generation: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,14 @@ def check_partition(partition: Partition) -> None:
 
 
 def parse_entry(text: str) -> Entry:
-    """id|at|kind|available after|held after|bucket:credits:held,…|generation|reason."""
-    number, at, kind, available, held, changes, generation, _ = text.split("|", 7)
+    """id|at|kind|available after|held after|bucket:credits:held,…|generation|key,member|reason."""
+    number, at, kind, available, held, changes, generation, rest = text.split("|", 7)
     deltas = {}
     for change in changes.split(",") if changes else ():
         bucket, credits, holds = change.split(":")
         deltas[bucket] = (int(credits), int(holds))
-    return Entry(text, int(number), int(at), kind, int(available), int(held), deltas, generation)
+    by = rest.partition("|")[0] if generation else ""
+    return Entry(text, int(number), int(at), kind, int(available), int(held), deltas, generation, by)
 
 
 def parse_grants(fields: dict[str, str]) -> dict[str, Grant]:
@@ -154,6 +156,9 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
         own = [entry.text for entry in entries if entry.generation == generation]
         kept = [line for line in g["entries"].split("\n") if line]
         assert kept[-len(own) :] == own or not own, f"{generation} does not keep its own entries"
+        by = ",".join((g.get("key", ""), g.get("member", "")))
+        said = {entry.by for entry in entries if entry.generation == generation}
+        assert said <= {"" if by == "," else by}, f"{generation} is of {by}, its entries say {said}"
         ended = max(int(one.get("finished_at", 0)) for one in mine.values())
         assert generation in partition.recent.get(account, {}) or int(g["created_at"]) <= ended - RECENT, (
             f"{generation} is missing from recent"
@@ -174,7 +179,7 @@ def _check_journal(
         assert grant.available >= 0, account
         assert grant.held >= 0, account
         available[grant.bucket] += grant.available
-    newest = entries[-1] if entries else Entry("", 0, 0, "", 0, 0, {}, "")
+    newest = entries[-1] if entries else Entry("", 0, 0, "", 0, 0, {}, "", "")
     assert newest.number == int(fields.get("entries", 0)), f"{account}: its journal lacks entries"
     assert newest.available == available.total(), f"{account}: the journal says {newest.available}, grants {available}"
     assert newest.held == sum(held.values()), f"{account}: the journal says {newest.held} is held"

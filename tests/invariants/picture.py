@@ -84,7 +84,7 @@ def stored(key: str, value: Any) -> Any:
             fields.pop("give_up_at", None)  # the next attempt has a time of its own
         return {name: "" if name.startswith("output:") else text for name, text in fields.items()}
     if kind == "journal":
-        return ["|".join(entry.split("|", 7)[:7]) for entry in value]
+        return list(map(_without_reason, value))
     if isinstance(value, list):
         return dict(value)
     return value
@@ -151,7 +151,7 @@ def _generation(g: Generation) -> dict[str, str]:
             f"{LETTERS[share.grant.bucket]}:{KINDS[share.grant.kind]}{share.grant.number}:{share.amount}"
             for share in g.shares
         ),
-        "entries": "\n".join(f"{_entry(entry)}|" for entry in g.entries),
+        "entries": "\n".join(f"{_entry(entry)}|" if entry.by else _entry(entry) for entry in g.entries),
         "key": g.key, "counted": g.counted and f"{_number(g.counted[0])},{g.counted[1].id}",
     }  # fmt: skip
     if ended:
@@ -193,7 +193,13 @@ def _partition(model: Model, partition: int, partitions: int) -> Picture:
 def _entry(entry: Entry) -> str:
     """An entry without its reason."""
     parts = (entry.number, entry.at, entry.kind, entry.available_after, entry.held_after, _changes(entry.changes))
-    return "|".join(map(str, (*parts, entry.generation or "")))
+    return "|".join(map(str, (*parts, entry.generation or "", entry.by)))
+
+
+def _without_reason(text: str) -> str:
+    """What is stored of an entry; with a generation, who created it comes before the reason."""
+    *parts, generation, rest = text.split("|", 7)
+    return "|".join((*parts, generation, rest.partition("|")[0] if generation else ""))
 
 
 def _changes(changes: Changes) -> str:

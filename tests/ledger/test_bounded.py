@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gateway.ledger
-from gateway.domain import Bucket, operation_id, partition_of_account
+from gateway.domain import Bucket, EntryKind, operation_id, partition_of_account
 from gateway.ledger import keys, outcomes
 from gateway.ledger.webhooks import Due
 from tests.ledger.world import DAY, FREE, HOUR, PARTITIONS, POLICY, World, open_world, the
@@ -71,6 +71,12 @@ async def a_period_of_the_journal(world: World, count: int) -> Callable[[], Awai
     )
 
 
+async def a_filtered_journal(world: World, count: int) -> Callable[[], Awaitable[Any]]:
+    """A page of a journal in which the filter finds nothing."""
+    await an_old_journal(world, count)
+    return lambda: world.ledger.journal(account="ann", keys_version=None, limit=10, kind=EntryKind.REFUND)
+
+
 async def a_trim(world: World, count: int) -> Callable[[], Awaitable[Any]]:
     """What is done for idle accounts."""
     await an_old_journal(world, count)
@@ -100,7 +106,7 @@ async def gone_deliveries(world: World, count: int) -> Callable[[], Awaitable[An
     [
         (an_old_list, 300, 3_000), (a_list_of_nothing, 1_100, 5_000), (an_old_journal, 300, 3_000),
         (a_trim, 300, 3_000), (a_period_of_the_journal, 300, 3_000), (a_waiting_room, 110, 330),
-        (gone_deliveries, 300, 3_000),
+        (a_filtered_journal, 300, 3_000), (gone_deliveries, 300, 3_000),
     ],
 )  # fmt: skip
 async def test_ten_times_the_data_is_no_more_work(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from gateway.domain import Bucket, partition_of_account
+from gateway.domain import Bucket, EntryKind, partition_of_account
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys, outcomes
-from tests.ledger.world import DAY, PARTITIONS, World, the
+from gateway.ledger.records import decode_entry
+from tests.ledger.world import DAY, FREE, PARTITIONS, World, the
 
 
-async def listed(world: World, limit: int, **period: int) -> list[int]:
+async def listed(world: World, limit: int, **filters: Any) -> list[int]:
     found: list[int] = []
     before: str | None = None
     while True:
-        read = await world.ledger.journal(account="ann", keys_version=None, limit=limit, before=before, **period)
+        read = await world.ledger.journal(account="ann", keys_version=None, limit=limit, before=before, **filters)
         page = the(outcomes.Page, read)
         found += [entry.id for entry in page.data]
         if page.next is None:
@@ -63,6 +67,53 @@ async def test_a_period_is_half_open_in_the_accounts_own_time(bare: World) -> No
             assert await listed(bare, limit, created_after=edge) == [one.id for one in entries if one.at >= edge]
             period = {"created_after": edge, "created_before": edge + DAY}
             assert await listed(bare, limit, **period) == [one.id for one in entries if edge <= one.at < edge + DAY]
+
+
+async def test_entries_are_found_by_kind_generation_key_and_member(world: World) -> None:
+    await world.publish(free=replace(FREE, concurrency={"image": 9}))
+    await world.account()
+    made = [await world.spend(10_000, outputs=2, key=key) for key in ("key_a", "key_b", None)]
+    for one in made:
+        await world.finish(one, 1)
+    entries = (await world.journal())[::-1]
+    assert {one.key for one in entries if one.kind == "reserve"} == {"key_a", "key_b", None}
+    for name, wanted in (
+        ("kind", "commit"), ("kind", "reset"), ("generation", made[0]), ("generation", made[2]), ("key", "key_a"),
+        ("key", "key_c"), ("member", "mem_a"),
+    ):  # fmt: skip
+        found = [one.id for one in entries if getattr(one, name) == wanted]
+        for limit in (1, 2, 100):
+            assert await listed(world, limit, **{name: wanted}) == found, (name, wanted)
+    assert len(await listed(world, 9, key="key_a", kind=EntryKind.REFUND)) == 1
+    assert await listed(world, 9, kind=EntryKind.COMMIT, created_after=entries[0].at + 1) == []
+
+
+async def test_a_filter_examines_1000_entries_at_a_time(world: World) -> None:
+    world.holds = False  # the entries are made up
+    name = keys.journal(partition_of_account("ann", PARTITIONS), "ann")
+    await world.redis.delete(name)
+    rare = {1: "refund", 1400: "refund", 2500: "refund"}
+    made_up = (f"{number}|1|{rare.get(number, 'alert')}|0|0|||key_a,|x" for number in range(2500, 0, -1))
+    await world.redis.rpush(name, *made_up)
+    await world.redis.hset(keys.account(partition_of_account("ann", PARTITIONS), "ann"), "entries", "2500")
+    asked: dict[str, Any] = {"account": "ann", "keys_version": None, "limit": 2, "kind": EntryKind.REFUND}
+    page = the(outcomes.Page, await world.ledger.journal(**asked))
+    assert ([one.id for one in page.data], page.next) == ([2500], "1501")
+    page = the(outcomes.Page, await world.ledger.journal(**asked, before="1501"))
+    assert ([one.id for one in page.data], page.next) == ([1400], "501")
+    assert await listed(world, 2, kind=EntryKind.REFUND) == [2500, 1400, 1]
+    assert await listed(world, 100, key="key_a") == [], "a reason is no key"
+
+
+def test_an_entry_of_an_earlier_version_has_neither_key_nor_member() -> None:
+    generation = "gen_00" + "a" * 24
+    old = decode_entry(f"7|5|commit|90000|0|f:0:-10000|{generation}|")
+    assert (old.generation, old.key, old.member, old.reason) == (generation, None, None, None)
+    reason = decode_entry("7|5|grant|90000|0|t:5:0||bought a|b, and c")
+    assert (reason.generation, reason.key, reason.reason) == (None, None, "bought a|b, and c")
+    new = decode_entry(f"7|5|refund|90000|0|f:0:-10000|{generation}|key_a,mem_b|a|b")
+    assert (new.key, new.member, new.reason) == ("key_a", "mem_b", "a|b")
+    assert decode_entry(f"7|5|refund|90000|0|f:0:-10000|{generation}|,mem_b|").key is None
 
 
 async def test_r19_reading_the_journal_rolls_the_account_forward_first(world: World) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import islice
@@ -13,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from gateway.api import limits
 from gateway.api.errors import InvalidRequest
+from gateway.api.http.csv_answers import VARY, Rows, safe_cell, stream_csv, wants_csv
 from gateway.api.http.parse import read_query
 from gateway.api.http.respond import answer
 from gateway.api.ownership.own_usage import DEFAULT_DAYS, Groups, days_until, grouped, today, usage_of
@@ -26,11 +24,8 @@ from gateway.schemas import usage as usage_schemas
 from gateway.views.generations import credits_of
 
 DAYS_MAX = 400  # the retention of usage: thirteen months and some days
-CSV_TYPE = "text/csv"
 _ROWS_A_WRITE = 500
 _NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
-# What a spreadsheet would treat as a formula, also after white space that it ignores.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 async def get(request: web.Request) -> web.StreamResponse:
@@ -42,9 +37,9 @@ async def get(request: web.Request) -> web.StreamResponse:
     used = await usage_of(request, target, days)
     dimensions = [name for name in usage_schemas.DIMENSIONS if name in query.group_by.split(",")]
     groups = grouped((one for one in used if _wanted(one, query)), dimensions)
-    if CSV_TYPE in _accepted(request):
+    if wants_csv(request):
         rows = csv_rows(groups, dimensions, timezone)
-        return await _stream(request, rows, f"usage-{days[0]}-{days[-1]}.csv")
+        return await stream_csv(request, _batches(rows), f"usage-{days[0]}-{days[-1]}.csv")
     shape = usage_schemas.UsageOut(
         data=[
             usage_schemas.UsageRow(**dict(zip(dimensions, group, strict=True)), **_numbers(counts))
@@ -55,7 +50,7 @@ async def get(request: web.Request) -> web.StreamResponse:
         first_day=days[0],
         last_day=days[-1],
     )
-    return answer(shape, headers={"Vary": "Accept"})
+    return answer(shape, headers=VARY)
 
 
 def csv_rows(groups: Groups, dimensions: Sequence[str], timezone: str) -> Iterator[list[str]]:
@@ -66,9 +61,9 @@ def csv_rows(groups: Groups, dimensions: Sequence[str], timezone: str) -> Iterat
         yield [*map(safe_cell, group), *(f"{Decimal(numbers[name]):f}" for name in _NUMBERS), safe_cell(timezone)]
 
 
-def safe_cell(text: str) -> str:
-    """The text, prefixed with an apostrophe if a spreadsheet would treat it as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+async def _batches(rows: Iterator[list[str]]) -> AsyncIterator[Rows]:
+    while batch := list(islice(rows, _ROWS_A_WRITE)):
+        yield batch
 
 
 async def _days(
@@ -104,29 +99,3 @@ def _numbers(counts: Counts) -> dict[str, Any]:
         "failed": counts.failed,
         "refunded": credits_of(counts.refunded_millicredits),
     }
-
-
-def _accepted(request: web.Request) -> set[str]:
-    """The types in the `Accept` header."""
-    named = ",".join(request.headers.getall("Accept", []))[: limits.HEADER_MAX_BYTES]
-    return {part.partition(";")[0].strip().lower() for part in named.split(",")}
-
-
-async def _stream(request: web.Request, rows: Iterator[list[str]], name: str) -> web.StreamResponse:
-    """Stream the rows, some hundred per write."""
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": f"{CSV_TYPE}; charset=utf-8",
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Vary": "Accept",
-        }
-    )
-    await response.prepare(request)
-    if request.method == "HEAD":  # a body would be parsed as the next response
-        return response
-    while batch := list(islice(rows, _ROWS_A_WRITE)):
-        text = io.StringIO()
-        csv.writer(text).writerows(batch)
-        await response.write(text.getvalue().encode())
-    await response.write_eof()
-    return response

@@ -71,7 +71,7 @@ if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(own.max_waiting) 
   return {"waiting_room_full", plan or "free", own.max_waiting}
 end
 local deltas = holds.take(a, allocation, true)
-local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, id) or ""
+local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, {id = id, key = key ~= "" and key}) or ""
 local now, order = amounts.text(a.real), accounts.count(a, "order")
 a.fields.order = order < a.real and now or amounts.text(order + 1)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)

@@ -48,6 +48,7 @@ class Entry:
     available_after: int
     held_after: int
     generation: str | None
+    by: str = ""  # R28: "key,member", if it has a generation with either
 
 
 @dataclass
@@ -83,12 +84,12 @@ class Account:
     def available(self) -> int:
         return sum(grant.available for grant in self.grants.values())
 
-    def record(self, kind: str, at: int, changes: Changes, generation: str | None = None) -> Entry:
+    def record(self, kind: str, at: int, changes: Changes, generation: str | None = None, by: str = "") -> Entry:
         """R19: each entry is the one before plus its changes, and not older."""
         last = self.journal[-1] if self.journal else Entry(0, 0, "", {}, 0, 0, None)
         available = last.available_after + sum(credit for credit, _ in changes.values())
         held = last.held_after + sum(hold for _, hold in changes.values())
-        entry = Entry(last.number + 1, max(at, last.at, self.time), kind, changes, available, held, generation)
+        entry = Entry(last.number + 1, max(at, last.at, self.time), kind, changes, available, held, generation, by)
         self.journal.append(entry)
         return entry
 
@@ -134,7 +135,7 @@ class Account:
         self.drop_spent()
         return {bucket: (-amount, amount if hold else 0) for bucket, amount in taken.items()}
 
-    def end_hold(self, shares: list[Share], to_commit: int, generation: str, grace: int) -> list[Entry]:
+    def end_hold(self, shares: list[Share], to_commit: int, generation: str, by: str, grace: int) -> list[Entry]:
         """R9, R10: commit what was drawn first; give back the rest to where it came from, last drawn first."""
         commit, refund, expire, revoke = (Counter[str]() for _ in range(4))
         returned = []
@@ -166,7 +167,7 @@ class Account:
             ("commit", 0, -1, commit), ("refund", 1, -1, refund), ("expire", -1, 0, expire), ("revoke", -1, 0, revoke),
         ):  # fmt: skip
             if changes := {bucket: (credit * amount, hold * amount) for bucket, amount in (+amounts).items()}:
-                entries.append(self.record(kind, self.now, changes, generation))
+                entries.append(self.record(kind, self.now, changes, generation, by))
         return entries
 
     def _add_refund(self, bucket: str, amount: int, grace: int) -> None:

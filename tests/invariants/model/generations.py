@@ -63,6 +63,11 @@ class Generation:
     entries: list[Entry] = field(default_factory=list)
 
     @property
+    def by(self) -> str:
+        """R28: who is named in its journal entries."""
+        return f"{self.key}," if self.key else ""
+
+    @property
     def dispatch(self) -> Answer:
         """What arq is told. R15: its place in the queue counts from when it was made."""
         score, queued_at = self.created_at - self.head_start, self.queued_at or self.created_at

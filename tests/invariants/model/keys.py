@@ -66,7 +66,7 @@ class Keys(Accounts):
         return "AccountKey", None
 
     def change_key(self, *, account: str, key_id: str, limit: Limit | None) -> Answer:
-        if key_id not in self.accounts[account].keys:
+        if account not in self.accounts or key_id not in self.accounts[account].keys:
             return "NotFound", None
         a = self.rolled(account)
         a.keys[key_id].limit = limit if isinstance(limit, Limit) else None
@@ -74,8 +74,8 @@ class Keys(Accounts):
         return "Account", a.available()
 
     def revoke_key(self, *, account: str, key_id: str) -> Answer:
-        a = self.accounts[account]
-        if not a.keys.pop(key_id, None):
+        a = self.accounts.get(account)
+        if not a or not a.keys.pop(key_id, None):
             return "no", None
         a.keys_version += 1
         del self.stored_keys[key_id]

@@ -91,7 +91,7 @@ class Model(Keys):
         g.key, g.counted = key, counted
         g.deadline = self.clock + terms.waiting_timeout_ms
         if changes:
-            g.entries.append(a.record("reserve", a.now, changes, generation))
+            g.entries.append(a.record("reserve", a.now, changes, generation, g.by))
         if not waits:
             self.queue(g, 0)
         self.keep(a)
@@ -253,7 +253,7 @@ class Model(Keys):
         listed = self.recent[g.account].items()
         self.recent[g.account] = {name: at for name, at in listed if at > self.clock - 40 * DAY}
         g.committed = g.request.price_millicredits * k // n
-        g.entries += a.end_hold(g.shares, g.committed, g.id, self.policy.refund_grace_ms)
+        g.entries += a.end_hold(g.shares, g.committed, g.id, g.by, self.policy.refund_grace_ms)
         worked, g.state, g.operation, g.finished_at, g.parked = (
             g.state != "waiting",
             state,

@@ -26,10 +26,10 @@ local function prepare(a, p, g, state)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
   local commit, refund, lapsed, revoked = refunds.close(a, p, holds.decode(g.allocation), plan.committed)
   local entries = {}
-  if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g.id) end
-  if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g.id) end
-  if next(lapsed) then entries[#entries + 1] = journal.add(a, a.now, "expire", lapsed, g.id) end
-  if next(revoked) then entries[#entries + 1] = journal.add(a, a.now, "revoke", revoked, g.id) end
+  if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g) end
+  if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g) end
+  if next(lapsed) then entries[#entries + 1] = journal.add(a, a.now, "expire", lapsed, g) end
+  if next(revoked) then entries[#entries + 1] = journal.add(a, a.now, "revoke", revoked, g) end
   plan.entries = g.entries .. (#entries > 0 and "\n" or "") .. table.concat(entries, "\n")
   plan.waited = g.state == "waiting"
   accounts.add(a, (plan.waited and "waiting:" or "work:") .. g.tool, -1)

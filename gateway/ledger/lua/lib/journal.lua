@@ -1,10 +1,18 @@
 -- The append-only record (R19). Entries are gathered in memory and written by `accounts.save`.
 -- An entry is text: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason
+-- With a generation, "key,member|reason" instead of the reason; or nothing, if it has neither key nor member nor reason.
 --- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/policy"
 local journal = {}
 
--- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change.
-function journal.add(a, at, kind, deltas, generation, reason)
+local function about(g, reason)
+  if not g then return "|" .. (reason or "") end
+  if not (g.key or g.member or reason) then return g.id .. "|" end
+  return g.id .. "|" .. (g.key or "") .. "," .. (g.member or "") .. "|" .. (reason or "")
+end
+
+-- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change. `g` is the generation, or nil: of
+-- it the id, the key and the member.
+function journal.add(a, at, kind, deltas, g, reason)
   -- Changes caused by a late payment were due earlier; they get the current time, so that entries stay in order.
   at = math.max(at, a.latest or tonumber(a.fields.time or 0))
   a.latest = at
@@ -24,7 +32,7 @@ function journal.add(a, at, kind, deltas, generation, reason)
   a.entry_count = a.entry_count + 1
   a.fields.entries = amounts.text(a.entry_count)
   local text = string.format("%s|%d|%s|%d|%d|", a.fields.entries, at, kind, a.available, a.held)
-    .. parts .. "|" .. (generation or "") .. "|" .. (reason or "")
+    .. parts .. "|" .. about(g, reason)
   a.new_entries[#a.new_entries + 1] = text
   local collect = a.collect
   if collect then
