@@ -157,17 +157,17 @@ def check(reply: Reply, calls: int, about: str) -> None:
 async def test_every_route_takes_bounded_work_for_an_absurd_body(gateway: Visitor, headers: tuple[str, ...]) -> None:
     """Under an idempotency key one body of each kind: the key is about its bytes, members, values, texts and depth.
 
-    In the short form these are sent under a key only, which adds to the work.
+    In the short form these are sent under a key only, which adds to the work; of the others each route gets a third.
     """
     keys = await keys_of(gateway)
     routes = by_path()
     bodies = {name: text.encode() for name, text in absurd_bodies(ABSURD_BYTES).items()}
     if headers or not LONG:
         bodies = {name: body for name, body in bodies.items() if (name in OF_EACH_KIND) == bool(headers)}
-    for method, path in writing_routes(gateway.app):
+    for number, (method, path) in enumerate(writing_routes(gateway.app)):
         route = routes.get((method, path))
         key = next((keys[scope] for scope in keys if route is not None and scope in route.scopes), None)
-        for name, body in bodies.items():
+        for name, body in list(bodies.items())[slice(None) if headers or LONG else slice(number % 3, None, 3)]:
             reply, calls = await exchange(gateway, request_bytes(method, path, key, body, *headers))
             about = f"{method} {path} with {name}"
             check(reply, calls, about)
@@ -180,8 +180,8 @@ async def test_without_a_key_a_body_is_smaller(gateway: Visitor) -> None:
     bodies = {name: text.encode() for name, text in absurd_bodies(limits.KEYLESS_BODY_MAX_BYTES).items()}
     refused_by_size = set()
     form = "Content-Type: application/x-www-form-urlencoded"
-    for method, path in writing_routes(gateway.app):
-        for name, body in bodies.items():
+    for number, (method, path) in enumerate(writing_routes(gateway.app)):
+        for name, body in list(bodies.items())[slice(None) if LONG else slice(number % 3, None, 3)]:
             for more in ((), (form,)) if LONG or name in OF_EACH_KIND else ((),):
                 reply, calls = await exchange(gateway, request_bytes(method, path, None, body, *more))
                 check(reply, calls, f"{method} {path} with {name}")

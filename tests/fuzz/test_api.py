@@ -24,7 +24,7 @@ from tests.fuzz.report import Report, read_report
 from tests.lengths import LONG
 
 HERE = Path(__file__).parent
-EXAMPLES, CASES_MIN = (42, 3000) if LONG else (8, 2500)
+EXAMPLES, CASES_MIN = (42, 3000) if LONG else (3, 2500)
 SPARES = 4
 CHECKS = {
     "allow_header_conformance",

@@ -1,4 +1,4 @@
-"""`make chaos` in short, against the real processes: its own short form, and in a long run every kind of fault."""
+"""`make chaos`: Ctrl-C, and in a long run its short form, which CI runs by itself, and every kind of fault."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def test_nothing_is_lost_and_nothing_is_double_under_every_kind_of_fault(tmp_pat
     assert list(tmp_path.glob("farebox-chaos-*")) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # half a minute
 def test_the_short_form_checks_everything_too(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
