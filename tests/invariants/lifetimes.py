@@ -36,6 +36,8 @@ def lifetime_of(key: str, value: Any) -> int | None:
     kind = kind_of(key)
     if key.startswith("fb:key:"):
         return None
+    if key.startswith("fb:checkout_owner:"):
+        return LIFETIMES["checkout"]
     if kind == "generation" and value["state"] in _OPEN:
         return None
     if kind == "idempotency" and str(value).endswith(" pending"):

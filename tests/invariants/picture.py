@@ -62,6 +62,7 @@ def picture_of(model: Model, partitions: int) -> Picture:
         )
         listed = picture.setdefault(keys.purchases(_partition_of(name, partitions), name), {})
         listed[checkout] = c.begun_at
+        picture[keys.checkout_owner(checkout)] = name
     for (name, operation), note in model.done.items():
         name_of_it = keys.idempotency(_partition_of(name, partitions), name, f"op.{operation}")
         picture[name_of_it] = f"o{note}" if note else ""

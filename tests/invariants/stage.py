@@ -215,7 +215,7 @@ def _ask(asking: Any, wanted: Picture) -> None:
         match key.split(":")[1]:
             case "journal":
                 asking.lrange(key, 0, -1)
-            case "idempotency" | "key":
+            case "idempotency" | "key" | "checkout_owner":
                 asking.get(key)
             case "deadlines" | "outputs" | "failed" | "purchases" | "waiting" | "recent":
                 asking.zrange(key, 0, -1, withscores=True, score_cast_func=int)
