@@ -52,10 +52,18 @@ account.add_command(list_accounts)
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.option("--email", help="The account's email address.")
+@click.option("--free-credits/--no-free-credits", default=None, help="Whether it gets the daily free credits.")
 @as_json_option
-def create(name: str, email: str | None, *, as_json: bool) -> None:
-    """Create ACCOUNT, or change its email."""
-    body = {} if email is None else {"email": email}
+def create(name: str, email: str | None, *, free_credits: bool | None, as_json: bool) -> None:
+    """Create ACCOUNT, or change its email or whether it gets free credits.
+
+    \b
+    Examples:
+      farebox account create acme --email ada@example.com
+      farebox account create acme --free-credits
+    """
+    given = {"email": email, "free_credits": free_credits}
+    body = {name: value for name, value in given.items() if value is not None}
     _show_account(ask_gateway(lambda client: client.call("PUT", path_of(name), body)), as_json=as_json)
 
 

@@ -85,7 +85,7 @@ function whenOf(bucket, { buckets, plan }, card) {
   if (bucket === "top_up") return "Never expires";
   if (bucket === "free") {
     const { resets_at: at } = buckets.free;
-    const amount = card && !(card.free.audience === "without_subscription" && plan.id !== "free") ? ` to ${formatCredits(card.free.daily_credits)}` : "";
+    const amount = card && (card.free.audience === "everyone" || (card.free.audience === "without_subscription" && plan.id === "free")) ? ` to ${formatCredits(card.free.daily_credits)}` : "";
     return [`Resets${amount} `, time(at, formatUntil(at))];
   }
   const { of, refreshes_at: at } = buckets.subscription;

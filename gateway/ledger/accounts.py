@@ -45,9 +45,16 @@ class AccountOperations(LedgerCore):
         return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def put_account(
-        self, *, account: str, email: str | None = None, metadata: Mapping[str, Any] | None = None
+        self,
+        *,
+        account: str,
+        email: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        free_credits: bool | None = None,
     ) -> tuple[outcomes.Account, bool] | outcomes.Refused:
         """Create or update an account; True if it is new. None leaves a field as it is.
+
+        `free_credits`: whether it gets daily free credits where the card gives them; today's at once, if it had none.
 
         Refused: `email_taken` with the other account's id.
         """
@@ -56,7 +63,11 @@ class AccountOperations(LedgerCore):
             if owner is not None:
                 return outcomes.Refused("email_taken", owner)
         word, rest = await self.run(
-            "put_account", self.account_key(account), email=email, metadata=encode_metadata(metadata)
+            "put_account",
+            self.account_key(account),
+            email=email,
+            metadata=encode_metadata(metadata),
+            free_credits=None if free_credits is None else "yes" if free_credits else "no",
         )
         if word != "applied":
             raise self.unexpected("put_account", word)

@@ -213,6 +213,7 @@ def _policy_fields(policy: Policy) -> list[str]:
         "reset": str(policy.reset_ms),
         "daily": str(policy.daily_millicredits),
         "everyone": str(int(policy.free_for_everyone)),
+        "verified": str(int(policy.free_for_verified)),
         "grace": str(policy.refund_grace_ms),
         "leftover": str(int(policy.keep_upgrade_leftover)),
         "spent": "debt" if policy.spent_is_owed else "forgive",

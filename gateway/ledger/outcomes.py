@@ -187,6 +187,8 @@ class Account:
     """The last day on which something was counted for a limit, from 1970, and when it ends (account time)."""
     pause: tuple[int, str] | None = None
     """Since when operators have paused it, and why."""
+    free_credits: bool | None = None
+    """Whether operators let it have daily free credits; None: the rate card decides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Policy:
 
     `file_time_ms` orders cards: a newer one replaces an older one. `zone_changes` has (instant ms, offset ms from
     then on), the first at or before the earliest time that matters; `reset_ms` is the reset's time of day.
+    `free_for_verified`: only accounts that operators have verified get the daily credits.
     `spent_is_owed`: if a payment is refunded, credits of it already spent become a debt (R33).
     """
 
@@ -44,6 +45,7 @@ class Policy:
     reset_ms: int
     daily_millicredits: int
     free_for_everyone: bool
+    free_for_verified: bool = False
     refund_grace_ms: int
     keep_upgrade_leftover: bool
     spent_is_owed: bool = False

@@ -28,6 +28,7 @@ def policy_of(card: RateCard, *, now_ms: int | None = None) -> Policy:
         reset_ms=card.free.reset_ms,
         daily_millicredits=card.free.daily_millicredits,
         free_for_everyone=card.free.for_everyone,
+        free_for_verified=card.free.for_verified,
         refund_grace_ms=card.refunds.grace_ms,
         keep_upgrade_leftover=card.subscriptions.upgrade_leftover == "keep",
         spent_is_owed=card.payments.spent == "debt",

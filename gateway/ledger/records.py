@@ -130,6 +130,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         debt_millicredits=int(fields.get("debt", 0)),
         day=_decode_day(fields.get("day", "")),
         pause=_decode_pause(fields.get("pause", "")),
+        free_credits=None if "free_credits" not in fields else fields["free_credits"] == "yes",
     )
 
 

@@ -72,7 +72,7 @@ class Free(Table):
     """`[free]`: what an account has without paying (R1)."""
 
     daily_millicredits: Credits = Field(100_000, alias="daily_credits")
-    audience: Literal["everyone", "without_subscription"] = Field("everyone", alias="for")
+    audience: Literal["everyone", "without_subscription", "verified"] = Field("everyone", alias="for")
     reset_ms: TimeOfDayMs = Field(0, alias="reset_time")
     timezone: Zone = "UTC"
     concurrency: Concurrency = Field(default_factory=dict)
@@ -82,7 +82,17 @@ class Free(Table):
     @property
     def for_everyone(self) -> bool:
         """Whether subscribers get the daily credits too."""
-        return self.audience == "everyone"
+        return self.audience != "without_subscription"
+
+    @property
+    def for_verified(self) -> bool:
+        """Whether only accounts with the flag `free_credits` get them: sign-ups get none until the product says so."""
+        return self.audience == "verified"
+
+    def given_to(self, *, free_credits: bool | None, subscribed: bool) -> bool:
+        """Whether an account gets them. `free_credits` is its flag; None: none was set."""
+        verified = not self.for_verified if free_credits is None else free_credits
+        return verified and (self.for_everyone or not subscribed)
 
 
 class Refunds(Table):

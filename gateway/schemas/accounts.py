@@ -65,6 +65,18 @@ class AccountIn(Body):
 
     email: Email | None = None
     metadata: Metadata | None = None
+    free_credits: (
+        Annotated[
+            bool,
+            Field(
+                description=(
+                    "Whether it gets the daily free credits. Once true, it gets today's at once, if it had none. Never "
+                    'set: the rate card decides; only `[free] for = "verified"` gives it none.'
+                )
+            ),
+        ]
+        | None
+    ) = None
 
 
 class AccountQuery(Query):
@@ -260,6 +272,7 @@ class AccountOut(Answer):
     object: Literal["account"]
     email: str | None
     metadata: Metadata
+    free_credits: bool | None = Field(description="Whether it may have daily free credits; null: the card decides.")
     test: bool = Field(description="Whether the account's clock was ever advanced.")
     created_at: Time
     clock: Clock

@@ -106,7 +106,9 @@ class FreeOut(Answer):
     """The daily free credits."""
 
     daily_credits: Credits
-    audience: Literal["everyone", "without_subscription"]
+    audience: Literal["everyone", "without_subscription", "verified"] = Field(
+        description="Who gets them; `verified`: accounts that the operator has verified."
+    )
     reset_time: str
     timezone: str
 

@@ -86,6 +86,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
         object="account",
         email=account.email,
         metadata=dict(account.metadata),
+        free_credits=account.free_credits,
         test=account.test,
         created_at=utc(account.created_at),
         clock=accounts.Clock(now=utc(account.now), offset_seconds=account.clock_offset_ms // 1000),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from tests.api.test_support_commands import run
 from tests.api.visitor import Visitor
 from tests.cases import cases
+from tests.until import until
 
 ACCOUNT = "/v1/admin/accounts/acme"
 
@@ -15,6 +18,28 @@ async def test_an_account_is_created_once_and_then_updated(gateway: Visitor) -> 
     assert (made.status, made.body["email"], made.body["metadata"]) == (201, "Ada@Example.com", {"team": 7})
     same = await gateway.call("PUT", ACCOUNT, gateway.admin, {"metadata": {}})
     assert (same.status, same.body["email"], same.body["metadata"]) == (200, "Ada@Example.com", {})
+
+
+async def test_free_credits_wait_until_the_account_is_verified(gateway: Visitor, tmp_path: Path) -> None:
+    """A 402 must not say that credits come tomorrow to an account that gets none."""
+    card = tmp_path / "pricing.toml"
+    card.write_text(card.read_text().replace("[free]\n", '[free]\nfor = "verified"\n', 1))
+    sign_up = "/v1/admin/accounts/farmed"
+
+    async def in_force() -> bool:
+        return bool((await gateway.call("GET", "/v1/rate-card")).body["free"]["audience"] == "verified")
+
+    await until(in_force)
+    made = await gateway.call("PUT", sign_up, gateway.admin, {})
+    assert (made.body["free_credits"], made.body["balance"]["available"]) == (None, 0)
+    key = (await gateway.call("POST", f"{sign_up}/keys", gateway.admin, {})).body["key"]
+    refused = await gateway.create(key)
+    assert (refused.status, refused.code) == (402, "insufficient_credits")
+    assert refused.error["ways_out"]["wait"] == []
+    verified = await gateway.call("PUT", sign_up, gateway.admin, {"free_credits": True})
+    assert (verified.body["free_credits"], verified.body["balance"]["available"]) == (True, 100)
+    await gateway.made(key)
+    assert "100" in await run(gateway, "account", "create", "acme", "--free-credits")
 
 
 async def test_an_account_is_found_by_email_without_case(gateway: Visitor) -> None:

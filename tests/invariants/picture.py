@@ -101,6 +101,7 @@ def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
     values |= {"time": a.time, "alerted": ",".join(str(part) for part in sorted(a.alerted, reverse=True))}
     for name, numbers in (("revoked", a.revoked), ("owing", a.owing)):
         values[name] = ",".join(f"t{number}" for number in numbers)
+    values["free_credits"] = {None: None, True: "yes", False: "no"}[a.free_credits]
     values |= {"debt": a.debt} | {f"returned:t{number}": amount for number, amount in a.returned.items()}
     for name, number in (("daily", a.daily), ("monthly", a.monthly)):
         values[name] = f"{name[0]}{number}" if number else None

@@ -251,8 +251,13 @@ def advance(model: Model, dice: Random) -> Arguments:
 def publish(model: Model, dice: Random) -> Arguments:
     newer = model.policy.file_time_ms + dice.choice((-1, 0, 1, 1, 1, 1))
     policy = replace(dice.choice(CARDS), file_time_ms=newer)
-    daily, spent_is_owed = dice.choice((0, policy.daily_millicredits)), dice.random() < SENSIBLE / 2
-    return {"policy": replace(policy, daily_millicredits=daily, spent_is_owed=spent_is_owed)}
+    policy = replace(policy, daily_millicredits=dice.choice((0, policy.daily_millicredits)))
+    policy = replace(policy, spent_is_owed=dice.random() < SENSIBLE / 2, free_for_verified=dice.random() < SENSIBLE / 2)
+    return {"policy": policy}
+
+
+def put_account(model: Model, dice: Random) -> Arguments:
+    return {"account": _account(model, dice), "free_credits": dice.choice((None, True, True, False))}
 
 
 # --- keys, and what they may spend ---
@@ -375,7 +380,8 @@ MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
     "hand_back": (3, hand_back), "wait_for_slot": (2, wait_for_slot), "cancel": (3, cancel),
     "dispatched": (3, dispatched),
     "rescue": (11, rescue), "pass_time": (8, pass_time), "advance": (6, advance),
-    "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
+    "publish": (1, publish), "put_account": (1, put_account), "account": (2, account), "grant": (4, grant),
+    "adjust": (2, adjust),
     "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),
     "add_key": (1, add_key), "change_key": (3, change_key), "revoke_key": (1, revoke_key),
     "check_out": (2, check_out), "pay": (3, pay), "decline": (1, decline), "take_back": (2, take_back),

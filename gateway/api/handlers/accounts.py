@@ -34,7 +34,9 @@ async def put(request: web.Request) -> web.Response:
     if not is_account_id(account):
         text = "must be 1 to 64 characters: letters, digits, and _ . @ - (not . or .. alone)"
         raise InvalidRequest(f"The account id {text}.", fields=[FieldProblem("id", text)])
-    outcome = await request.app[LEDGER].put_account(account=account, email=body.email, metadata=body.metadata)
+    outcome = await request.app[LEDGER].put_account(
+        account=account, email=body.email, metadata=body.metadata, free_credits=body.free_credits
+    )
     if isinstance(outcome, outcomes.Refused):
         raise refusal_of_change(outcome, "email")
     made, new = outcome

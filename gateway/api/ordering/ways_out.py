@@ -41,7 +41,7 @@ def refills(account: outcomes.Account, card: RateCard) -> list[tuple[Bucket, int
     """When each bucket is next set to its full amount, and to how much (millicredits)."""
     coming = []
     subscription = account.subscription
-    free_for_it = card.free.for_everyone or subscription is None
+    free_for_it = card.free.given_to(free_credits=account.free_credits, subscribed=subscription is not None)
     if free_for_it and card.free.daily_millicredits:
         coming.append((Bucket.FREE, account.free_resets_at, card.free.daily_millicredits))
     if subscription is not None and account.monthly_millicredits:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.ledger.policy import PlanTerms, Policy
 from tests.invariants.model.credits import Account, Grant
-from tests.invariants.model.plans import MONTHS, Subscription, add_months, roll, start
+from tests.invariants.model.plans import MONTHS, Subscription, add_months, free, reset, roll, start
 
 Answer = tuple[str, Any]
 
@@ -85,8 +85,17 @@ class Accounts:
     def entitled(self, a: Account) -> PlanTerms:
         return self.policy.plans[a.subscription.plan] if a.subscription else self.policy.free
 
-    def put_account(self, *, account: str) -> Answer:
+    def put_account(self, *, account: str, free_credits: bool | None = None) -> Answer:
+        """Who is verified gets today's free credits, if it got none; otherwise nothing but the flag is written."""
         self.accounts.setdefault(account, Account(account))
+        had = self.accounts[account].free_credits
+        if free_credits is not None:
+            self.accounts[account].free_credits = free_credits
+        a = self.rolled(account)
+        daily = a.grants[a.daily]
+        if free_credits and not had and daily.granted == 0 and free(a, self.policy):
+            reset(a, self.policy, int(daily.expires or 0), a.now)
+            self.keep(a)
         return "Account", None
 
     def account(self, *, account: str) -> Answer:

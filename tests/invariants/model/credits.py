@@ -67,6 +67,7 @@ class Account:
     returned: dict[int, int] = field(default_factory=dict)  # what was taken of a revoked grant as it came back
     debt: int = 0
     subscription: Subscription | None = None
+    free_credits: bool | None = None  # what operators said; None: the card decides
     journal: list[Entry] = field(default_factory=list)
     alerted: frozenset[int] = frozenset()
     keys: dict[str, Key] = field(default_factory=dict)

@@ -77,11 +77,7 @@ def roll(a: Account, policy: Policy) -> None:
             if left := a.remove(number):
                 a.record("expire", at, {bucket: (-left, 0)})
         elif what == "reset":
-            left, entitled = a.remove(a.daily), policy.free_for_everyone or not plan
-            amount = policy.daily_millicredits if entitled else 0
-            a.daily = a.add("daily", "free", amount, resets(policy, a.now)[1], at)
-            if amount or left:
-                a.record("reset", at, {"free": (amount - left, 0)})
+            reset(a, policy, resets(policy, a.now)[1], at)
         elif what == "lapse":
             gone = sum(a.remove(grant.number) for grant in list(a.grants.values()) if grant.kind == "monthly")
             a.subscription, a.monthly = None, 0
@@ -92,6 +88,20 @@ def roll(a: Account, policy: Policy) -> None:
             a.subscription = Subscription(*plan.scheduled[:2], at, 0, plan.paid_through, plan.cancelled_to)
             a.record("change", at, {})
             refresh(a, policy, 0, at)
+
+
+def free(a: Account, policy: Policy) -> int:
+    """What a reset gives (R1)."""
+    verified = not policy.free_for_verified if a.free_credits is None else a.free_credits
+    return policy.daily_millicredits if verified and (policy.free_for_everyone or not a.subscription) else 0
+
+
+def reset(a: Account, policy: Policy, ends: int, at: int) -> None:
+    """Set today's free credits."""
+    left, amount = a.remove(a.daily), free(a, policy)
+    a.daily = a.add("daily", "free", amount, ends, at)
+    if amount or left:
+        a.record("reset", at, {"free": (amount - left, 0)})
 
 
 def _due(a: Account, policy: Policy) -> Iterator[tuple[int, str, int]]:

@@ -43,7 +43,7 @@ credits = 1
         ("[free]\ndaily_credits = nan", "[free]: `daily_credits` must be a finite number"),
         ("[free]\ndaily_credits = 1e300", "[free]: `daily_credits` is too large a number"),
         ("[free]\ndaily_credits = 9000000001", "[free]: `daily_credits` must be at most 9,000,000,000 credits"),
-        ('[free]\nfor = "all"', '[free]: `for` must be "everyone" or "without_subscription"'),
+        ('[free]\nfor = "all"', '[free]: `for` must be "everyone", "without_subscription" or "verified"'),
         (
             '[free]\nreset_time = "24:00"',
             '[free]: `reset_time` must be a time of day in quotes from "00:00" to "23:59"',

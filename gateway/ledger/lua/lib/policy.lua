@@ -14,7 +14,7 @@ function policy.load(plan)
   return {texts = {[likely] = values[1]}, terms = {}, webhooks = values[2] or nil}
 end
 
--- Rarely needed values, as text: `zone`, `reset`, `daily`, `everyone`, `grace`, `leftover`, `spent`.
+-- Rarely needed values, as text: `zone`, `reset`, `daily`, `everyone`, `verified`, `grace`, `leftover`, `spent`.
 function policy.rule(p, name)
   p[name] = p[name] or redis.call("HGET", keys.policy(), name)
   return p[name]

@@ -3,6 +3,13 @@
 --- @include "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/paid_allotments" "lib/grants" "lib/cycles"
 local steps = {}
 
+-- R1: what the account's next reset gives. `free_credits` is what operators said of it, if anything.
+local function free(a, p)
+  local verified = a.fields.free_credits or (policy.rule(p, "verified") == "1" and "no" or "yes")
+  local given = verified == "yes" and (policy.rule(p, "everyone") == "1" or not a.fields.plan)
+  return given and tonumber(policy.rule(p, "daily")) or 0
+end
+
 -- Creates the steps only when one is due: most scripts find an account that was already rolled today, and save seven
 -- functions.
 local function made()
@@ -22,8 +29,7 @@ local function made()
   local function reset(a, p, at, next_at)
     local old = a.fields.daily and grants.find(a, a.fields.daily)
     local left = old and old.available or 0
-    local given = policy.rule(p, "everyone") == "1" or not a.fields.plan
-    local amount = given and tonumber(policy.rule(p, "daily")) or 0
+    local amount = free(a, p)
     if old then grants.remove(a, old.id) end
     a.fields.daily = grants.add(a, "d", "f", amount, next_at, at).id
     if amount > 0 or left > 0 then journal.add(a, at, "reset", {f = {amount - left, 0}}, nil, set_to(amount, left)) end
@@ -101,12 +107,22 @@ local function made()
     end
   end
 
-  return take, refresh
+  return take, refresh, reset
 end
 
 function steps.refresh(a, p, cycle, at)
   local _, refresh = made()
   refresh(a, p, cycle, at)
+end
+
+-- Today's free credits for an account that today's reset gave none, as it was not verified then. Returns whether there
+-- are any.
+function steps.give_free(a, p)
+  local daily = grants.find(a, a.fields.daily)
+  if daily.granted ~= "0" or free(a, p) == 0 then return false end
+  local _, _, reset = made()
+  reset(a, p, a.now, daily.expires)
+  return true
 end
 
 -- Roll an account forward to its current time.
