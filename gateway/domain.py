@@ -36,6 +36,7 @@ ALL_ACCOUNTS = "*"
 """In place of an account's id: the owner of operators' webhooks."""
 WEBHOOK_PATTERN = r"^whk_[a-z2-7]{24}$"
 EVENT_PATTERN = r"^evt_[0-9a-f]{26}$"
+MEMBER_PATTERN = r"^mem_[a-z2-7]{24}$"
 
 SettingValue = str | int | bool | Decimal
 """A setting's value in a request: `"2K"`, `5`, `True` or, for a fractional step, a Decimal."""
@@ -112,7 +113,7 @@ class Interval(StrEnum):
 
 
 class LimitPeriod(StrEnum):
-    """How often the limit of a key resets (R26): in the card's time zone, weeks on Mondays."""
+    """How often the limit of a key or a member resets (R26): in the card's time zone, weeks on Mondays."""
 
     DAILY = "daily"
     WEEKLY = "weekly"
@@ -158,6 +159,14 @@ class Scope(StrEnum):
     SUPPORT = "support"
     BILLING = "billing"
     ADMIN = "admin"
+
+
+class Role(StrEnum):
+    """What a member of an account may do (R25), from least to most."""
+
+    MEMBER = "member"
+    ADMIN = "admin"
+    OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +314,17 @@ def webhook_id(seed: str | None = None) -> str:
     """A webhook id: random, or derived from `seed` so that concurrent duplicates share one (R11)."""
     digest = hashlib.sha256(f"webhook\n{seed}".encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
     return f"whk_{base64.b32encode(digest).decode().lower()}"
+
+
+def is_member_id(text: str) -> bool:
+    """Whether a text is the id of a member."""
+    return re.fullmatch(MEMBER_PATTERN, text) is not None
+
+
+def member_id(seed: str | None = None) -> str:
+    """A member's id: random, or derived from `seed` so that concurrent duplicates share one (R11)."""
+    digest = hashlib.sha256(f"member\n{seed}".encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
+    return f"mem_{base64.b32encode(digest).decode().lower()}"
 
 
 def operation_id(seed: str | None = None) -> str:

@@ -129,7 +129,7 @@ class InsufficientCredits(ApiError):
 
 
 class LimitReached(ApiError):
-    """The price exceeds what is left of the key's limit, which resets at `resets_at`. Nothing was reserved."""
+    """The price exceeds what is left of the key's or its member's limit until `resets_at`. Nothing was reserved."""
 
     status = 402
     code = "limit_reached"

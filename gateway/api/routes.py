@@ -32,6 +32,7 @@ from gateway.api.handlers import (
     generations,
     health,
     keys,
+    members,
     metrics_site,
     ops,
     ops_generations,
@@ -64,6 +65,7 @@ from gateway.schemas import cards as card_schemas
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas import estimates as estimate_schemas
 from gateway.schemas import generations as generation_schemas
+from gateway.schemas import members as member_schemas
 from gateway.schemas import ops as operations_schemas
 from gateway.schemas import ops_generations as ops_generation_schemas
 from gateway.schemas import pauses as pause_schemas
@@ -78,6 +80,7 @@ from gateway.schemas import webhooks as webhook_schemas
 GENERATION = "/v1/generations/{generation}"
 WEBHOOK = "/v1/webhooks/{webhook}"
 ADMIN_ACCOUNT = "/v1/admin/accounts/{account}"
+ADMIN_MEMBER = f"{ADMIN_ACCOUNT}/members/{{member}}"
 PAUSE = "/v1/ops/pauses/{kind}/{name}"
 SSE = "text/event-stream"
 
@@ -212,6 +215,16 @@ ROUTES: tuple[Route, ...] = (
           shown_once=("key",)),
     Route("DELETE", f"{ADMIN_ACCOUNT}/keys/{{key}}", keys.revoke_of_account, ADMIN, None, account_schemas.Revoked,
           "Revoke an account's API key, effective at once"),
+    Route("GET", f"{ADMIN_ACCOUNT}/members", members.listed, READERS, None, member_schemas.MembersOut,
+          "List an account's members"),
+    Route("POST", f"{ADMIN_ACCOUNT}/members", members.add, ADMIN, member_schemas.MemberIn, member_schemas.MemberOut,
+          "Add a member to an account", 201),
+    Route("PATCH", ADMIN_MEMBER, members.change, ADMIN, member_schemas.MemberChangeIn,
+          member_schemas.MemberOut, "Change a member's name, email, role or limit"),
+    Route("POST", f"{ADMIN_MEMBER}/owner", members.hand_over, ADMIN, None, member_schemas.MemberOut,
+          "Make a member the account's owner; the owner becomes an admin", errors=("invalid_request",)),
+    Route("DELETE", ADMIN_MEMBER, members.remove, ADMIN, None, member_schemas.MemberOut,
+          "Remove a member; their keys are revoked at once", errors=("invalid_request",)),
     Route("POST", "/v1/admin/keys", keys.create_for_operator, ADMIN, account_schemas.OperatorKeyIn,
           account_schemas.KeyOut, "Create an operator's key; it is shown once", 201, shown_once=("key",)),
     Route("GET", "/v1/admin/keys", keys.listed_of_operators, ADMIN, None, account_schemas.KeysOut,

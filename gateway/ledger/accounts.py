@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from redis.exceptions import RedisError
@@ -11,15 +12,23 @@ from redis.exceptions import RedisError
 from gateway.domain import Scope
 from gateway.ledger import keys, outcomes
 from gateway.ledger.allowances import Admitted, Limited
-from gateway.ledger.core import LedgerCore
+from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.key_records import UNBOUND, AccountKey, BoundsChange, KeyRecord, decode_bounds, encode_bounds
 from gateway.ledger.limits import Limit, encode_limit
+from gateway.ledger.member_records import role_of
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.scripts import translated
 from gateway.ledger.sums import Used, decode_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+_KEY_REFUSALS: Mapping[str, Callable[..., outcomes.NotFound | outcomes.Refused | outcomes.KeysChanged]] = {
+    "not_found": outcomes.NotFound,
+    "keys_changed": outcomes.KeysChanged,
+    "refused": outcomes.Refused,
+}
+"""What scripts that change keys may refuse, made from the texts of their reply."""
 
 _KEY_ID_DIGITS = 32  # 128 bits of the digest: no collisions, and the id does not reveal the key
 
@@ -133,10 +142,14 @@ class AccountOperations(LedgerCore):
         label: str | None,
         limit: Limit | None = None,
         bounds: BoundsChange | None = None,
-    ) -> AccountKey | outcomes.NotFound:
+        member: str | None = None,
+        keys_version: int | None = None,
+        by: str | None = None,
+    ) -> AccountKey | outcomes.NotFound | outcomes.Refused | outcomes.KeysChanged:
         """Store the digest of `key`, never the key, and list it with its account or the operators' keys.
 
-        `limit` and `bounds` are for an account's key (R26, R27).
+        The rest is for an account's key: `limit` and `bounds` (R26, R27), `member`, whose it is, and `by`, who adds it
+        (R25; None: an operator). Refused: `unknown_member`, `forbidden`.
         """
         key_id, shown, bound = key_id_of(key), clean_reason(label or ""), encode_bounds(bounds or {})
         if account is None:
@@ -150,13 +163,22 @@ class AccountOperations(LedgerCore):
                 label=shown,
                 limit=None if limit is None else encode_limit(limit),
                 bounds=bound,
+                member=member,
+                keys_version=keys_version,
+                by=by,
             )
-            if word == "not_found":
-                return outcomes.NotFound()
+            if word != "added":
+                return _KEY_REFUSALS[word](*texts(rest))
             created_at = int(rest[0])
         await self._store_key(key, scope, account, created_at, shown)
         return AccountKey(
-            id=key_id, label=shown or None, created_at=created_at, scope=scope, limit=limit, bounds=decode_bounds(bound)
+            id=key_id,
+            label=shown or None,
+            created_at=created_at,
+            scope=scope,
+            limit=limit,
+            bounds=decode_bounds(bound),
+            member=member,
         )
 
     async def change_key(
@@ -167,32 +189,56 @@ class AccountOperations(LedgerCore):
         limit: Limit | Literal["none"] | None = None,
         label: str | None = None,
         bounds: BoundsChange | None = None,
-    ) -> outcomes.Account | outcomes.NotFound:
+        keys_version: int | None = None,
+        by: str | None = None,
+    ) -> outcomes.Account | outcomes.NotFound | outcomes.Refused | outcomes.KeysChanged:
         """Change the limit of an account's key ("none": remove it), its label or bounds; None leaves what is there.
 
-        What the key has spent in the period so far counts, whatever its limit was.
+        What the key has spent in the period so far counts, whatever its limit was. Refused: `forbidden`.
         """
         wanted = encode_limit(limit) if isinstance(limit, Limit) else limit
         shown = None if label is None else clean_reason(label)
         key = self.account_key(account)
         word, rest = await self.run(
-            "change_key", key, key_id=key_id, limit=wanted, label=shown, bounds=encode_bounds(bounds or {})
+            "change_key",
+            key,
+            key_id=key_id,
+            limit=wanted,
+            label=shown,
+            bounds=encode_bounds(bounds or {}),
+            keys_version=keys_version,
+            by=by,
         )
-        return decode_account(account, rest[0]) if word == "changed" else outcomes.NotFound()
+        return decode_account(account, rest[0]) if word == "changed" else _KEY_REFUSALS[word](*texts(rest))
 
     async def rotate_key(
-        self, *, key_id: str, account: str, successor: str, overlap_ms: int
-    ) -> outcomes.Account | outcomes.Refused | outcomes.NotFound:
+        self,
+        *,
+        key_id: str,
+        account: str,
+        successor: str,
+        overlap_ms: int,
+        keys_version: int | None = None,
+        by: str | None = None,
+    ) -> outcomes.Account | outcomes.Refused | outcomes.NotFound | outcomes.KeysChanged:
         """Give an account's key a successor (the key itself): same label, bounds and limit, and one count for both.
 
-        The old key expires after `overlap_ms`. Refused: `already_rotated` with the id of its successor.
+        The old key expires after `overlap_ms`. Refused: `already_rotated` with the id of its successor, `forbidden`.
         """
         new_id, key = key_id_of(successor), self.account_key(account)
-        word, rest = await self.run("rotate_key", key, key_id=key_id, successor=new_id, overlap_ms=overlap_ms)
+        word, rest = await self.run(
+            "rotate_key",
+            key,
+            key_id=key_id,
+            successor=new_id,
+            overlap_ms=overlap_ms,
+            keys_version=keys_version,
+            by=by,
+        )
         if word == "already":
             return outcomes.Refused("already_rotated", rest[0].decode())
         if word != "rotated":
-            return outcomes.NotFound()
+            return _KEY_REFUSALS[word](*texts(rest))
         rotated = decode_account(account, rest[0])
         made = next(key for key in rotated.keys if key.id == new_id)
         await self._store_key(successor, Scope.ACCOUNT, account, made.created_at, made.label or "")
@@ -202,12 +248,25 @@ class AccountOperations(LedgerCore):
         digest = hashlib.sha256(key.encode()).hexdigest()
         await self.command("SET", keys.key(key_id_of(key)), f"{scope},{account or ''},{digest},{created_at},{label}")
 
-    async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
-        """Revoke an account's key, or with account None an operator's key; False if there is none."""
-        if account is not None:
-            word, _ = await self.run("revoke_key", self.account_key(account), key_id=key_id)
-            await self.command("DEL", keys.key(key_id)) if word == "revoked" else None
-            return word == "revoked"
+    async def revoke_key(
+        self, *, key_id: str, account: str | None, keys_version: int | None = None, by: str | None = None
+    ) -> bool | outcomes.Refused | outcomes.KeysChanged:
+        """Revoke an account's key, or with account None an operator's key; False if there is none.
+
+        Refused: `forbidden`.
+        """
+        if account is None:
+            return await self._revoke_operator_key(key_id)
+        word, rest = await self.run(
+            "revoke_key", self.account_key(account), key_id=key_id, keys_version=keys_version, by=by
+        )
+        if word == "revoked":
+            await self.command("DEL", keys.key(key_id))
+            return True
+        refused = _KEY_REFUSALS[word](*texts(rest))
+        return False if isinstance(refused, outcomes.NotFound) else refused
+
+    async def _revoke_operator_key(self, key_id: str) -> bool:
         record = await self.command("GET", keys.key(key_id))
         if record is not None and record.startswith(b"account,"):
             return False
@@ -279,12 +338,19 @@ class AccountOperations(LedgerCore):
             return outcomes.NotFound()
         if scope != Scope.ACCOUNT:
             return KeyRecord(key_id, Scope(scope), None, 0)
-        fields = ["keys_version", f"key:{key_id}", f"bound:{key_id}"]
-        version, listed, bound = await self.command("HMGET", self.account_key(account), *fields)
+        fields = ["keys_version", f"key:{key_id}", f"bound:{key_id}", f"of:{key_id}"]
+        version, listed, bound, of = await self.command("HMGET", self.account_key(account), *fields)
         if listed is None:
             return outcomes.NotFound()
         bounds = UNBOUND if bound is None else decode_bounds(bound.decode())
-        return KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0), bounds)
+        record = KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0), bounds)
+        return record if of is None else await self._of_member(record, of.decode())
+
+    async def _of_member(self, record: KeyRecord, member: str) -> KeyRecord | outcomes.NotFound:
+        """The record of a member's key. Their role may be newer than its keys version, which scripts then refuse."""
+        text = await self.command("HGET", self.account_key(record.account or ""), f"member:{member}")
+        role = role_of(None if text is None else text.decode())
+        return outcomes.NotFound() if role is None else replace(record, member=member, role=role)
 
     async def _now(self) -> int:
         try:

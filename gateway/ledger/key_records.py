@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypedDict
 
-from gateway.domain import Scope
+from gateway.domain import Role, Scope
 from gateway.ledger.limits import Counter, Limit
 
 
@@ -60,7 +60,8 @@ def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:
 class AccountKey:
     """A key's public data, never the key itself. `last_used_at` is at most a minute late; None: never used.
 
-    `counter`: what it has spent, of its `limit` or without one; None: nothing yet.
+    `counter`: what it has spent, of its `limit` or without one; None: nothing yet. `member`: whose it is; None: the
+    account's own.
     """
 
     id: str
@@ -71,14 +72,20 @@ class AccountKey:
     limit: Limit | None = None
     counter: Counter | None = None
     bounds: KeyBounds = UNBOUND
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A key's record. `account` is None for operators' keys; `keys_version` is passed with every call."""
+    """A key's record. `account` is None for operators' keys; `keys_version` is passed with every call.
+
+    `member` and `role`: whose key it is, and what they may do (R25); None: the account's own.
+    """
 
     key_id: str
     scope: Scope
     account: str | None
     keys_version: int
     bounds: KeyBounds = UNBOUND
+    member: str | None = None
+    role: Role | None = None

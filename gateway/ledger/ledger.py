@@ -24,6 +24,7 @@ from gateway.ledger.durability import failover_losses, shortages, weaknesses
 from gateway.ledger.finding import FindOperations
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.lists import ListOperations
+from gateway.ledger.members import MemberOperations
 from gateway.ledger.memory import memory_warnings
 from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.pauses import PauseOperations
@@ -49,6 +50,7 @@ class Ledger(
     GenerationOperations,
     ListOperations,
     AccountOperations,
+    MemberOperations,
     OperatorOperations,
     PaymentOperations,
     PurchaseOperations,

@@ -1,4 +1,4 @@
-"""What a key may spend in a period, and what it has spent (R26). The checks are those of `lua/lib/limits.lua`.
+"""What a key or a member may spend in a period, and what was spent of it (R26). `lua/lib/limits.lua` has the checks.
 
 Periods are those of the rate card's time zone, in account time; weeks begin on Mondays.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from gateway.domain import LimitPeriod
@@ -39,12 +40,12 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class LimitReached:
-    """`reserve`: the price is more than what is left of a limit (R26). `whose` it is: "key".
+    """`reserve`: the price is more than what is left of a limit (R26), and whose that is.
 
     `resets_at` is in account time; None: never.
     """
 
-    whose: str
+    whose: Literal["key", "member"]
     limit: Limit
     used_millicredits: int
     resets_at: int | None
@@ -67,7 +68,9 @@ def decode_counter(text: str) -> Counter:
     return Counter(_EPOCH + timedelta(days=day), dict(zip(LimitPeriod, sums, strict=True)))
 
 
-def limit_reached(whose: str, millicredits: str, period: str, used: str, resets_at: str) -> LimitReached:
+def limit_reached(
+    whose: Literal["key", "member"], millicredits: str, period: str, used: str, resets_at: str
+) -> LimitReached:
     """What `reserve` replies."""
     limit = Limit(int(millicredits), LimitPeriod(period))
     return LimitReached(whose, limit, int(used), int(resets_at) if resets_at else None)

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, State
 from gateway.ledger.key_records import AccountKey
+from gateway.ledger.member_records import Member
 
 T = TypeVar("T")
 
@@ -182,6 +183,8 @@ class Account:
     waiting: Mapping[str, int]
     keys: tuple[AccountKey, ...]
     keys_version: int
+    members: tuple[Member, ...] = ()
+    """Oldest first, former ones among them (R25)."""
     debt_millicredits: int = 0
     day: tuple[int, int] | None = None
     """The last day on which something was counted for a limit, from 1970, and when it ends (account time)."""
@@ -376,7 +379,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An operator's change was refused: `reason` is a code, `detail` the numbers behind it."""
+    """An operator's or a member's change was refused: `reason` is a code, `detail` what is behind it."""
 
     reason: str
     detail: str = ""

@@ -21,6 +21,7 @@ from gateway.domain import (
 from gateway.ledger import outcomes
 from gateway.ledger.key_records import AccountKey, decode_bounds
 from gateway.ledger.limits import decode_counter, decode_limit
+from gateway.ledger.member_records import decode_members
 from gateway.ledger.scripts import SCRIPTS
 
 BUCKETS: Mapping[str, Bucket] = {
@@ -127,6 +128,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         waiting={name[8:]: int(count) for name, count in fields.items() if name.startswith("waiting:")},
         keys=tuple(sorted(_decode_keys(fields), key=lambda key: (key.created_at, key.id))),
         keys_version=int(fields.get("keys_version", 0)),
+        members=decode_members(fields),
         debt_millicredits=int(fields.get("debt", 0)),
         day=_decode_day(fields.get("day", "")),
         pause=_decode_pause(fields.get("pause", "")),
@@ -219,6 +221,7 @@ def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Map
         limit=decode_limit(limit) if limit else None,
         counter=decode_counter(counter) if counter else None,
         bounds=decode_bounds(fields.get(f"bound:{key_id}")),
+        member=fields.get(f"of:{key_id}"),
     )
 
 

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from gateway.domain import Bucket, Interval, Scope
+from gateway.domain import Bucket, Interval, Role, Scope
 from gateway.schemas.base import (
     CREDITS_MAX,
-    UNSAFE_IN_JSON_SCHEMA,
     WHOLE,
     AmountIn,
     Answer,
     Body,
     Counts,
     Credits,
+    Email,
     Metadata,
     Query,
     Text,
@@ -27,15 +27,14 @@ from gateway.schemas.base import (
 )
 from gateway.schemas.credits import Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
-from gateway.schemas.limits import BoundsIn, BoundsOut, LimitIn, LimitOut
+from gateway.schemas.limits import BoundsIn, BoundsOut, LimitIn, LimitOut, Spending
+from gateway.schemas.members import MemberId, MemberOut
 
 DAYS_30_SECONDS = 30 * 24 * 3600
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
-EMAIL_PATTERN = rf"^[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,64}}@[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,189}}$"
 
 Reason = Annotated[Text, Field(min_length=1, max_length=500, description="Shown to the customer in the journal.")]
 Label = Annotated[Text, Field(min_length=1, max_length=100)]
-Email = Annotated[str, Field(pattern=EMAIL_PATTERN, max_length=254, examples=["ada@example.com"])]
 
 THRESHOLD_DECIMALS_MAX = 3
 
@@ -89,6 +88,10 @@ class KeyIn(BoundsIn):
     """A new key for an account."""
 
     label: Label | None = None
+    member: (
+        Annotated[MemberId, Field(description="The member it belongs to. Default: none, it is the account's own.")]
+        | None
+    ) = None
     limit: Annotated[LimitIn, Field(description="Default: none.")] | None = None
 
 
@@ -203,6 +206,7 @@ class KeyOut(BoundsOut):
     label: str | None
     created_at: Time
     last_used_at: Time | None = Field(description="Up to a minute behind. Null if never used.")
+    member: str | None = Field(description="The member it belongs to; null: the account's own, or an operator's.")
     limit: LimitOut | None = Field(description="What an account's key may spend per period; null: no limit.")
     networks: list[str] | None = Field(description="The only networks it may be used from; null: all.")
 
@@ -213,21 +217,17 @@ class KeyRate(Answer):
     requests_per_minute: int
 
 
-class OwnKeyOut(BoundsOut):
+class OwnKeyOut(BoundsOut, Spending):
     """The key of this request: what it may do, and what it has spent."""
 
     id: str
     label: str | None
     account: str
-    member: str | None = Field(description="Always null: keys belong to the account.")
-    role: str | None = Field(description="Always null, as `member`.")
-    limit: LimitOut | None = Field(description="Null: no limit.")
-    limit_remaining: Credits | None = Field(description="What is left of the limit; null: no limit.")
-    limit_reset: Time | None = Field(description="When the limit resets; null: no limit, or never.")
-    usage: Credits = Field(description="Held or charged for the generations that this key has created.")
-    usage_daily: Credits = Field(description="Of these, for those created today, in the rate card's time zone.")
-    usage_weekly: Credits = Field(description="For those created this week, from Monday.")
-    usage_monthly: Credits = Field(description="For those created this month.")
+    member: str | None = Field(description="Whose key it is; null: the account's own.")
+    role: Role | None = Field(description="What this member may do; null: the account's own key.")
+    member_limit: Spending | None = Field(
+        description="The same for its member, all of their keys together; null: the account's own key."
+    )
     rate_limit: KeyRate | None = Field(description="Null: no limit.")
 
 
@@ -283,6 +283,7 @@ class AccountOut(Answer):
     in_work: Counts = Field(description="Queued and running generations, by tool.")
     waiting: Counts
     keys: list[KeyOut]
+    members: list[MemberOut] = Field(default=[], description="Oldest first, former ones among them.")
     journal: list[EntryOut] = Field(
         default=[], description="The ten newest entries; only included when the account is read."
     )

@@ -56,6 +56,8 @@ They are shown in lists, logs and terminals, where such characters do things. `t
 in every text of every request.
 """
 
+EMAIL_PATTERN = rf"^[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,64}}@[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,189}}$"
+Email = Annotated[str, Field(pattern=EMAIL_PATTERN, max_length=254, examples=["ada@example.com"])]
 FreeText = Annotated[str, Field(pattern=FREE_TEXT_PATTERN)]
 """A text that is no such name: it may have all but NUL, at which many programs take a text to end."""
 

@@ -84,7 +84,7 @@ class InsufficientCreditsDetails(Answer):
 class LimitReachedDetails(Answer):
     """The limit that was reached, and what is left of it; nothing about the account's credits."""
 
-    whose: Literal["key"] = Field(description="What the limit is set on.")
+    whose: Literal["key", "member"] = Field(description="What the limit is set on: the key, or its member.")
     limit: LimitOut
     used: Credits = Field(description="Held or charged for generations created in this period.")
     remaining: Credits

@@ -1,4 +1,4 @@
-"""What a key may spend in a period (R26), and what it may be used for, until when and from where (R27)."""
+"""What a key or a member may spend in a period (R26), and what it may be used for, until when and from where (R27)."""
 
 from __future__ import annotations
 
@@ -50,3 +50,15 @@ class LimitOut(Answer):
 
     credits: Credits
     period: LimitPeriod
+
+
+class Spending(Answer):
+    """What has been spent, and what is left of the limit."""
+
+    limit: LimitOut | None = Field(description="Null: no limit.")
+    limit_remaining: Credits | None = Field(description="What is left of the limit; null: no limit.")
+    limit_reset: Time | None = Field(description="When the limit resets; null: no limit, or never.")
+    usage: Credits = Field(description="Held or charged for the generations that this key or member has created.")
+    usage_daily: Credits = Field(description="Of these, for those created today, in the rate card's time zone.")
+    usage_weekly: Credits = Field(description="For those created this week, from Monday.")
+    usage_monthly: Credits = Field(description="For those created this month.")

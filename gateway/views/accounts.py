@@ -10,11 +10,13 @@ from gateway.domain import Bucket, LimitPeriod
 from gateway.ledger import outcomes
 from gateway.ledger.key_records import AccountKey, KeyBounds
 from gateway.ledger.limits import Limit, resets_at, today
+from gateway.ledger.member_records import Member
 from gateway.pricing.card import FREE_PLAN
 from gateway.schemas import accounts
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import utc
-from gateway.schemas.limits import LimitOut
+from gateway.schemas.limits import LimitOut, Spending
+from gateway.schemas.members import MemberOut, MembersOut, MemberSpending
 from gateway.views.generations import credits_of
 
 _THOUSANDTHS = 1000
@@ -102,6 +104,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
         in_work=dict(account.in_work),
         waiting=dict(account.waiting),
         keys=[key_shape(key) for key in account.keys],
+        members=[member_shape(member) for member in account.members],
         **recent,
     )
 
@@ -114,6 +117,7 @@ def key_shape(key: AccountKey) -> accounts.KeyOut:
         label=key.label,
         created_at=utc(key.created_at),
         last_used_at=utc(key.last_used_at),
+        member=key.member,
         limit=None if key.limit is None else limit_shape(key.limit),
         networks=_listed(key.bounds.networks),
         **_bounds(key.bounds),
@@ -136,24 +140,57 @@ def own_key_shape(
     account: outcomes.Account, key: AccountKey, timezone: str, requests_per_minute: int | None
 ) -> accounts.OwnKeyOut:
     """A key as its holder sees it: what it may do, and what it has spent (R27)."""
-    day, limit = today(account.now, timezone, account.day), key.limit
-    used = {period: 0 if key.counter is None else key.counter.used_millicredits(period, day) for period in LimitPeriod}
+    member = next((member for member in account.members if member.id == key.member), None)
     return accounts.OwnKeyOut(
         id=key.id,
         label=key.label,
         account=account.id,
-        member=None,
-        role=None,
-        limit=None if limit is None else limit_shape(limit),
-        limit_remaining=None if limit is None else credits_of(max(0, limit.millicredits - used[limit.period])),
-        limit_reset=None if limit is None else utc(resets_at(limit.period, day, timezone)),
-        usage=credits_of(used[LimitPeriod.NEVER]),
-        usage_daily=credits_of(used[LimitPeriod.DAILY]),
-        usage_weekly=credits_of(used[LimitPeriod.WEEKLY]),
-        usage_monthly=credits_of(used[LimitPeriod.MONTHLY]),
+        member=key.member,
+        role=None if member is None else member.role,
+        member_limit=None if member is None else Spending(**spending(account, member, timezone)),
         rate_limit=None if requests_per_minute is None else accounts.KeyRate(requests_per_minute=requests_per_minute),
+        **spending(account, key, timezone),
         **_bounds(key.bounds),
     )
+
+
+def member_shape(member: Member) -> MemberOut:
+    """A member's public data."""
+    return MemberOut(**_member(member))
+
+
+def members_shape(account: outcomes.Account, timezone: str) -> MembersOut:
+    """An account's members with what they have spent."""
+    data = [MemberSpending(**_member(one) | spending(account, one, timezone)) for one in account.members]
+    return MembersOut(data=data)
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "id": member.id,
+        "object": "member",
+        "name": member.name,
+        "email": member.email,
+        "role": member.role,
+        "created_at": utc(member.created_at),
+        "removed_at": utc(member.removed_at),
+        "limit": None if member.limit is None else limit_shape(member.limit),
+    }
+
+
+def spending(account: outcomes.Account, who: AccountKey | Member, timezone: str) -> dict[str, Any]:
+    """The members of `Spending`: what a key or a member has spent, and what is left of the limit."""
+    day, limit = today(account.now, timezone, account.day), who.limit
+    used = {period: 0 if who.counter is None else who.counter.used_millicredits(period, day) for period in LimitPeriod}
+    return {
+        "limit": None if limit is None else limit_shape(limit),
+        "limit_remaining": None if limit is None else credits_of(max(0, limit.millicredits - used[limit.period])),
+        "limit_reset": None if limit is None else utc(resets_at(limit.period, day, timezone)),
+        "usage": credits_of(used[LimitPeriod.NEVER]),
+        "usage_daily": credits_of(used[LimitPeriod.DAILY]),
+        "usage_weekly": credits_of(used[LimitPeriod.WEEKLY]),
+        "usage_monthly": credits_of(used[LimitPeriod.MONTHLY]),
+    }
 
 
 def limit_shape(limit: Limit) -> LimitOut:

@@ -103,6 +103,18 @@ def progress_shape(generation: outcomes.Generation, position: int | None) -> gen
     )
 
 
+def _credits_members(generation: outcomes.Generation) -> CreditsMembers:
+    shares = Counter[Bucket]()
+    for share in generation.allocation:
+        shares[share.bucket] += share.millicredits
+    return {
+        "held": as_number(generation.held_millicredits / CREDIT),
+        "committed": as_number(generation.committed_millicredits / CREDIT),
+        "refunded": as_number(generation.refunded_millicredits / CREDIT),
+        "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
+    }
+
+
 def _price_members(generation: outcomes.Generation) -> PriceMembers:
     """The firm price of a generation, as reserved (R7)."""
     return {
@@ -117,18 +129,6 @@ def _price_members(generation: outcomes.Generation) -> PriceMembers:
             for line in generation.request.lines
         ],
         "rate_card": generation.request.rate_card,
-    }
-
-
-def _credits_members(generation: outcomes.Generation) -> CreditsMembers:
-    shares = Counter[Bucket]()
-    for share in generation.allocation:
-        shares[share.bucket] += share.millicredits
-    return {
-        "held": as_number(generation.held_millicredits / CREDIT),
-        "committed": as_number(generation.committed_millicredits / CREDIT),
-        "refunded": as_number(generation.refunded_millicredits / CREDIT),
-        "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
     }
 
 

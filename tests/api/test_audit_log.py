@@ -44,7 +44,14 @@ def recorded(scope: Scope) -> list[tuple[str, str]]:
 async def test_every_call_of_operators_that_is_no_read_leaves_one_entry(gateway: Visitor, scope: Scope) -> None:
     await gateway.account()
     key = await gateway.operator_key(scope.value)
-    named = {"account": "acme", "key": "key_none", "event": "evt_none", "delivery": "evt_none", "webhook": "default"}
+    named = {
+        "account": "acme",
+        "key": "key_none",
+        "member": "mem_none",
+        "event": "evt_none",
+        "delivery": "evt_none",
+        "webhook": "default",
+    }
     named |= {"kind": "tool", "name": "image"}
     assert recorded(scope)
     for method, path in recorded(scope):

@@ -40,6 +40,7 @@ NAMES = {
     "event": "evt_" + "a" * 24,
     "delivery": "evt_" + "0" * 26,
     "key": "key_none",
+    "member": "mem_none",
     "provider": "replicate",
     "kind": "tool",
     "token": "none",

@@ -109,7 +109,7 @@ async def test_r27_a_key_sees_what_it_may_do_and_what_it_has_spent(gateway: Visi
         "id": key["id"], "label": None, "account": "acme", "member": None, "role": None, "models": None, "tools": None,
         "expires_at": None, "limit": {"credits": 60, "period": "weekly"}, "limit_remaining": 60 - 3 * SKETCH_CREDITS,
         "limit_reset": own["limit_reset"], "usage": 15, "usage_daily": 15, "usage_weekly": 15, "usage_monthly": 15,
-        "rate_limit": None,
+        "member_limit": None, "rate_limit": None,
     }  # fmt: skip
     await gateway.call("POST", "/v1/admin/accounts/acme/clock", gateway.admin, {"advance_seconds": 40 * 86_400})
     later = (await gateway.call("GET", "/v1/key", key["key"])).body

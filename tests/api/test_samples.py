@@ -149,6 +149,9 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
         name: {"key": of_account} for (_, path), name in NAMES.items() if "/accounts/{account}/keys/{key}" in path
     }
     names["revokeOperatorKey"] = {"key": of_operator}
+    for name in ("changeAccountMember", "removeAccountMember", "handAccountOver"):
+        member = await gateway.call("POST", "/v1/admin/accounts/acme/members", gateway.admin, {"name": name})
+        names[name] = {"member": member.body["id"]}
     return names
 
 

@@ -32,7 +32,7 @@ from gateway.api.access.sessions import (
 from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.errors import ApiError, Forbidden, InvalidKey, KeyRestricted, NotFound
 from gateway.clock import now_ms
-from gateway.domain import Scope
+from gateway.domain import Role, Scope
 from gateway.ledger import outcomes
 from gateway.ledger.key_records import UNBOUND, KeyBounds, KeyRecord
 from gateway.ledger.ledger import Ledger
@@ -66,13 +66,18 @@ def owner_of(account: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling. `account` and `keys_version` are None for operators' keys."""
+    """Who is calling. `account` and `keys_version` are None for operators' keys.
+
+    `member` and `role` are None unless the key belongs to a member of the account (R25).
+    """
 
     scope: Scope
     key_id: str
     account: str | None = None
     keys_version: int | None = None
     bounds: KeyBounds = UNBOUND
+    member: str | None = None
+    role: Role | None = None
 
     @property
     def owner(self) -> str:
@@ -279,7 +284,9 @@ def _caller(found: KeyRecord | outcomes.NotFound) -> Caller:
         raise InvalidKey("This API key is invalid or was revoked. Ask the operator of this gateway for a new one.")
     if found.account is None:
         return Caller(found.scope, found.key_id)
-    return AccountCaller(found.scope, found.key_id, found.account, found.keys_version, found.bounds)
+    return AccountCaller(
+        found.scope, found.key_id, found.account, found.keys_version, found.bounds, found.member, found.role
+    )
 
 
 _ACCOUNTS_KEY = "an account's API key (created with POST /v1/admin/accounts/{id}/keys)"

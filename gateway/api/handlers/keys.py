@@ -1,4 +1,4 @@
-"""API keys: created, listed and revoked by operators. A key is shown once, when it is created."""
+"""API keys: created, listed, changed, rotated and revoked. A key is shown once, when it is created."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
+from gateway.api.ownership.managed_account import ManagedAccount, changed, managed_account
 from gateway.api.services import LEDGER, RATE_CARDS, SETTINGS
 from gateway.clock import now_ms
 from gateway.domain import Scope, credits_to_millicredits
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
 from gateway.ledger.accounts import key_id_of
-from gateway.ledger.key_records import BoundsChange
+from gateway.ledger.key_records import AccountKey, BoundsChange
 from gateway.ledger.limits import Limit
 from gateway.pricing.values import did_you_mean, show
 from gateway.schemas import accounts as account_schemas
@@ -37,22 +38,36 @@ KEY_BYTES = 32  # 256 bits
 
 async def create_for_account(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/keys`."""
-    body = await read_body(request, account_schemas.KeyIn)
-    account = request.match_info["account"]
-    limit = None if body.limit is None else _limit(body.limit)
-    return await _create(request, Scope.ACCOUNT, account, body.label, limit=limit, bounds=_bounds(request, body))
+    body, managed = await read_body(request, account_schemas.KeyIn), managed_account(request)
+    key = _new_key(request)
+    added = await request.app[LEDGER].add_key(
+        key=key,
+        scope=Scope.ACCOUNT,
+        account=managed.account,
+        label=body.label,
+        limit=None if body.limit is None else _limit(body.limit),
+        bounds=_bounds(request, body),
+        member=body.member,
+        keys_version=managed.keys_version,
+        by=managed.by,
+    )
+    return _shown_once(changed(added, managed.missing), key)
 
 
 async def create_for_operator(request: web.Request) -> web.Response:
     """`POST /v1/admin/keys`: a key of one of the operators' roles."""
     body = await read_body(request, account_schemas.OperatorKeyIn)
-    return await _create(request, Scope(body.scope), None, body.label)
+    key = _new_key(request)
+    added = await request.app[LEDGER].add_key(key=key, scope=Scope(body.scope), account=None, label=body.label)
+    return _shown_once(changed(added, "operators"), key)
 
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/admin/accounts/{account}/keys`."""
-    account = request.match_info["account"]
-    known = found(await request.app[LEDGER].account(account=account), f"account {account}")
+    managed = managed_account(request)
+    known = found(
+        await request.app[LEDGER].account(account=managed.account, keys_version=managed.keys_version), managed.missing
+    )
     return answer(account_schemas.KeysOut(data=[key_shape(key) for key in known.keys]))
 
 
@@ -64,37 +79,47 @@ async def listed_of_operators(request: web.Request) -> web.Response:
 async def change_of_account(request: web.Request) -> web.Response:
     """`PATCH /v1/admin/accounts/{account}/keys/{key}`: its label, what it may spend and be used for (R26, R27)."""
     body = await read_body(request, account_schemas.KeyChangeIn)
-    account, key_id = request.match_info["account"], request.match_info["key"]
+    managed, key_id = managed_account(request), request.match_info["key"]
     limit: Limit | Literal["none"] | None = None if body.limit is None else _limit(body.limit)
     if limit is None and "limit" in body.model_fields_set:
         limit = "none"
-    changed = await request.app[LEDGER].change_key(
-        account=account, key_id=key_id, limit=limit, label=body.label, bounds=_bounds(request, body)
+    outcome = await request.app[LEDGER].change_key(
+        account=managed.account,
+        key_id=key_id,
+        limit=limit,
+        label=body.label,
+        bounds=_bounds(request, body),
+        keys_version=managed.keys_version,
+        by=managed.by,
     )
-    known = found(changed, f"key {key_id} of account {account}")
+    known = changed(outcome, managed.named(f"key {key_id}"))
     return answer(next(key_shape(key) for key in known.keys if key.id == key_id))
 
 
 async def rotate_of_account(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/keys/{key}/rotate`: a successor, and an end for the old one (R27)."""
     body = await read_body(request, account_schemas.KeyRotationIn)
-    account, key_id, key = request.match_info["account"], request.match_info["key"], _new_key(request)
+    managed, key_id, key = managed_account(request), request.match_info["key"], _new_key(request)
     outcome = await request.app[LEDGER].rotate_key(
-        account=account, key_id=key_id, successor=key, overlap_ms=body.overlap_seconds * 1000
+        account=managed.account,
+        key_id=key_id,
+        successor=key,
+        overlap_ms=body.overlap_seconds * 1000,
+        keys_version=managed.keys_version,
+        by=managed.by,
     )
-    if isinstance(outcome, outcomes.Refused):
+    if isinstance(outcome, outcomes.Refused) and outcome.reason == "already_rotated":
         raise InvalidRequest(
             f"This key was rotated before: its successor is {outcome.detail}. Rotate that one. Nothing was changed."
         )
-    rotated = found(outcome, f"key {key_id} of account {account}")
-    made = next(one for one in rotated.keys if one.id == key_id_of(key))
-    return answer(key_shape(made).model_copy(update={"key": key}), status=HTTPStatus.CREATED)
+    rotated = changed(outcome, managed.named(f"key {key_id}"))
+    return _shown_once(next(one for one in rotated.keys if one.id == key_id_of(key)), key)
 
 
 async def revoke_of_account(request: web.Request) -> web.Response:
     """`DELETE /v1/admin/accounts/{account}/keys/{key}`: effective everywhere at once."""
-    account = request.match_info["account"]
-    return await _revoke(request, account, f"key {request.match_info['key']} of account {account}")
+    managed = managed_account(request)
+    return await _revoke(request, managed, managed.named(f"key {request.match_info['key']}"))
 
 
 async def revoke_of_operator(request: web.Request) -> web.Response:
@@ -102,26 +127,20 @@ async def revoke_of_operator(request: web.Request) -> web.Response:
     return await _revoke(request, None, f"operator's key {request.match_info['key']}")
 
 
-async def _create(
-    request: web.Request,
-    scope: Scope,
-    account: str | None,
-    label: str | None,
-    *,
-    limit: Limit | None = None,
-    bounds: BoundsChange | None = None,
-) -> web.Response:
-    key = _new_key(request)
-    added = await request.app[LEDGER].add_key(
-        key=key, scope=scope, account=account, label=label, limit=limit, bounds=bounds
-    )
-    made = found(added, f"account {account}")
+def _shown_once(made: AccountKey, key: str) -> web.Response:
     return answer(key_shape(made).model_copy(update={"key": key}), status=HTTPStatus.CREATED)
 
 
-async def _revoke(request: web.Request, account: str | None, what: str) -> web.Response:
-    key_id = request.match_info["key"]
-    if not await request.app[LEDGER].revoke_key(key_id=key_id, account=account):
+async def _revoke(request: web.Request, managed: ManagedAccount | None, what: str) -> web.Response:
+    key_id, ledger = request.match_info["key"], request.app[LEDGER]
+    revoked = (
+        await ledger.revoke_key(key_id=key_id, account=None)
+        if managed is None
+        else await ledger.revoke_key(
+            key_id=key_id, account=managed.account, keys_version=managed.keys_version, by=managed.by
+        )
+    )
+    if not changed(revoked, what):
         raise NotFound(f"There is no {what}, or it was already revoked.")
     return answer(account_schemas.Revoked(id=key_id, revoked=True))
 

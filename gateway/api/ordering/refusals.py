@@ -142,13 +142,14 @@ def _limit_reached(outcome: limits.LimitReached, request: GenerationRequest) -> 
     remaining = max(0, limit.millicredits - used)
     period = "" if limit.period is LimitPeriod.NEVER else f"{limit.period} "
     wait = "" if outcome.resets_at is None else f"The limit resets at {utc(outcome.resets_at)}. Until then, "
-    advice = "ask whoever manages this account's API keys to raise it."
+    whose, managed = ("This API key's", "API keys") if outcome.whose == "key" else ("Your", "members")
+    advice = f"ask whoever manages this account's {managed} to raise it."
     return LimitReached(
-        f"This API key's {period}limit of {format_credits(limit.millicredits)} credits is reached: the price is "
+        f"{whose} {period}limit of {format_credits(limit.millicredits)} credits is reached: the price is "
         f"{format_credits(request.price_millicredits)}, and {format_credits(remaining)} are left. "
         f"{wait or 'The limit does not reset: '}{advice} Nothing was reserved.",
         LimitReachedDetails(
-            whose="key",
+            whose=outcome.whose,
             limit=limit_shape(limit),
             used=millicredits_to_credits(used),
             remaining=millicredits_to_credits(remaining),

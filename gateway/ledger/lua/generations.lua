@@ -32,14 +32,14 @@ if before ~= "" then
 end
 if ending and from == "+inf" then
   -- The newest one created before, by binary search. Expired ones are older than all existing ones.
-  local key, low, high = keys.recent(account), 0, redis.call("ZCARD", keys.recent(account))
+  local list_key, low, high = keys.recent(account), 0, redis.call("ZCARD", keys.recent(account))
   while low < high do
     local middle = math.floor((low + high) / 2)
-    local id = redis.call("ZRANGE", key, amounts.text(middle), amounts.text(middle), "REV")[1]
+    local id = redis.call("ZRANGE", list_key, amounts.text(middle), amounts.text(middle), "REV")[1]
     local at = tonumber(redis.call("HGET", keys.generation(id), "created_at") or 0)
     if at >= ending then low = middle + 1 else high = middle end
   end
-  local found = redis.call("ZRANGE", key, amounts.text(low), amounts.text(low), "REV", "WITHSCORES")
+  local found = redis.call("ZRANGE", list_key, amounts.text(low), amounts.text(low), "REV", "WITHSCORES")
   if not found[1] then return {"page", ""} end
   from = amounts.text(tonumber(found[2]))
 end
@@ -70,7 +70,8 @@ for index, id in ipairs(found) do
     page[2] = last
     break
   end
-  local values = redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at", "key", "member", "tags")
+  local values =
+    redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at", "key", "member", "tags")
   local at = tonumber(values[4])
   if first and at and at < first then break end
   local wanted = values[1] and (state == "" or state == values[1]) and (tool == "" or tool == values[2])

@@ -23,15 +23,15 @@ accounts.check(a)
 if #a.new_entries > 0 then accounts.save(a) end
 -- Ids increase by one and the newest is first, so an entry's id gives its position in the list.
 local start = before ~= "" and math.max(a.entry_count - tonumber(before) + 1, 0) or 0
-local list, first, ending = keys.journal(a.id), tonumber(created_after), tonumber(created_before)
+local list_key, first, ending = keys.journal(a.id), tonumber(created_after), tonumber(created_before)
 limit = tonumber(limit)
 local function at(entry) return tonumber(string.match(entry, "^%d+|(%d+)|")) end
 if ending then
   -- The newest one written before, by binary search: an entry is never older than its predecessor.
-  local high = math.max(redis.call("LLEN", list), start)
+  local high = math.max(redis.call("LLEN", list_key), start)
   while start < high do
     local middle = math.floor((start + high) / 2)
-    if at(redis.call("LINDEX", list, amounts.text(middle))) >= ending then start = middle + 1 else high = middle end
+    if at(redis.call("LINDEX", list_key, amounts.text(middle))) >= ending then start = middle + 1 else high = middle end
   end
 end
 local filtered = kind .. generation .. key .. member ~= ""
@@ -42,7 +42,8 @@ local function wanted(entry)
     and (key == "" or of ~= "" and by == key) and (member == "" or of ~= "" and whose == member)
 end
 local page, last = {"page", ""}, nil
-local found = redis.call("LRANGE", list, amounts.text(start), amounts.text(start + (filtered and EXAMINED_MAX or limit)))
+local last_read = amounts.text(start + (filtered and EXAMINED_MAX or limit))
+local found = redis.call("LRANGE", list_key, amounts.text(start), last_read)
 for index, entry in ipairs(found) do
   if first and at(entry) < first then break end
   if #page - 2 == limit or filtered and index > EXAMINED_MAX then

@@ -71,7 +71,9 @@ if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(own.max_waiting) 
   return {"waiting_room_full", plan or "free", own.max_waiting}
 end
 local deltas = holds.take(a, allocation, true)
-local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, {id = id, key = key ~= "" and key}) or ""
+local member = a.fields["of:" .. key] -- whose key it is, or nil
+local by = {id = id, key = key ~= "" and key, member = member}
+local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, by) or ""
 local now, order = amounts.text(a.real), accounts.count(a, "order")
 a.fields.order = order < a.real and now or amounts.text(order + 1)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)
@@ -82,6 +84,7 @@ local decided = {
   "account", a.id, "state", state, "created_at", now, "allocation", holds.encode(allocation), "entries", entry,
 }
 if not waits then decided[#decided + 1], decided[#decided + 2] = "queued_at", now end
+if member then decided[#decided + 1], decided[#decided + 2] = "member", member end
 if counted ~= "" then decided[#decided + 1], decided[#decided + 2] = "counted", counted end
 if a.fields.webhooks or p.webhooks then decided[#decided + 1], decided[#decided + 2] = "listened", "1" end
 local stored = cjson.decode(fields)

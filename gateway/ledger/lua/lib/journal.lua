@@ -1,6 +1,6 @@
 -- The append-only record (R19). Entries are gathered in memory and written by `accounts.save`.
 -- An entry is text: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason
--- With a generation, "key,member|reason" instead of the reason; or nothing, if it has neither key nor member nor reason.
+-- With a generation, "key,member|reason" instead of the reason; or nothing, if it has none of the three.
 --- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/policy"
 local journal = {}
 

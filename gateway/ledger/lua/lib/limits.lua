@@ -1,5 +1,6 @@
--- What a key may spend in a day, a week, a month or ever, and what it has spent (R26). A counter is a field of the
--- account, which every script that counts has read and writes anyway: counted:<id> = day,daily,weekly,monthly,never.
+-- What a key or a member may spend in a day, a week, a month or ever, and what it has spent (R26). A counter is a field
+-- of the account, which every script that counts has read and writes anyway:
+-- counted:<id> = day,daily,weekly,monthly,never.
 -- `day` is the last one on which something was counted; the others are the sums of that day, of its week, of its month
 -- and of all time. So a period that is over has no counter any more.
 --- @include "lib/amounts" "lib/calendar" "lib/zones" "lib/policy"
@@ -55,10 +56,13 @@ local function ends(p, period, day)
   return after[period] and amounts.text(zones.midnight(policy.rule(p, "zone"), after[period])) or ""
 end
 
--- Whose counters a key's generations are counted in. A successor's limit is that of the first key in its line.
+-- Whose counters a key's generations are counted in: its own, and its member's. A successor's limit is that of the
+-- first key in its line.
 local function levels(a, key)
   if key == "" or not a.fields["key:" .. key] then return {} end
-  return {{whose = "key", id = a.fields["succeeds:" .. key] or key}}
+  local member = a.fields["of:" .. key]
+  local own = {whose = "key", id = a.fields["succeeds:" .. key] or key}
+  return {own, member and {whose = "member", id = member}}
 end
 
 -- Count the price of a new generation at every level; nothing is written if one limit is reached. Returns what
@@ -91,7 +95,7 @@ function limits.give_back(a, g, refunded)
   local day, ids = string.match(g.counted or "", "^(%d+),(.+)$")
   if not day or refunded == 0 then return end
   for id in string.gmatch(ids, "[^,]+") do
-    local counter = read(a, id) -- none: the key has been revoked
+    local counter = read(a, id) -- none: the key has been revoked, the member removed
     for _, period in ipairs(counter and PERIODS or {}) do
       if together(period, tonumber(day), counter.day) then
         -- Not below zero: a key that was revoked and then added again starts at zero.

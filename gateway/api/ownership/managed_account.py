@@ -1,0 +1,78 @@
+"""The account whose members and keys a call manages: the one in an operator's path, or the caller's own (R25)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aiohttp import web
+
+from gateway.api.access.auth import ACCOUNT_CALLER, OWN_ACCOUNT, found
+from gateway.api.errors import ApiError, Forbidden, InvalidRequest
+from gateway.domain import Role
+from gateway.errors import FieldProblem
+from gateway.ledger import outcomes
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedAccount:
+    """The account, and who manages it: `by` is a member, None an operator."""
+
+    account: str
+    keys_version: int | None = None
+    by: str | None = None
+
+    @property
+    def missing(self) -> str:
+        """What a NotFound names, if the ledger has no such account."""
+        return OWN_ACCOUNT if self.by is not None else f"account {self.account}"
+
+    def named(self, what: str) -> str:
+        """What a NotFound names, if the account has no such thing."""
+        return what if self.by is not None else f"{what} of account {self.account}"
+
+
+def managed_account(request: web.Request) -> ManagedAccount:
+    """The account in an operator's path, or the caller's own."""
+    named = request.match_info.get("account")
+    if named is not None:
+        return ManagedAccount(named)
+    caller = request[ACCOUNT_CALLER]
+    return ManagedAccount(caller.account, caller.keys_version, caller.member)
+
+
+def changed(outcome: T | outcomes.KeysChanged | outcomes.NotFound | outcomes.Refused, what: str) -> T:
+    """The outcome of a change to members or their keys; raises the refusal. `what` names what is not found."""
+    if isinstance(outcome, outcomes.Refused):
+        raise _refusal(outcome)
+    return found(outcome, what)
+
+
+def _refusal(refused: outcomes.Refused) -> ApiError:
+    """What to do instead."""
+    match refused.reason:
+        case "forbidden":
+            return Forbidden(
+                "Your role does not allow this: admins manage members and their keys; the account's own keys, other "
+                "admins and the owner are managed by the owner. Nothing was changed."
+            )
+        case "needs_owner" if refused.detail:
+            field, text = "role", "of the owner changes when they hand ownership over"
+        case "needs_owner":
+            field, text = "role", f"must be `{Role.OWNER}`: an account's first member is its owner"
+        case "owner_stays":
+            field, text = "member", "is the account's owner: hand ownership over first"
+        case "has_owner":
+            field, text = "role", f"must not be `{Role.OWNER}`: member {refused.detail} is. Hand ownership over instead"
+        case "email_taken":
+            field, text = "email", f"already belongs to member {refused.detail}"
+        case "unknown_member":
+            field, text = "member", "must be a member of this account"
+        case "too_many_members":
+            field, text = "", "would exceed the limit of 500 members per account"
+        case reason:
+            field, text = "", f"was refused: {reason.replace('_', ' ')}"
+    about = f"`{field}` {text}." if field else f"It {text}."
+    return InvalidRequest(f"{about} Nothing was changed.", fields=[FieldProblem(field, text)] if field else ())
