@@ -14,8 +14,9 @@ from gateway.api.services import (
     SLOTS,
     STARTUP,
 )
+from gateway.clock import now_ms
 from gateway.errors import LedgerUnavailable, QueueUnavailable
-from gateway.ledger.audit import LastAudit, last_audit
+from gateway.ledger.audit import LastAudit, last_audit, next_audit_in_ms
 from gateway.ledger.pauses import Pause
 from gateway.ledger.sums import Totals
 from gateway.queue.queue import Depth
@@ -54,7 +55,7 @@ async def queues_shape(app: web.Application) -> operations_schemas.QueuesOut:
         rate_card=operations_schemas.RateCardState(
             version=app[RATE_CARDS].card.version, problem=app[RATE_CARDS].problem
         ),
-        audit=_audit(await last_audit(app[LEDGER])),
+        audit=_audit(await last_audit(app[LEDGER]), await next_audit_in_ms(app[LEDGER])),
     )
 
 
@@ -108,7 +109,7 @@ def _state(state: ProviderState) -> Literal["working", "failing", "unknown"]:
     return "working" if (state.succeeded_at or 0) >= (state.failed_at or 0) else "failing"
 
 
-def _audit(last: LastAudit | None) -> operations_schemas.AuditOut | None:
+def _audit(last: LastAudit | None, next_in_ms: int | None) -> operations_schemas.AuditOut | None:
     if last is None:
         return None
     return operations_schemas.AuditOut(
@@ -118,6 +119,7 @@ def _audit(last: LastAudit | None) -> operations_schemas.AuditOut | None:
         generations=last.generations,
         differences=last.differences,
         unproved=last.unproved,
+        next_at=None if next_in_ms is None else utc(now_ms() + next_in_ms),
     )
 
 

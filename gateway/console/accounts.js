@@ -96,7 +96,7 @@ function draw(shown) {
     byId("account"),
     headOf(account, again),
     tilesOf(account),
-    panel("Open generations", openOf(shown)),
+    panel("Open generations", openOf(shown), `/work?${new URLSearchParams({ account: account.id })}`),
     panel("Latest generations", latestOf(shown)),
     new Journal(account).root,
     panel("Grants", grantsOf(account)),

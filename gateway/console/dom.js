@@ -26,6 +26,19 @@ export function show(parent, ...children) {
   return parent;
 }
 
+/** The same for what is drawn again and again: a link or button that had the focus has it afterwards. */
+export function redraw(parent, ...children) {
+  const nameOf = (element) => `${element.getAttribute("href")} ${element.getAttribute("aria-label")}`;
+  const focused = parent.contains(document.activeElement) && nameOf(document.activeElement);
+  show(parent, ...children);
+  if (focused) [...parent.querySelectorAll("a, button")].find((element) => nameOf(element) === focused)?.focus();
+}
+
+/** Whether something on the page is just being pressed: drawn anew now, it would not be clicked. */
+export function isPressed() {
+  return byId("main").matches(":active");
+}
+
 /** The element with this id. */
 export function byId(id) {
   return document.getElementById(id);

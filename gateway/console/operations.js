@@ -1,12 +1,15 @@
 // The Operations page: queues and holds, now and over the last hour, day or week.
 
-import { get } from "./api.js";
+import { actButton, may, openAct } from "./acts.js";
+import { get, withQuery } from "./api.js";
 import { counted, formatCredits, formatRounded } from "./amounts.js";
 import { bars, dashOf, lines, niceTop, swatch } from "./chart.js";
-import { announce, byId, drawing, element, icon, show, showError } from "./dom.js";
+import { announce, byId, drawing, element, icon, isPressed, redraw, show, showError } from "./dom.js";
 import { on } from "./live.js";
+import { pauseButton, pausesTable, readPauses } from "./pauses.js";
 import { session } from "./shell.js";
 import { line, noLines, table } from "./tables.js";
+import { formatUntil } from "./times.js";
 
 const RANGES = {
   "1h": { ms: 3_600_000, name: "The last hour", bar: 30, thin: 2 },
@@ -24,6 +27,7 @@ const ENDINGS = { succeeded: ["Succeeded", "var(--series-4)"], failed: ["Failed"
 let names = { tool: new Map(), model: new Map() };
 let now = null; // what GET /v1/ops/queues says
 let past = null; // what GET /v1/ops/series says
+let pauses = [];
 let paused = false;
 let turn = 0;
 
@@ -41,9 +45,34 @@ async function start() {
   for (const spec of CHARTS) byId("charts").append(panelOf(spec));
   on("queues", (data) => !paused && takeNow(data));
   on("again", () => !paused && readPast().catch(showError));
+  byId("audit-now").append(...(may(who.scope, "all") ? [actButton("Run now", askForAudit, "Run the audit now")] : []));
+  pauses = await readPauses();
   takeNow(await get("/v1/ops/queues"));
+  drawPauses();
   await readPast();
   setInterval(() => !paused && !document.hidden && readPast().catch(showError), READ_EVERY_MS);
+}
+
+/** The list behind a number, as a link; 0 has none. */
+function listed(number, query, text = WHOLE.format(number)) {
+  return number ? element("a", { href: withQuery("/work", query) }, text) : text;
+}
+
+/** What is paused changes with an action here, or elsewhere. */
+async function readPausesAgain() {
+  pauses = await readPauses();
+  drawPauses();
+  takeNow(now);
+}
+
+async function afterPause(text) {
+  await readPausesAgain();
+  return text;
+}
+
+function drawPauses() {
+  byId("paused").hidden = pauses.length === 0;
+  redraw(byId("pauses"), pausesTable(pauses, who.scope, afterPause));
 }
 
 function range() {
@@ -62,10 +91,11 @@ function togglePause({ currentTarget: button }) {
 
 function takeNow(data) {
   now = data;
-  byId("open").textContent = WHOLE.format(now.open);
+  if (isPressed()) return; // the next event draws it
+  redraw(byId("open"), listed(now.open, {}));
   byId("open-note").textContent = `of ${counted(now.accounts, "account")}`;
-  byId("held").textContent = formatCredits(now.held_credits);
-  byId("overdue").textContent = WHOLE.format(now.overdue);
+  redraw(byId("held"), listed(now.held_credits, {}, formatCredits(now.held_credits)));
+  redraw(byId("overdue"), listed(now.overdue, { status: "overdue" }));
   byId("overdue").className = now.overdue ? "figure bad-text" : "figure";
   byId("overdue-note").textContent = now.overdue ? "nobody has seen to them: is a caretaker running?" : "0 when healthy";
   drawAudit(now.audit);
@@ -79,8 +109,19 @@ function takeNow(data) {
 function drawAudit(audit) {
   const figure = byId("audit");
   figure.className = audit?.differences ? "figure bad-text" : "figure";
-  figure.textContent = !audit ? "–" : audit.differences ? counted(audit.differences, "difference") : "0 differences";
-  byId("audit-note").textContent = audit ? `${ago(audit.at)}, ${counted(audit.accounts, "account")}${audit.differences ? ": run farebox audit" : ""}` : "none yet";
+  figure.textContent = !audit ? "none yet" : audit.differences ? counted(audit.differences, "difference") : `${WHOLE.format(audit.accounts)} of ${WHOLE.format(Math.max(now.accounts, audit.accounts))} accounts`;
+  byId("audit-note").textContent = audit ? `${audit.differences ? `in ${counted(audit.accounts, "account")}: run farebox audit` : "without a difference"}, ${ago(audit.at)}; next ${audit.next_at ? formatUntil(audit.next_at) : "within a minute"}` : "the first is soon after the start";
+}
+
+function askForAudit() {
+  openAct({
+    title: "Run the audit now",
+    about: element("p", {}, "A caretaker begins within a minute, and compares the journals with the balances, and the holds with what is open."),
+    verb: "Run it",
+    changes: () => [["Next audit", now.audit?.next_at ? formatUntil(now.audit.next_at) : "–", "within a minute"]],
+    send: (_, call) => call("POST", "/v1/ops/audit"),
+    done: () => "Asked for an audit.",
+  });
 }
 
 /** A duration in seconds: "12.5 s", "1.5 min", "2 h". */
@@ -105,10 +146,12 @@ function drawQueues() {
     const wait = waits.get(tool);
     const missing = workers === 0 && depth + running > 0 && badge("bad", "warning", "none");
     const known = workers === null ? "unknown" : WHOLE.format(workers);
-    return line(names.tool.get(tool) ?? tool, [WHOLE.format(depth), length(queue.oldest_age_seconds), WHOLE.format(waiting), WHOLE.format(running), missing || known, length(wait?.median_seconds), length(wait?.p95_seconds)]);
+    return line(names.tool.get(tool) ?? tool, [listed(depth, { status: "queued", tool }), length(queue.oldest_age_seconds), listed(waiting, { status: "waiting", tool }), listed(running, { status: "running", tool }), missing || known, length(wait?.median_seconds), length(wait?.p95_seconds), element("td", {}, pauseButton({ kind: "tool", name: tool }, pauses, who.scope, afterPause))]);
   };
-  show(byId("queues"), table(["Queue", "Queued", "Oldest waiting", "Over limit", "In work", "Workers", "Median wait", "95 % within"], now.queues.map(row)));
+  redraw(byId("queues"), table(["Queue", "Queued", "Oldest queued", "Waiting for a limit", "In work", "Workers", "Median wait", "95 % within", element("th", { scope: "col" }, "Actions")], now.queues.map(row)));
 }
+
+const LISTED = /^(provider_|output_|moderated)/; // how a generation may fail; "unreachable" and "busy" are tried again
 
 const PROVIDER_STATES = { working: ["good", "check", "working"], failing: ["bad", "warning", "failing"], unknown: ["", "clock", "unused for a week"] };
 
@@ -116,15 +159,15 @@ function drawProviders() {
   const row = ({ name, kind, state, in_work: inWork, max_in_work: most, in_line: inLine, succeeded_at: good, failed_at: bad, last_hour: hour }) => {
     const { succeeded = 0, busy = 0, ...failures } = hour;
     const tries = addUp(Object.values(failures)) + succeeded; // one without room is tried again: no failure
-    const others = Object.entries({ ...failures, ...(busy && { busy }) }).map(([code, count]) => element("div", {}, element("code", {}, code), ` ${WHOLE.format(count)}`));
+    const others = Object.entries({ ...failures, ...(busy && { busy }) }).map(([code, count]) => element("div", {}, element("code", {}, code), " ", LISTED.test(code) ? listed(count, { status: "failed", provider: name, code }) : WHOLE.format(count)));
     const rate = tries ? `${formatRounded((100 * succeeded) / tries)} % of ${WHOLE.format(tries)}` : "–";
     const work = most === null ? WHOLE.format(inWork) : `${WHOLE.format(inWork)} of ${WHOLE.format(most)}`;
     const head = [name, element("div", { class: "hint" }, kind)];
-    return line(head, [element("td", {}, badge(...PROVIDER_STATES[state])), element("td", {}, others.length ? others : "–"), rate, work, WHOLE.format(inLine), ago(good), ago(bad)]);
+    return line(head, [element("td", {}, badge(...PROVIDER_STATES[state])), element("td", {}, others.length ? others : "–"), rate, listed(inWork, { status: "running", provider: name }, work), listed(inLine, { status: "queued", provider: name }), ago(good), ago(bad), element("td", {}, pauseButton({ kind: "provider", name }, pauses, who.scope, afterPause))]);
   };
   const none = now.providers ? "Only the sandbox, which renders test images: the rate card has no other provider." : "The queue is not responding.";
-  const rows = now.providers?.length ? now.providers.map(row) : noLines(8, none);
-  show(byId("providers"), table(["Provider", "State", "Failures, last hour", "Succeeded, last hour", "In work", "Queued", "Last success", "Last failure"], rows, { numbers: 3 }));
+  const rows = now.providers?.length ? now.providers.map(row) : noLines(9, none);
+  redraw(byId("providers"), table(["Provider", "State", "Failures, last hour", "Succeeded, last hour", "In work", "Queued", "Last success", "Last failure", element("th", { scope: "col" }, "Actions")], rows, { numbers: 3 }));
 }
 
 function drawWorkers() {
@@ -147,6 +190,7 @@ async function readPast() {
   if (mine !== turn) return;
   past = read;
   showError(null);
+  if (isPressed()) return;
   byId("past-heading").textContent = name;
   const worst = past.step_seconds > 10 ? ", showing the worst in each" : "";
   const gaps = past.open.every((value) => value === null) ? "No samples yet: is a caretaker running?" : past.open.includes(null) ? "Gaps: no samples." : "";
@@ -246,10 +290,10 @@ function drawFailures() {
   const failed = past.outcomes.filter(({ status }) => status === "failed").sort((a, b) => b.generations - a.generations);
   const row = ({ tool, model, code, generations }) => {
     const share = `${formatRounded((100 * generations) / ended.get(model))} % of ${WHOLE.format(ended.get(model))}`;
-    return line(names.model.get(model) ?? model, [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, element("code", {}, code)), WHOLE.format(generations), share]);
+    return line(names.model.get(model) ?? model, [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, element("code", {}, code)), listed(generations, { status: "failed", model, code }), share, element("td", {}, pauseButton({ kind: "model", name: model }, pauses, who.scope, afterPause))]);
   };
   byId("failures-heading").textContent = `Failures by model, ${RANGES[range()].name.toLowerCase()}`;
-  show(byId("failures"), table(["Model", "Queue", "Code", "Failed", "Share"], failed.length ? failed.map(row) : noLines(5, "Nothing failed."), { numbers: 3 }));
+  redraw(byId("failures"), table(["Model", "Queue", "Code", "Failed", "Share", element("th", { scope: "col" }, "Actions")], failed.length ? failed.map(row) : noLines(6, "Nothing failed."), { numbers: 3 }));
 }
 
 const who = await session;

@@ -68,6 +68,15 @@ class AuditOut(Answer):
     unproved: int = Field(
         description="Items the audit could not verify because they kept changing; 0 in a healthy ledger."
     )
+    next_at: Time | None = Field(
+        description="When the next one is due; null while one is due or running. Earlier if most accounts are new."
+    )
+
+
+class AuditAsked(Answer):
+    """A caretaker begins an audit within a minute, unless one is running."""
+
+    object: Literal["audit_request"]
 
 
 class AuditState(Answer):

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.domain import partition_of_generation
 from gateway.ledger import keys
-from gateway.ledger.audit import audit, remember
+from gateway.ledger.audit import audit, claim_audit, remember
 from tests.api.visitor import Visitor
 from tests.preforked import run_farebox
 from tests.redis_servers import RedisServer
@@ -51,6 +51,20 @@ async def test_a_clean_audit_is_shown_everywhere(gateway: Visitor) -> None:
     metrics = await _metrics(gateway)
     assert metrics["farebox_audit_differences"] == 0
     assert metrics["farebox_audit_timestamp_seconds"] == kept.at / 1000
+
+
+async def test_an_operator_asks_for_an_audit_and_sees_when_the_next_is(gateway: Visitor) -> None:
+    await remember(gateway.ledger, await audit(gateway.ledger))
+    shown = (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body["audit"]
+    assert isinstance(shown["next_at"], str)
+    assert shown["next_at"] > shown["at"]
+    assert not await claim_audit(gateway.ledger, "a caretaker")
+    asked = await gateway.call("POST", "/v1/ops/audit", gateway.admin)
+    assert (asked.status, asked.body) == (202, {"object": "audit_request"})
+    assert (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body["audit"]["next_at"] is None
+    assert await claim_audit(gateway.ledger, "a caretaker")
+    await gateway.call("POST", "/v1/ops/audit", gateway.admin)
+    assert not await claim_audit(gateway.ledger, "another"), "one that is running is left to end"
 
 
 async def test_differences_degrade_the_gateway_and_keep_it_open(gateway: Visitor) -> None:

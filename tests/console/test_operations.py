@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 from redis.asyncio import Redis
 
@@ -80,11 +82,58 @@ async def test_now_is_live_until_it_is_paused(stack: Stack, windows: Windows) ->
     again = page.get_by_role("button", name="Resume live updates")
     await expect(again).to_have_attribute("aria-pressed", "true")
     stack.call("POST", f"/v1/generations/{hanging[0]['id']}/cancel", account.key, {})
-    await expect(page.locator("#audit")).to_have_text("0 differences")
+    await expect(page.locator("#audit")).to_have_text(re.compile(r"^\d+ of \d+ accounts$"))
+    await expect(page.locator("#audit-note")).to_contain_text("without a difference")
     await again.click()
     await expect(in_work).to_have_text(str(running + 1))
+    await in_work.get_by_role("link").click()
+    await expect(page).to_have_url(f"{stack.address}/work?status=running&tool=image")
+    await page.get_by_label("Account").fill(account.name)
+    await page.get_by_label("Account").press("Enter")
+    await page.get_by_label("Account").blur()
+    await expect(page.locator("#list-heading")).to_have_text("1 generation, 5 credits held")
+    row = page.locator("#list tbody tr")
+    await expect(row.locator(f'a[href="/generations/{hanging[1]["id"]}"]')).to_have_count(1)
+    await expect(row.get_by_role("link", name=account.name)).to_have_attribute(
+        "href", f"/accounts?account={account.name}"
+    )
+    await check_appearance(page)
     stack.call("POST", f"/v1/generations/{hanging[1]['id']}/cancel", account.key, {})
+    await page.goto("/operations")
     await expect(in_work).to_have_text(str(running))
+
+
+async def test_a_model_is_paused_and_resumed_with_a_reason_and_an_audit_is_asked_for(
+    stack: Stack, windows: Windows
+) -> None:
+    account = stack.account(plan="standard")
+    page = await windows.open("/work?status=failed&model=recraft-v4", stack.admin)
+    await page.get_by_role("button", name="Pause model recraft-v4").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("row", name="New generations")).to_contain_text("refused with your reason")
+    await dialog.get_by_label("Reason").fill("its provider is down until noon")
+    await dialog.get_by_role("button", name="Pause").click()
+    await expect(page.locator("#done")).to_contain_text("Paused the model recraft-v4.")
+    with pytest.raises(AssertionError, match=r"503 .*until noon"):
+        stack.generate(account, model="recraft-v4")
+    await page.goto("/operations")
+    paused = page.locator("#pauses tbody tr", has_text="model recraft-v4")
+    await expect(paused).to_contain_text("its provider is down until noon")
+    await paused.get_by_role("button", name="Resume").click()
+    await dialog.get_by_label("Reason").fill("it is back")
+    await dialog.get_by_role("button", name="Resume").click()
+    await expect(page.locator("#paused")).to_be_hidden()
+    stack.generate(account, model="recraft-v4")
+    await page.get_by_role("button", name="Run the audit now").click()
+    await dialog.get_by_label("Reason").fill("after the outage")
+    await dialog.get_by_role("button", name="Run it").click()
+    await expect(page.locator("#done")).to_contain_text("Asked for an audit.")
+    log = stack.call("GET", "/v1/admin/audit-log?limit=3", stack.admin)["data"]
+    assert [(one["action"], one["reason"]) for one in log] == [
+        ("askForAudit", "after the outage"),
+        ("resume", "it is back"),
+        ("pause", "its provider is down until noon"),
+    ]
 
 
 async def test_an_accounts_key_sees_whose_page_it_is(stack: Stack, windows: Windows) -> None:
@@ -144,7 +193,9 @@ async def test_providers_are_shown_with_their_state_and_what_they_did_in_the_las
     rows = page.locator("#providers tbody tr")
     await expect(rows).to_have_count(3)
     cells = [await row.locator("td").all_inner_texts() for row in await rows.all()]
-    assert cells[0] == ["unused for a week", "busy 4", "–", "1 of 1", "7", "–", "–"]
+    assert cells[0] == ["unused for a week", "busy 4", "–", "1 of 1", "7", "–", "–", "Pause"]
+    links = [await link.get_attribute("href") for link in await rows.nth(0).locator("a").all()]
+    assert links == ["/work?status=running&provider=busy-box", "/work?status=queued&provider=busy-box"]
     assert cells[1][:5] == ["working", "provider_failed 3", "97 % of 100", "3", "0"]
     assert cells[1][5].endswith(" ago")
     assert cells[2][:3] == ["failing", "unreachable 9\nbusy 1", "0 % of 9"]

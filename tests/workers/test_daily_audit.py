@@ -36,6 +36,20 @@ async def test_of_several_caretakers_one_audits_and_the_next_is_due_in_a_day(sta
     assert await caretakers[1].audit_if_due() is not None
 
 
+async def test_it_is_due_again_when_most_accounts_are_new(stage: Stage) -> None:
+    """On a new ledger it had checked nothing, and for a day the console showed 0 differences of 0 accounts."""
+    caretaker = DailyAudit(stage.ledger)
+    first = await caretaker.audit_if_due()
+    assert first is not None
+    assert first.accounts == 1
+    await stage.ledger.put_account(account="bob")
+    assert await caretaker.audit_if_due() is None, "half of them are new, not most"
+    await stage.ledger.put_account(account="carol")
+    again = await caretaker.audit_if_due()
+    assert again is not None
+    assert again.accounts == 3
+
+
 async def test_the_turn_of_a_dead_caretaker_lapses(stage: Stage) -> None:
     await stage.ledger.redis.set(keys.AUDIT_CLAIM, "dead", px=CLAIM_MS)
     caretaker = DailyAudit(stage.ledger)

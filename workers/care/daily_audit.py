@@ -1,4 +1,4 @@
-"""Once a day, in the background: trim idle accounts and audit the ledger.
+"""Once a day, and when most accounts are new, in the background: trim idle accounts and audit the ledger.
 
 The caretaker that takes the lock in the ledger does it. A ledger outage ends an audit without a result; the lock
 expires, and the next caretaker starts again.
@@ -13,7 +13,7 @@ import structlog
 
 from gateway.domain import operation_id
 from gateway.errors import LedgerUnavailable
-from gateway.ledger.audit import Report, audit, claim_audit, keep_claim, remember
+from gateway.ledger.audit import Report, audit, claim_audit, keep_claim, last_audit, make_audit_due, remember
 from gateway.ledger.audit.result import CLAIM_MS, TEXTS_MAX
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.trimming import trim_all
@@ -46,7 +46,14 @@ class DailyAudit:
             await asyncio.sleep(_CHECK_SECONDS)
 
     async def audit_if_due(self) -> Report | None:
-        """Audit the ledger if it is due and no other process does it; otherwise None."""
+        """Audit the ledger if it is due and no other process does it; otherwise None.
+
+        It is also due when most accounts are newer than the last audit: right after the first start that had found
+        nothing to check, and its clean result said nothing of what has come since.
+        """
+        last = await last_audit(self.ledger)
+        if last is not None and (await self.ledger.totals()).accounts > 2 * last.accounts:
+            await make_audit_due(self.ledger)
         if not await claim_audit(self.ledger, self.name):
             return None
         renewing = asyncio.create_task(self._renew_claim(), name="renew the audit's claim")

@@ -81,6 +81,7 @@ NAMES: dict[Call, str] = {
     ("DELETE", "/v1/admin/accounts/{account}/pause"): "resumeAccount",
     ("POST", "/v1/admin/accounts/{account}/clock"): "advanceClock",
     ("GET", "/v1/ops/queues"): "getQueues",
+    ("POST", "/v1/ops/audit"): "askForAudit",
     ("GET", "/v1/ops/series"): "getSeries",
     ("GET", "/v1/ops/generations"): "listOpsGenerations",
     ("GET", "/v1/ops/pauses"): "listPauses",

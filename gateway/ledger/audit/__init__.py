@@ -5,7 +5,26 @@ compared; docs/running.md says what to do about a difference.
 """
 
 from gateway.ledger.audit.report import AuditDifference, Report
-from gateway.ledger.audit.result import LastAudit, claim_audit, keep_claim, last_audit, remember
+from gateway.ledger.audit.result import (
+    LastAudit,
+    claim_audit,
+    keep_claim,
+    last_audit,
+    make_audit_due,
+    next_audit_in_ms,
+    remember,
+)
 from gateway.ledger.audit.walk import audit
 
-__all__ = ["AuditDifference", "LastAudit", "Report", "audit", "claim_audit", "keep_claim", "last_audit", "remember"]
+__all__ = [
+    "AuditDifference",
+    "LastAudit",
+    "Report",
+    "audit",
+    "claim_audit",
+    "keep_claim",
+    "last_audit",
+    "make_audit_due",
+    "next_audit_in_ms",
+    "remember",
+]

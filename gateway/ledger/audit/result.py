@@ -62,6 +62,18 @@ async def last_audit(ledger: LedgerCore) -> LastAudit | None:
     return LastAudit(**values | {"texts": tuple(record["texts"])})
 
 
+async def next_audit_in_ms(ledger: LedgerCore) -> int | None:
+    """In how long the next audit is due; None if one is due or running."""
+    holder, left = await ledger.command("GET", keys.AUDIT_CLAIM), await ledger.command("PTTL", keys.AUDIT_CLAIM)
+    return int(left) if holder == _DONE.encode() and left > 0 else None
+
+
+async def make_audit_due(ledger: LedgerCore) -> None:
+    """Have the next audit begin as soon as a caretaker looks. One that is running is left to end."""
+    if await ledger.command("GET", keys.AUDIT_CLAIM) == _DONE.encode():
+        await ledger.command("DEL", keys.AUDIT_CLAIM)  # claimed in between: two concurrent audits are harmless
+
+
 async def claim_audit(ledger: LedgerCore, holder: str) -> bool:
     """Claim the next audit for `holder`; False if none is due, or another process has claimed it."""
     return await ledger.command("SET", keys.AUDIT_CLAIM, holder, "NX", "PX", CLAIM_MS) is not None
