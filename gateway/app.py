@@ -33,6 +33,7 @@ from gateway.api.middleware.envelope import add_cross_origin_headers, add_header
 from gateway.api.middleware.server import Runner
 from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
+from gateway.api.pause_board import PauseBoard
 from gateway.api.routes import ROUTES, mount
 from gateway.api.streams.hub import Hub
 from gateway.clock import CLOCK
@@ -182,6 +183,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     )
     ledger.seconds = app[services.METRICS].transitions
     app[services.LEDGER] = ledger
+    app[services.PAUSE_BOARD] = PauseBoard(ledger)
     app[services.KEY_USE] = KeyUse(ledger)
     app[services.REQUESTS] = Requests(ledger)
     app[services.CLIENT_CALLS] = ClientCalls(ledger)

@@ -130,6 +130,13 @@ class PauseKind(StrEnum):
     PROVIDER = "provider"
 
 
+class NewOnes(StrEnum):
+    """What happens to what is new while it is paused (R36)."""
+
+    REFUSE = "refuse"
+    WAIT = "wait"
+
+
 class EventType(StrEnum):
     """The events that webhooks can subscribe to."""
 

@@ -11,9 +11,10 @@ reserve ─┬─▶ queued ──begin──▶ running ──settle──▶ s
 - **waiting**: reserved beyond the plan's concurrency limit. In: `reserve`. Out: `promote`, `cancel`, `rescue`.
   `promote` is not a script: every script that takes a generation out of work promotes the next one. `rescue` promotes
   one that fits when its deadline passes, and fails one that waited past `waiting_timeout`.
-- **queued**: may be started. In: `reserve`, `promote`, `hand_back`, `settle`, `rescue`. Out: `begin`, `cancel`,
-  `rescue`. `settle` and `rescue` queue the next attempt after a retryable failure. `rescue` ends one that is past
-  `queue_timeout`, whose clock stops while its provider has no room (`wait_for_slot`).
+- **queued**: may be started, unless operators have paused what it needs (its time in the queue then stands still).
+  In: `reserve`, `promote`, `hand_back`, `settle`, `rescue`. Out: `begin`, `cancel`, `rescue`. `settle` and `rescue`
+  queue the next attempt after a retryable failure. `rescue` ends one that is past `queue_timeout`, whose clock stops
+  while its provider has no room (`wait_for_slot`).
 - **running**: an attempt holds the lease, or the generation is parked with its provider. In: `begin`. Out: `settle`,
   `hand_back`, `begin`, `renew`, `park`, `rescue`. `begin`, `renew` and `rescue` end one that is past `give_up_at`, or
   that was cancelled; `cancel` itself only asks a running one to stop.

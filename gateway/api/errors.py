@@ -355,8 +355,8 @@ class Paused(ApiError):
     shape = PausedDetails
     retry_after_seconds = PAUSED_RETRY_SECONDS
 
-    def __init__(self, message: str, details: PausedDetails) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, details: PausedDetails, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
         self.details = details
 
 

@@ -18,7 +18,7 @@ from gateway.clock import CLOCK
 from gateway.domain import millicredits_to_credits
 from gateway.ledger.audit import LastAudit
 from gateway.ledger.figures import Figures
-from gateway.ledger.pauses import Pause
+from gateway.ledger.pause_records import Pause
 from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.ledger.timings import Timings

@@ -15,6 +15,7 @@ from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
+from gateway.api.pause_board import PauseBoard
 from gateway.api.streams.hub import Hub
 from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.client_calls import ClientCalls
@@ -45,6 +46,7 @@ LEDGER = web.AppKey("LEDGER", Ledger)
 REQUESTS = web.AppKey("REQUESTS", Requests)
 CLIENT_CALLS = web.AppKey("CLIENT_CALLS", ClientCalls)
 PAYMENT_EVENTS = web.AppKey("PAYMENT_EVENTS", ReceivedEvents)
+PAUSE_BOARD = web.AppKey("PAUSE_BOARD", PauseBoard)
 QUEUE = web.AppKey("QUEUE", Queue)
 DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
 CARD_IN_FORCE = web.AppKey("CARD_IN_FORCE", CardInForce)

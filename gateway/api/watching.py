@@ -17,7 +17,7 @@ from gateway.api.services import (
 from gateway.clock import now_ms
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit, next_audit_in_ms
-from gateway.ledger.pauses import Pause
+from gateway.ledger.pause_records import Pause
 from gateway.ledger.sums import Totals
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.domain import OPEN_STATES, FailureCode, State, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.core import LedgerCore
+from gateway.ledger.pause_records import Pause, decode_pause
 from gateway.ledger.records import optional, pairs
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class FoundGeneration:
     deadline: int | None
     """When the ledger next looks at it; None: it has ended."""
     gives_up_at: int | None
-    """When it is ended if nothing else happens; None: not yet known, or it has ended."""
+    """When it is ended if nothing else happens; None: its time does not run, or it has ended."""
+    pause: Pause | None
+    """What holds it; None: it may start."""
 
     @property
     def held_millicredits(self) -> int:
@@ -167,8 +170,8 @@ class FindOperations(LedgerCore):
 
 
 def _found(item: Reply) -> FoundGeneration:
-    identifier, deadline, provider = (text.decode() for text in item[:3])
-    fields = pairs(item[3:])
+    identifier, deadline, provider, gives_up_at = (text.decode() for text in item[:4])
+    fields = pairs(item[5:])
     return FoundGeneration(
         id=identifier,
         account=fields["account"],
@@ -195,18 +198,6 @@ def _found(item: Reply) -> FoundGeneration:
         started_at=optional(fields, "started_at"),
         finished_at=optional(fields, "finished_at"),
         deadline=int(deadline) if deadline else None,
-        gives_up_at=_gives_up_at(fields),
+        gives_up_at=int(gives_up_at) if gives_up_at else None,
+        pause=decode_pause(item[4]) if item[4] else None,
     )
-
-
-def _gives_up_at(fields: Mapping[str, str]) -> int | None:
-    """As `rescue` decides it, by the times that were stored with the generation."""
-    queue, _, waiting, *_ = (int(text) for text in fields["terms"].split(","))
-    match fields["state"]:
-        case State.WAITING:
-            return int(fields["created_at"]) + waiting
-        case State.QUEUED if "ref" not in fields and "in_line" not in fields:
-            return int(fields["queued_at"]) + queue
-        case State.QUEUED | State.RUNNING:
-            return optional(fields, "give_up_at")
-    return None

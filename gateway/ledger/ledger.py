@@ -20,6 +20,7 @@ from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.audit_log import AuditLogOperations
+from gateway.ledger.care import CareOperations
 from gateway.ledger.durability import failover_losses, shortages, weaknesses
 from gateway.ledger.finding import FindOperations
 from gateway.ledger.life import GenerationOperations
@@ -48,6 +49,7 @@ SCHEMA_VERSION = 1
 
 class Ledger(
     GenerationOperations,
+    CareOperations,
     ListOperations,
     AccountOperations,
     MemberOperations,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from gateway.domain import OwnWebhook, is_generation_id, operation_id, partition_of_generation
-from gateway.ledger import keys, outcomes
+from gateway.domain import OwnWebhook, is_generation_id
+from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import (
     decode_dispatch,
@@ -22,7 +19,7 @@ from gateway.ledger.generation_records import (
     generation_of,
 )
 from gateway.ledger.limits import LimitReached, limit_reached
-from gateway.ledger.pauses import Paused, paused
+from gateway.ledger.pause_records import Paused, decode_pause
 from gateway.ledger.records import canonical, decode_account, pairs
 
 if TYPE_CHECKING:
@@ -46,16 +43,12 @@ Reservation = (
     | outcomes.Reserved
 )
 
-# Partitions: each may have dozens of generations, and Redis serves no other client during a batch.
-_DISPATCHED_AT_ONCE = 8
-
 _REFUSALS: Mapping[str, Callable[..., Reservation]] = {
     "subscription_required": outcomes.SubscriptionRequired,
     "key_reused": outcomes.KeyReused,
     "keys_changed": outcomes.KeysChanged,
     "not_found": outcomes.NotFound,
     "limit_reached": limit_reached,
-    "paused": paused,
     "waiting_room_full": lambda plan, limit: outcomes.WaitingRoomFull(plan, int(limit)),
     "plan_limit": lambda plan, setting, *allowed: outcomes.PlanLimit(plan, setting, allowed),
 }
@@ -116,6 +109,8 @@ class GenerationOperations(LedgerCore):
         if word in _REFUSALS:
             return _REFUSALS[word](*texts(rest))
         match word:
+            case "paused":
+                return Paused(decode_pause(rest))
             case "resent":
                 return self.moved(outcomes.Reserved(_generation(rest[0]), decode_dispatch(rest[1])))
             case "replayed":
@@ -151,8 +146,11 @@ class GenerationOperations(LedgerCore):
 
     async def begin(
         self, *, generation: str, attempt: int, operation: str
-    ) -> outcomes.Begun | outcomes.TooEarly | outcomes.Ended | outcomes.Stale:
-        """Give attempt number `attempt` the lease, if it is the one that the generation expects."""
+    ) -> outcomes.Begun | Paused | outcomes.TooEarly | outcomes.Ended | outcomes.Stale:
+        """Give attempt number `attempt` the lease, if it is the one that the generation expects.
+
+        Paused: it stays queued, and is dispatched again when the pause has ended.
+        """
         key = self.generation_key(generation)
         word, rest = await self.run(
             "begin", key, attempt=attempt, operation=operation, lease_ms=self.lease_ms, dispatch_ms=self.dispatch_ms
@@ -160,6 +158,8 @@ class GenerationOperations(LedgerCore):
         match word:
             case "begun":
                 return self.moved(outcomes.Begun(_generation(rest[0]), attempt, self.lease_ms))
+            case "paused":
+                return Paused(decode_pause(rest))
             case "too_early":
                 return outcomes.TooEarly(int(rest[0]))
             case "ended":
@@ -308,57 +308,6 @@ class GenerationOperations(LedgerCore):
                 return outcomes.KeysChanged()
             case _:
                 return outcomes.NotFound()
-
-    async def overdue(self, *, partition: int, limit: int = 100) -> list[outcomes.Overdue]:
-        """The generations of a partition whose deadline has passed, earliest first."""
-        found = texts(await self._calls.run("overdue", keys.deadlines(partition), limit=limit))
-        return [outcomes.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
-
-    async def rescue(
-        self, *, generation: str, deadline: int, judge_leases: bool
-    ) -> outcomes.NotDue | outcomes.Requeued | outcomes.Ended:
-        """Resolve an overdue generation (R16): dispatch again, promote, retry, or fail and refund."""
-        word, rest = await self.run(
-            "rescue",
-            self.generation_key(generation),
-            deadline=deadline,
-            judge_leases=judge_leases,
-            dispatch_ms=self.dispatch_ms,
-            operation=operation_id(),
-        )
-        match word:
-            case "ended":
-                return self.ended(rest)
-            case "requeued":
-                return self.requeued(rest)
-            case _:
-                return outcomes.NotDue()
-
-    async def dispatched(self, deadlines: Mapping[str, int]) -> frozenset[str]:
-        """Extend the dispatch deadlines of generations that still have the given ones; returns those that had."""
-        by_partition: defaultdict[int, list[str]] = defaultdict(list)
-        for generation, deadline in deadlines.items():
-            by_partition[partition_of_generation(generation)].append(f"{generation}:{deadline}")
-        moved: set[str] = set()
-        partitions = iter(by_partition.items())
-        while some := list(islice(partitions, _DISPATCHED_AT_ONCE)):
-            replies = await asyncio.gather(
-                *(self.run("dispatched", keys.deadlines(partition), read=",".join(read)) for partition, read in some)
-            )
-            moved.update(generation for _, rest in replies for generation in texts(rest))
-        return frozenset(moved)
-
-    async def claim_outputs(self, *, partition: int, limit: int, claim_ms: int) -> list[str]:
-        """Claim ended generations whose outputs are due for deletion, longest overdue first.
-
-        They are due again after `claim_ms`, unless `outputs_deleted` confirms their deletion before.
-        """
-        key = keys.outputs(partition)
-        return list(texts(await self._calls.run("claim_outputs", key, limit=limit, claim_ms=claim_ms)))
-
-    async def outputs_deleted(self, *, generation: str) -> None:
-        """Record that the outputs have been deleted from the object store."""
-        await self.run("outputs_deleted", self.generation_key(generation))
 
     async def generation(
         self,

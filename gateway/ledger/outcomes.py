@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, State
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
+from gateway.ledger.pause_records import Pause
 
 T = TypeVar("T")
 
@@ -188,8 +189,8 @@ class Account:
     debt_millicredits: int = 0
     day: tuple[int, int] | None = None
     """The last day on which something was counted for a limit, from 1970, and when it ends (account time)."""
-    pause: tuple[int, str] | None = None
-    """Since when operators have paused it, and why."""
+    pause: Pause | None = None
+    """Set while operators have paused it."""
     free_credits: bool | None = None
     """Whether operators let it have daily free credits; None: the rate card decides."""
 

@@ -15,6 +15,7 @@ from gateway.domain import (
     Bucket,
     EntryKind,
     Interval,
+    PauseKind,
     Scope,
     SettingValue,
 )
@@ -22,6 +23,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.key_records import AccountKey, decode_bounds
 from gateway.ledger.limits import decode_counter, decode_limit
 from gateway.ledger.member_records import decode_members
+from gateway.ledger.pause_records import stored_pause
 from gateway.ledger.scripts import SCRIPTS
 
 BUCKETS: Mapping[str, Bucket] = {
@@ -131,14 +133,9 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         members=decode_members(fields),
         debt_millicredits=int(fields.get("debt", 0)),
         day=_decode_day(fields.get("day", "")),
-        pause=_decode_pause(fields.get("pause", "")),
+        pause=stored_pause(PauseKind.ACCOUNT, account, fields.get("pause")),
         free_credits=None if "free_credits" not in fields else fields["free_credits"] == "yes",
     )
-
-
-def _decode_pause(text: str) -> tuple[int, str] | None:
-    since, _, reason = text.partition(",")
-    return (int(since), reason) if since else None
 
 
 def _decode_day(text: str) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ from gateway.schemas.credits import Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
 from gateway.schemas.limits import BoundsIn, BoundsOut, LimitIn, LimitOut, Spending
 from gateway.schemas.members import MemberId, MemberOut
+from gateway.schemas.pauses import PauseState
 
 DAYS_30_SECONDS = 30 * 24 * 3600
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
@@ -256,13 +257,6 @@ class Alerts(Answer):
 
     thresholds: list[Credits]
     reached: list[Credits]
-
-
-class PauseState(Answer):
-    """Since when operators have paused it, and why."""
-
-    since: Time
-    reason: str
 
 
 class AccountOut(Answer):

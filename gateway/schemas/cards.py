@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
 from gateway.schemas.base import Answer, Counts, Credits, Setting
+from gateway.schemas.pauses import PauseState
 
 Condition = TypeAliasType("Condition", dict[str, list[Setting]])
 """Values by setting: it holds when each of these settings has one of its values."""
@@ -92,6 +94,9 @@ class ModelOut(Answer):
     forbidden: list[ForbiddenOut]
     rates: list[RateOut]
     add_ons: list[AddOnOut]
+    paused: PauseState | SkipJsonSchema[None] = Field(
+        default=None, description="Only present while operators have paused the model or its tool: nothing starts."
+    )
 
 
 class ToolOut(Answer):
@@ -100,6 +105,9 @@ class ToolOut(Answer):
     id: str
     name: str
     baseline_model: str
+    paused: PauseState | SkipJsonSchema[None] = Field(
+        default=None, description="Only present while operators have paused the whole tool."
+    )
 
 
 class FreeOut(Answer):

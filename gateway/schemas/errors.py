@@ -98,6 +98,7 @@ class PausedDetails(Answer):
     name: str = Field(description="Its id.")
     reason: str = Field(description="In the operator's words.")
     since: Time
+    until: Time | None = Field(description="When it ends by itself; null: when an operator resumes it.")
 
 
 class KeyRestrictedDetails(Answer):

@@ -34,6 +34,7 @@ from gateway.schemas.base import (
     amount_schema,
 )
 from gateway.schemas.errors import WaysOut
+from gateway.schemas.pauses import HeldBy
 from gateway.schemas.tags import TagsIn, TagsOut
 
 OUTPUTS_MAX = 100
@@ -249,6 +250,9 @@ class GenerationOut(Answer):
             "has a place."
         ),
     )
+    paused: HeldBy | SkipJsonSchema[None] = Field(
+        default=None, description="Only present while operators have paused what it needs to start."
+    )
     attempt: int
     cancel_requested: bool = Field(
         default=False, description="Present and true while a running generation is being cancelled."
@@ -282,6 +286,7 @@ class Progress(Answer):
     status: State
     progress: Credits = Field(description="From 0 to 1.")
     queue_position: int | None = Field(default=None, description="While queued.")
+    paused: HeldBy | SkipJsonSchema[None] = Field(default=None, description="As in the generation.")
     attempt: int
     cancel_requested: bool
 

@@ -9,6 +9,7 @@ from typing_extensions import TypeAliasType
 
 from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN, FailureCode, State
 from gateway.schemas.base import Answer, Credits, PageQuery, Period, Text, Time, digits
+from gateway.schemas.errors import PausedDetails
 
 CURSOR_PATTERN = rf"^[0-9]{{1,16}}-{GENERATION_PATTERN.strip('^$')}$"
 AGE_MAX_SECONDS = 400 * 86_400
@@ -66,6 +67,7 @@ class OpsGenerationOut(Answer):
     gives_up_at: Time | None = Field(
         description="When it is ended and refunded if nothing happens until then; null if its clock does not run."
     )
+    paused: PausedDetails | None = Field(description="What keeps it from starting; null if nothing does.")
     attempt: int
     failures: int = Field(description="Failed attempts so far.")
     parked: bool = Field(description="Whether it is left with its provider, without a worker, until its deadline.")

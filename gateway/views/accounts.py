@@ -18,6 +18,7 @@ from gateway.schemas.base import utc
 from gateway.schemas.limits import LimitOut, Spending
 from gateway.schemas.members import MemberOut, MembersOut, MemberSpending
 from gateway.views.generations import credits_of
+from gateway.views.pauses import pause_state
 
 _THOUSANDTHS = 1000
 
@@ -98,9 +99,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
             thresholds=[Decimal(part) / _THOUSANDTHS for part in account.alerts_thousandths],
             reached=[Decimal(part) / _THOUSANDTHS for part in account.alerted_thousandths],
         ),
-        paused=None
-        if account.pause is None
-        else accounts.PauseState(since=utc(account.pause[0]), reason=account.pause[1]),
+        paused=None if account.pause is None else pause_state(account.pause),
         in_work=dict(account.in_work),
         waiting=dict(account.waiting),
         keys=[key_shape(key) for key in account.keys],

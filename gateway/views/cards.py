@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from gateway.domain import Interval, SettingValue, millicredits_to_credits
+from gateway.domain import Interval, NewOnes, PauseKind, SettingValue, millicredits_to_credits
+from gateway.ledger.pause_records import Pause
 from gateway.pricing.card import FREE_PLAN, AddOn, CreditsPer, Free, Model, Plan, PlanPrice, Rate, RateCard
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.setting import Setting
 from gateway.schemas import cards as card_schemas
+from gateway.schemas.pauses import PauseState
+from gateway.views.pauses import pause_state
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 
 
-def rate_card_shape(card: RateCard) -> card_schemas.RateCardOut:
-    """The rate card: everything that prices depend on."""
+def rate_card_shape(card: RateCard, pauses: Mapping[tuple[PauseKind, str], Pause]) -> card_schemas.RateCardOut:
+    """The rate card: everything that prices depend on, and what is paused of it."""
     return card_schemas.RateCardOut(
         version=card.version,
         free=_free_shape(card.free),
         refund_grace_seconds=card.refunds.grace_ms // 1000,
         tools=[
-            card_schemas.ToolOut(id=tool_id, name=tool.name, baseline_model=tool.baseline_model)
+            card_schemas.ToolOut(
+                id=tool_id,
+                name=tool.name,
+                baseline_model=tool.baseline_model,
+                **_paused(pauses.get((PauseKind.TOOL, tool_id))),
+            )
             for tool_id, tool in card.tools.items()
         ],
-        models=[_model_shape(model_id, model) for model_id, model in card.models.items()],
+        models=[_model_shape(model_id, model, pauses) for model_id, model in card.models.items()],
     )
 
 
@@ -82,7 +90,14 @@ def _free_shape(free: Free) -> card_schemas.FreeOut:
     )
 
 
-def _model_shape(model_id: str, model: Model) -> card_schemas.ModelOut:
+def _paused(*pauses: Pause | None) -> dict[str, PauseState]:
+    """The first of them; one that refuses what is new before one that lets it wait."""
+    found = sorted((one for one in pauses if one is not None), key=lambda one: one.new is NewOnes.WAIT)
+    return {"paused": pause_state(found[0])} if found else {}
+
+
+def _model_shape(model_id: str, model: Model, pauses: Mapping[tuple[PauseKind, str], Pause]) -> card_schemas.ModelOut:
+    places = ((PauseKind.TOOL, model.tool), (PauseKind.MODEL, model_id), (PauseKind.PROVIDER, model.provider))
     return card_schemas.ModelOut(
         id=model_id,
         name=model.name,
@@ -103,6 +118,7 @@ def _model_shape(model_id: str, model: Model) -> card_schemas.ModelOut:
         ],
         rates=[_rate_shape(rate) for rate in model.rates],
         add_ons=[_add_on_shape(add_on) for add_on in model.add_ons],
+        **_paused(*map(pauses.get, places)),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 from gateway.domain import Bucket, FailureCode, State
+from gateway.views.pauses import HeldByMembers
 
 Number = int | float
 """A number of credits or a measure, for JSON."""
@@ -101,6 +102,7 @@ class GenerationMembers(TypedDict):
     started_at: str | None
     finished_at: str | None
     queue_position: NotRequired[int | None]
+    paused: NotRequired[HeldByMembers]
     cancel_requested: NotRequired[bool]
     outputs_deleted: NotRequired[bool]
     withheld: NotRequired[bool]

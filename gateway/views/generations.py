@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.domain import (
@@ -16,9 +17,11 @@ from gateway.domain import (
     millicredits_to_credits,
 )
 from gateway.ledger import outcomes
+from gateway.ledger.pause_records import Pause
 from gateway.outputs import OutputLinks
 from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import as_number, utc
+from gateway.schemas.pauses import HeldBy
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
     CreditsMembers,
@@ -27,23 +30,35 @@ from gateway.views.generation_members import (
     OutputMembers,
     PriceMembers,
 )
+from gateway.views.pauses import held_by_members
 
 credits_of = millicredits_to_credits
 CREDIT = Decimal(MILLICREDITS_PER_CREDIT)
 """Divides millicredits into credits, and thousandths of a generation's progress into what JSON shows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger does not say of one that has not started: its place in the queue, if known, and what holds it."""
+
+    position: int | None = None
+    pause: Pause | None = None
+
+
+UNKNOWN = Standing()
+
+
 def generation_shape(
-    generation: outcomes.Generation, links: OutputLinks | None, position: int | None = None
+    generation: outcomes.Generation, links: OutputLinks | None, standing: Standing = UNKNOWN
 ) -> generation_schemas.GenerationOut:
     """A generation as part of a larger response."""
-    return generation_schemas.GenerationOut.model_validate(generation_members(generation, links, position))
+    return generation_schemas.GenerationOut.model_validate(generation_members(generation, links, standing))
 
 
 def generation_members(
-    generation: outcomes.Generation, links: OutputLinks | None, position: int | None = None
+    generation: outcomes.Generation, links: OutputLinks | None, standing: Standing = UNKNOWN
 ) -> GenerationMembers:
-    """A generation as JSON values: the members of `GenerationOut`. `position` is its place in the queue, if known.
+    """A generation as JSON values: the members of `GenerationOut`.
 
     `links` signs the URLs of outputs; None: for a role that is not shown prompts, inputs and outputs.
 
@@ -78,7 +93,9 @@ def generation_members(
         "finished_at": utc(generation.finished_at),
     }
     if generation.state is State.QUEUED:
-        members["queue_position"] = position
+        members["queue_position"] = standing.position
+    if standing.pause is not None:
+        members["paused"] = held_by_members(standing.pause)
     if generation.cancel_requested and generation.finished_at is None:
         members["cancel_requested"] = True
     if generation.outputs_deleted:
@@ -90,9 +107,11 @@ def generation_members(
     return members
 
 
-def progress_shape(generation: outcomes.Generation, position: int | None) -> generation_schemas.Progress:
+def progress_shape(generation: outcomes.Generation, standing: Standing) -> generation_schemas.Progress:
     """A generation's progress."""
-    optional: dict[str, object] = {"queue_position": position} if generation.state is State.QUEUED else {}
+    optional: dict[str, object] = {"queue_position": standing.position} if generation.state is State.QUEUED else {}
+    if standing.pause is not None:
+        optional["paused"] = HeldBy(**held_by_members(standing.pause))
     return generation_schemas.Progress(
         id=generation.id,
         status=generation.state,

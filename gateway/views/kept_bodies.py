@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
-from gateway.views.generations import generation_members
+from gateway.views.generations import Standing, generation_members
 
 ENTRIES_MAX = 2_000
 BYTES_MAX = 8_192  # per body, so that all of them take at most 32 MB, including the values they were built from
@@ -21,10 +21,10 @@ BYTES_MAX = 8_192  # per body, so that all of them take at most 32 MB, including
 
 @dataclass(frozen=True, slots=True)
 class KeptBody:
-    """A sent body and what it was built from: the generation, its queue position, and when its URLs expire."""
+    """A sent body and what it was built from: the generation, its standing, and when its URLs expire."""
 
     generation: outcomes.Generation
-    position: int | None
+    standing: Standing
     links_expire_at: int
     json: bytes
 
@@ -42,14 +42,14 @@ class Bodies:
         kept = self._kept.get(generation)
         return None if kept is None else kept.generation
 
-    def json(self, generation: outcomes.Generation, position: int | None) -> bytes:
+    def json(self, generation: outcomes.Generation, standing: Standing) -> bytes:
         """The generation as the API shows it, as JSON."""
-        made_of = generation, position, self._links.expire_at()
+        made_of = generation, standing, self._links.expire_at()
         kept = self._kept.get(generation.id)
-        if kept is not None and (kept.generation, kept.position, kept.links_expire_at) == made_of:
+        if kept is not None and (kept.generation, kept.standing, kept.links_expire_at) == made_of:
             self._kept.move_to_end(generation.id)
             return kept.json
-        body = to_json(generation_members(generation, self._links, position))
+        body = to_json(generation_members(generation, self._links, standing))
         self._keep(KeptBody(*made_of, body))
         return body
 

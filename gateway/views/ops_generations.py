@@ -8,6 +8,7 @@ from gateway.ledger.finding import FoundGeneration
 from gateway.schemas.base import utc
 from gateway.schemas.ops_generations import OpsGenerationOut
 from gateway.views.generations import credits_of
+from gateway.views.pauses import paused_details
 
 
 def found_shape(found: FoundGeneration, now: int) -> OpsGenerationOut:
@@ -27,6 +28,7 @@ def found_shape(found: FoundGeneration, now: int) -> OpsGenerationOut:
         deadline=utc(found.deadline),
         overdue=found.deadline is not None and found.deadline <= now,
         gives_up_at=utc(found.gives_up_at),
+        paused=None if found.pause is None else paused_details(found.pause),
         attempt=found.attempt,
         failures=found.failures,
         parked=found.parked,

@@ -10,8 +10,11 @@ import pytest
 from gateway.api import services
 from gateway.api.errors import PAUSED_RETRY_SECONDS
 from gateway.api.ordering.inputs import stored
-from tests.api.visitor import SKETCH, Visitor
+from gateway.clock import now_ms
+from gateway.schemas.base import utc
+from tests.api.visitor import SKETCH, Visitor, open_stream
 from tests.made_media import picture
+from tests.until import until as until_
 
 WHY = {"reason": "the provider is down until noon."}
 
@@ -48,6 +51,58 @@ async def test_a_pause_refuses_orders_with_its_reason_and_gives_quotes(gateway: 
     assert (await gateway.call("POST", "/v1/generations", key, SKETCH)).status == 202
 
 
+async def test_what_waits_is_shown_as_paused_can_be_cancelled_and_is_due_when_it_is_resumed(gateway: Visitor) -> None:
+    key = await gateway.account()
+    before = await gateway.made(key)
+    until = utc(now_ms() + 3_600_000)
+    path, body = "/v1/ops/pauses/provider/sandbox", WHY | {"new": "wait", "until": until}
+    pause = (await gateway.call("PUT", path, gateway.admin, body)).body
+    assert (pause["new"], pause["until"]) == ("wait", until)
+    made = await gateway.create(key)
+    assert made.status == 202
+    expected = {"since": pause["since"], "reason": WHY["reason"], "new": "wait", "until": until}
+    page = (await gateway.call("GET", "/v1/generations", key)).body["data"]
+    assert [one["id"] for one in page] == [made.body["id"], before]
+    read = (await gateway.call("GET", f"/v1/generations/{before}", key)).body
+    for shown in (made.body, *page, read):
+        assert (
+            shown["paused"]
+            .pop("message")
+            .startswith("Paused by the operator of this gateway: the provider is down until noon.")
+        )
+        assert shown["paused"] == expected
+    models = {one["id"]: one.get("paused") for one in (await gateway.call("GET", "/v1/rate-card")).body["models"]}
+    assert models["sketch"] == expected
+    async with open_stream(gateway, f"/v1/generations/{before}/events", key) as stream:
+        snapshot = await stream.until("snapshot")
+        assert snapshot.data["paused"]["reason"] == WHY["reason"]
+        assert (await gateway.call("POST", f"/v1/generations/{made.body['id']}/cancel", key)).body[
+            "status"
+        ] == "cancelled"
+        (held,) = (await gateway.call("GET", "/v1/ops/generations", gateway.admin)).body["data"]
+        assert (held["paused"]["kind"], held["paused"]["name"], held["gives_up_at"]) == ("provider", "sandbox", None)
+        assert (await gateway.call("DELETE", path, gateway.admin)).status == 200
+        await gateway.notice(before)
+        assert "paused" not in (await stream.until("progress")).data
+
+    async def is_due() -> bool:
+        (one,) = (await gateway.call("GET", "/v1/ops/generations", gateway.admin)).body["data"]
+        return bool(one["overdue"] and one["paused"] is None and one["gives_up_at"])
+
+    await until_(is_due)
+    assert (await gateway.call("PUT", path, gateway.admin, WHY | {"until": "2020-01-01T00:00:00Z"})).fields == ["until"]
+
+
+async def test_a_refusal_says_when_the_pause_ends(gateway: Visitor) -> None:
+    key = await gateway.account()
+    body = WHY | {"until": utc(now_ms() + 120_000)}
+    await gateway.call("PUT", "/v1/admin/accounts/acme/pause", gateway.admin, body)
+    refused = await gateway.create(key)
+    assert 60 < int(refused.headers["Retry-After"]) <= 120
+    assert refused.message.endswith(f"Nothing was reserved; retry after {body['until']}.")
+    assert refused.error["until"] == body["until"]
+
+
 async def test_an_empty_pool_and_a_gate_say_nothing_while_it_is_paused(gateway: Visitor) -> None:
     """Whoever subscribes to be let in, and is then told that it is paused, was misled."""
     key = await gateway.account()
@@ -73,10 +128,10 @@ async def test_pauses_are_listed_shown_and_in_the_audit_log(gateway: Visitor) ->
     page = (await gateway.call("GET", "/v1/admin/audit-log?limit=3", gateway.admin)).body
     resumed, of_account, of_model = page["data"]
     assert (resumed["action"], resumed["subject"], resumed["reason"]) == ("resume", "sketch", "it is back")
-    assert (resumed["before"], resumed["after"]) == ({"paused": WHY["reason"]}, {})
+    assert (resumed["before"], resumed["after"]) == ({"paused": WHY["reason"], "new": "refuse"}, {})
     assert (of_account["action"], of_account["after"]["paused.reason"]) == ("pauseAccount", WHY["reason"])
     assert (of_model["subject"], of_model["reason"], of_model["after"]) == (
-        "sketch", WHY["reason"], {"paused": WHY["reason"]},
+        "sketch", WHY["reason"], {"paused": WHY["reason"], "new": "refuse"},
     )  # fmt: skip
 
 

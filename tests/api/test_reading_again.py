@@ -6,6 +6,7 @@ from gateway.api import services
 from gateway.domain import FailureCode
 from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
+from gateway.views.generations import UNKNOWN
 from gateway.views.kept_bodies import Bodies
 from tests.api.visitor import Visitor
 from tests.until import until
@@ -98,11 +99,11 @@ async def test_a_body_is_kept_until_its_urls_would_be_others(gateway: Visitor) -
     now = 1_795_305_600.0 + 60
     links = OutputLinks("signing", "https://example.com", clock=lambda: now)
     bodies = Bodies(links)
-    first = bodies.json(found, None)
+    first = bodies.json(found, UNKNOWN)
     assert bodies.known(generation) is found
-    assert bodies.json(found, None) is first
+    assert bodies.json(found, UNKNOWN) is first
     now += 3600
-    later = bodies.json(found, None)
+    later = bodies.json(found, UNKNOWN)
     assert later != first
     assert str(links.expire_at()).encode() in later
 

@@ -1,15 +1,54 @@
-"""`pause` (R36): nothing new is created of what operators have paused; what was accepted goes on."""
+"""`pause` (R36): nothing of it starts; what is new is refused, or waits too; what runs goes on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
-from gateway.domain import PauseKind
+from gateway.domain import NewOnes, PauseKind, operation_id
 from gateway.ledger import outcomes
-from gateway.ledger.pauses import Pause, Paused
-from tests.ledger.world import World, the
+from gateway.ledger.pause_records import Pause, Paused
+from tests.invariants.patched import CLOCK
+from tests.ledger.webhook_deliveries import Clocked
+from tests.ledger.world import DAY, HOUR, MINUTE, SECOND, World, the
 
 WHY = "the provider is down"
+
+
+async def held_by(world: World, generation: str, attempt: int = 1) -> Pause:
+    """What keeps it from starting."""
+    begun = await world.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
+    return the(Paused, begun).pause
+
+
+async def pause(world: World, kind: PauseKind = PauseKind.MODEL, name: str = "nano-banana-2", **more: Any) -> Pause:
+    return the(Pause, await world.ledger.pause(kind=kind, name=name, reason=WHY, **more))
+
+
+async def resume(world: World, kind: PauseKind = PauseKind.MODEL, name: str = "nano-banana-2") -> None:
+    assert await world.ledger.end_pause(kind=kind, name=name)
+
+
+@dataclass
+class Timed:
+    """A ledger whose time stands still until it is moved, also as this process knows it."""
+
+    world: World
+    now: int
+
+    async def later(self, milliseconds: int) -> None:
+        self.now += milliseconds
+        await self.world.redis.incrby(CLOCK, milliseconds)
+
+
+@pytest.fixture
+async def timed(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> Timed:
+    made = Timed(clocked.world, await clocked.now())
+    for module in ("pauses", "pause_records"):
+        monkeypatch.setattr(f"gateway.ledger.{module}.now_ms", lambda: made.now)
+    return made
 
 
 @pytest.mark.cluster
@@ -30,8 +69,9 @@ async def test_what_is_paused_refuses_what_is_new_and_changes_nothing(world: Wor
     assert the(Paused, await world.reserve(price=1_000)).pause == pause == Pause(kind, name, pause.since, WHY)
     assert await world.contents() == before
     the(outcomes.Replayed, await world.reserve(price=1_000, idempotency=("k", "b")))
-    await world.finish(accepted)
+    assert await held_by(world, accepted) == pause
     assert await world.ledger.end_pause(kind=kind, name=name)
+    await world.finish(accepted)
     await world.spend(1_000)
 
 
@@ -69,3 +109,146 @@ async def test_there_is_no_account_to_pause(world: World) -> None:
     before = await world.contents()
     the(outcomes.NotFound, await world.ledger.pause(kind=PauseKind.ACCOUNT, name="nobody", reason=WHY))
     assert await world.contents() == before
+
+
+async def test_with_a_choice_what_is_new_waits_and_holds_its_credits(world: World) -> None:
+    await world.account(top_up=100_000)
+    await pause(world, new=NewOnes.WAIT)
+    made = the(outcomes.Reserved, await world.reserve(price=1_000))
+    assert (made.dispatch, made.generation.state) == (None, "queued")
+    assert await world.due(made.generation.id) > await world.now() + 50 * SECOND, "no caretaker dispatches it at once"
+    assert (await held_by(world, made.generation.id)).new is NewOnes.WAIT
+    await pause(world, PauseKind.ACCOUNT, "ann")
+    assert the(Paused, await world.reserve(price=1_000)).pause.kind is PauseKind.ACCOUNT, "refusing comes first"
+    assert await world.held() == 1_000
+    await world.ledger.cancel(generation=made.generation.id)
+    assert await world.held() == 0
+
+
+async def test_what_its_provider_works_on_goes_on(world: World) -> None:
+    await world.account(top_up=100_000)
+    running, handed_back = await world.running(1_000), await world.noted(1_000)
+    await pause(world)
+    await world.hand_back(handed_back)
+    await world.begin(handed_back, 2)
+    for generation, attempt in ((running, 1), (handed_back, 2)):
+        await world.deliver(generation, 0, attempt=attempt)
+        the(outcomes.Ended, await world.settle(generation, attempt=attempt))
+
+
+async def test_the_next_attempt_without_a_job_is_held(world: World) -> None:
+    generation = await world.running(1_000)
+    await pause(world)
+    await world.hand_back(generation)
+    await held_by(world, generation, 2)
+
+
+async def test_the_time_in_the_queue_stands_still(timed: Timed) -> None:
+    world = timed.world
+    await world.account(top_up=100_000)
+    generation = await world.spend(1_000)
+    await timed.later(50 * MINUTE)
+    await pause(world)
+    await timed.later(30 * MINUTE)
+    await pause(world, PauseKind.TOOL, "image")  # they overlap
+    for _ in range(3):
+        the(outcomes.NotDue, await world.rescue(generation))
+        assert await world.due(generation) == timed.now + MINUTE
+        await timed.later(10 * HOUR)
+    await resume(world)
+    the(outcomes.NotDue, await world.rescue(generation))
+    await timed.later(HOUR)
+    await resume(world, PauseKind.TOOL, "image")
+    dispatch = the(outcomes.Requeued, await world.rescue(generation)).dispatch
+    assert await world.ledger.dispatched({generation: dispatch.deadline}) == {generation}
+    assert await world.due(generation) == timed.now + MINUTE
+    await timed.later(9 * MINUTE)
+    dispatch = the(outcomes.Requeued, await world.rescue(generation)).dispatch
+    await world.ledger.dispatched({generation: dispatch.deadline})
+    assert await world.due(generation) == timed.now + MINUTE, "ten minutes of the hour were left"
+    await timed.later(MINUTE)
+    assert the(outcomes.Ended, await world.rescue(generation)).generation.error == "queue_timeout"
+
+
+async def test_the_time_in_the_waiting_room_stands_still(timed: Timed) -> None:
+    world = timed.world
+    await world.account(top_up=100_000)
+    running, _, waiting = [await world.spend(1_000) for _ in range(3)]
+    await world.begin(running)
+    await pause(world)
+    await timed.later(2 * DAY)
+    the(outcomes.NotDue, await world.rescue(waiting))
+    await resume(world)
+    await timed.later(DAY - 1)
+    the(outcomes.NotDue, await world.rescue(waiting))
+    assert await world.due(waiting) == timed.now + 1
+    await timed.later(1)
+    assert the(outcomes.Ended, await world.rescue(waiting)).generation.error == "waiting_timeout"
+
+
+async def test_one_that_waits_is_promoted_and_then_held(world: World) -> None:
+    running, other, waiting = [await world.spend(1_000) for _ in range(3)]
+    await world.begin(running)
+    await pause(world)
+    await world.deliver(running, 0)
+    ended = the(outcomes.Ended, await world.settle(running))
+    assert [one.generation for one in ended.promoted] == [waiting]
+    for generation in (other, waiting):
+        await held_by(world, generation)
+
+
+async def test_a_pause_with_an_end_ends_by_itself(timed: Timed) -> None:
+    world = timed.world
+    await world.account(top_up=100_000)
+    generation = await world.spend(1_000)
+    await pause(world, until=timed.now + 2 * HOUR)
+    await pause(world, PauseKind.ACCOUNT, "ann", until=timed.now + HOUR)
+    assert (await held_by(world, generation)).until == timed.now + HOUR
+    assert len(await world.ledger.pauses()) == 1
+    await timed.later(2 * HOUR)
+    assert (await world.ledger.pauses(), (await world.look()).pause) == ([], None)
+    again = await pause(world)
+    assert again.since == timed.now, "it is another pause"
+    await resume(world)
+    await timed.later(HOUR - 1)
+    the(outcomes.Requeued, await world.rescue(generation))
+    await timed.later(2 * SECOND)
+    assert the(outcomes.Ended, await world.rescue(generation)).generation.error == "queue_timeout"
+
+
+async def test_former_pauses_are_bounded_in_number_and_count_as_long_as_they_are_kept(timed: Timed) -> None:
+    world = timed.world
+    await world.account(top_up=100_000)
+    generation = await world.spend(1_000)
+    for _ in range(30):
+        await pause(world)
+        await timed.later(10 * MINUTE)
+        await resume(world)
+        await timed.later(MINUTE)
+    (former,) = [
+        text for name, text in (await world.ledger.published()).items() if name == "paused:model:nano-banana-2"
+    ]
+    assert len(former.split(",")) == 20
+    the(outcomes.Requeued, await world.rescue(generation))
+
+
+async def test_only_queued_ones_are_looked_at_again(world: World) -> None:
+    await world.account(top_up=100_000)
+    running, queued, waiting = [await world.spend(1_000) for _ in range(3)]
+    await world.begin(running)
+    before = {one: await world.due(one) for one in (running, waiting)}
+    gone = await world.fail(await world.spend(1_000, tool="video"))
+    assert await world.ledger.recheck([running, queued, waiting, gone.generation.id]) == 1
+    assert await world.due(queued) <= await world.now()
+    assert {one: await world.due(one) for one in (running, waiting)} == before
+    assert await world.ledger.recheck([queued]) == 0
+
+
+async def test_a_pause_of_before_had_no_choice_and_no_end(world: World) -> None:
+    """Written by a version without them: the reason may begin with a word of ours."""
+    at = await world.now()
+    for partition in range(world.ledger.partitions):
+        await world.redis.hset(f"{{fb{partition:02x}}}:policy", "pause:tool:image", f"{at}, wait until 5,please")
+    expected = Pause(PauseKind.TOOL, "image", at, " wait until 5,please")
+    assert await world.ledger.pauses() == [expected]
+    assert the(Paused, await world.reserve(price=1_000)).pause == expected

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import FINAL_STATES, FailureCode, State
+from gateway.domain import FINAL_STATES, FailureCode, PauseKind, State
 from gateway.errors import ProviderFailed
 from gateway.ledger.outcomes import Generation, Unchanged
 from gateway.queue.keys import slots_key
@@ -187,6 +187,30 @@ async def test_a_job_that_is_resumed_does_not_wait_for_room(scene: Limited, monk
     await scene.attempt(first, 2)
     assert (await scene.found(first)).state is State.SUCCEEDED
     await cancel(other)
+
+
+async def test_a_paused_one_leaves_the_worker_the_queue_and_its_slot_and_starts_when_it_is_resumed(
+    scene: Limited,
+) -> None:
+    provider, ledger = Held(), scene.stage.ledger
+    scene.place.providers.give("scripted", provider)
+    generation = await scene.stage.order(provider="scripted")
+    await scene.dispatched(generation, 1)
+    await ledger.pause(kind=PauseKind.PROVIDER, name="scripted", reason="it is down")
+    job = {"context": scene.place, "tool": "image", "hand_back": scene.hand_back}
+    await generate(job, generation, 1, "scripted")
+    assert (await scene.found(generation)).state is State.QUEUED
+    assert not await scene.is_due(f"{generation}:1")
+    await scene.in_work(0)
+    assert await ledger.end_pause(kind=PauseKind.PROVIDER, name="scripted")
+    await ledger.recheck([generation])
+    await caretaker_in(scene.place).make_round()
+    await scene.dispatched(generation, 1)
+    attempt = asyncio.create_task(generate(job, generation, 1, "scripted"))
+    await until(partial(_holds, provider, generation))
+    provider.ended.set()
+    await attempt
+    assert (await scene.found(generation)).state is State.SUCCEEDED
 
 
 async def test_a_retrys_pause_frees_the_slot(scene: Limited) -> None:

@@ -12,6 +12,7 @@ from gateway.clock import now_seconds
 from gateway.domain import FINAL_STATES, State, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun, Ended, Generation, Stale, TooEarly, WaitingForSlot
+from gateway.ledger.pause_records import Paused
 from gateway.queue.jobs import job_id
 from workers.attempts.attempt import Attempt
 from workers.attempts.slot import Slot
@@ -40,6 +41,12 @@ async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int
     if _must_check(context, provider) and not await _may_begin(context, hand_back, tool, generation, attempt):
         return
     begun = await _begin(context, hand_back, generation, attempt)
+    if isinstance(begun, Paused):
+        log.info("attempt_paused", generation=generation, paused=begun.pause.kind, reason=begun.pause.reason)
+        await _take_out(context, tool, job_id(generation, attempt))
+        if provider is not None:
+            context.follow_ups.leave_slot(provider, generation)
+        return
     if begun is None:
         await _take_out(context, tool, job_id(generation, attempt))
         return
@@ -130,7 +137,9 @@ async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str,
     return False
 
 
-async def _begin(context: WorkerContext, hand_back: asyncio.Event, generation: str, attempt: int) -> Begun | None:
+async def _begin(
+    context: WorkerContext, hand_back: asyncio.Event, generation: str, attempt: int
+) -> Begun | Paused | None:
     """Request the lease; None if there is nothing to do (anymore)."""
     operation = operation_id()
     while True:
@@ -140,6 +149,8 @@ async def _begin(context: WorkerContext, hand_back: asyncio.Event, generation: s
         match outcome:
             case Begun():
                 log.info("attempt_begun", generation=generation, attempt=attempt, account=outcome.generation.account)
+                return outcome
+            case Paused():
                 return outcome
             case TooEarly(not_before):
                 await _wait_until(not_before, hand_back)

@@ -24,9 +24,9 @@ from gateway.api.errors import ApiError, Forbidden, NotFound
 from gateway.api.http.parse import read_query
 from gateway.api.ownership.own_generations import (
     own_generation,
-    queue_positions,
     read_again,
     shown,
+    standings,
     withholds_content,
 )
 from gateway.api.ownership.target_account import TargetAccount, account_of, target_account
@@ -124,14 +124,14 @@ class Follower:
             self.know(generation)
             return
         await self._send(("snapshot", generation, whole))
-        (position,) = await queue_positions(self._request, [generation])
-        self._told[generation.id] = progress_shape(generation, position).json_text()
+        (standing,) = await standings(self._request, [generation])
+        self._told[generation.id] = progress_shape(generation, standing).json_text()
         self._outputs[generation.id] = {output.index for output in generation.outputs}
 
     async def now(self, generation: outcomes.Generation) -> None:
         """Send what has changed since the last event."""
-        (position,) = await queue_positions(self._request, [generation])
-        progress = progress_shape(generation, position).json_text()
+        (standing,) = await standings(self._request, [generation])
+        progress = progress_shape(generation, standing).json_text()
         new = [one for one in generation.outputs if one.index not in self._outputs[generation.id]]
         # A client with this event's id has all of this version, so events before the end carry the previous one.
         ended = generation.state in FINAL_STATES

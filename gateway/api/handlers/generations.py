@@ -17,9 +17,9 @@ from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ownership.own_generations import (
     cancel_own,
     own_generation,
-    queue_positions,
     shapes,
     shown,
+    standings,
     withholds_content,
 )
 from gateway.api.ownership.target_account import target_account
@@ -28,9 +28,10 @@ from gateway.api.services import (
     LEDGER,
     LINKS,
     ORDERING,
+    PAUSE_BOARD,
 )
 from gateway.schemas import generations as generation_schemas
-from gateway.views.generations import generation_members
+from gateway.views.generations import Standing, generation_members
 
 
 async def create(request: web.Request) -> web.Response:
@@ -43,7 +44,8 @@ async def create(request: web.Request) -> web.Response:
     if ordered.replay:
         return answer_json(body=await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
     # Its position is unknown until it is dispatched, which this response does not wait for.
-    shape = to_json(generation_members(generation, request.app[LINKS]))
+    (pause,) = await request.app[PAUSE_BOARD].of_generations([generation])
+    shape = to_json(generation_members(generation, request.app[LINKS], Standing(pause=pause)))
     return answer_json(body=shape, status=HTTPStatus.ACCEPTED, headers=headers)
 
 
@@ -53,8 +55,8 @@ async def get(request: web.Request) -> web.Response:
     current = await own_generation(request, generation, bodies.known(generation))
     if withholds_content(request):
         return answer_json(body=await shown(request, current))
-    (position,) = await queue_positions(request, [current])
-    return answer_json(body=bodies.json(current, position))
+    (standing,) = await standings(request, [current])
+    return answer_json(body=bodies.json(current, standing))
 
 
 async def listed(request: web.Request) -> web.Response:

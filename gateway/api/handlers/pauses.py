@@ -1,28 +1,39 @@
-"""Pauses (R36): operators stop what is new of a tool, model, provider or account, and resume it."""
+"""Pauses (R36): operators stop a tool, model, provider or account from starting anything, and resume it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from gateway.api.access.auth import found
-from gateway.api.errors import NotFound
+from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
-from gateway.api.services import LEDGER, RATE_CARDS
-from gateway.domain import PauseKind
-from gateway.ledger.pauses import Pause
+from gateway.api.services import BACKGROUND, LEDGER, PAUSE_BOARD, RATE_CARDS
+from gateway.clock import now_ms
+from gateway.domain import PauseKind, State
+from gateway.errors import FieldProblem, LedgerUnavailable
+from gateway.ledger import outcomes
+from gateway.ledger.finding import GenerationFilter, Kind
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.pause_records import Pause
 from gateway.pricing.card import RateCard
 from gateway.schemas import pauses as pause_schemas
-from gateway.schemas.base import utc
+from gateway.schemas.base import to_milliseconds
 from gateway.views.accounts import account_shape
+from gateway.views.pauses import pause_shape
+
+HELD_MAX = 1_000_000
+
+log = structlog.get_logger(__name__)
 
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/ops/pauses`."""
     pauses = await request.app[LEDGER].pauses()
-    return answer(pause_schemas.PausesOut(data=[_shape(pause) for pause in pauses]))
+    return answer(pause_schemas.PausesOut(data=[pause_shape(pause) for pause in pauses]))
 
 
 async def put(request: web.Request) -> web.Response:
@@ -31,8 +42,7 @@ async def put(request: web.Request) -> web.Response:
     kind, name = _named(request)
     if name not in _on_card(request.app[RATE_CARDS].card, kind):
         raise NotFound(f"There is no {kind} {name} on the rate card.")
-    paused = await request.app[LEDGER].pause(kind=kind, name=name, reason=body.reason)
-    return answer(_shape(found(paused, f"{kind} {name}")))
+    return answer(pause_shape(found(await _pause(request, kind, name, body), f"{kind} {name}")))
 
 
 async def end(request: web.Request) -> web.Response:
@@ -40,6 +50,7 @@ async def end(request: web.Request) -> web.Response:
     kind, name = _named(request)
     if not await request.app[LEDGER].end_pause(kind=kind, name=name):
         raise NotFound(f"The {kind} {name} is not paused.")
+    _resumed(request, kind, name)
     return answer(pause_schemas.Resumed(kind=_word(kind), name=name, resumed=True))
 
 
@@ -47,9 +58,7 @@ async def put_account(request: web.Request) -> web.Response:
     """`PUT /v1/admin/accounts/{account}/pause`."""
     body = await read_body(request, pause_schemas.PauseIn)
     account = request.match_info["account"]
-    found(
-        await request.app[LEDGER].pause(kind=PauseKind.ACCOUNT, name=account, reason=body.reason), f"account {account}"
-    )
+    found(await _pause(request, PauseKind.ACCOUNT, account, body), f"account {account}")
     return await _account(request, account)
 
 
@@ -58,7 +67,38 @@ async def end_account(request: web.Request) -> web.Response:
     account = request.match_info["account"]
     if not await request.app[LEDGER].end_pause(kind=PauseKind.ACCOUNT, name=account):
         raise NotFound(f"There is no account {account}, or it is not paused.")
+    _resumed(request, PauseKind.ACCOUNT, account)
     return await _account(request, account)
+
+
+async def _pause(
+    request: web.Request, kind: PauseKind, name: str, body: pause_schemas.PauseIn
+) -> outcomes.NotFound | Pause:
+    until = None if body.until is None else to_milliseconds(body.until)
+    if until is not None and until <= now_ms():
+        problem = FieldProblem("until", "must be in the future")
+        raise InvalidRequest("The body is invalid: `until` must be in the future.", fields=[problem])
+    paused = await request.app[LEDGER].pause(kind=kind, name=name, reason=body.reason, new=body.new, until=until)
+    request.app[PAUSE_BOARD].forget()
+    return paused
+
+
+def _resumed(request: web.Request, kind: PauseKind, name: str) -> None:
+    """Start what was held, in the background: what this misses, a caretaker finds within a minute."""
+    request.app[PAUSE_BOARD].forget()
+    request.app[BACKGROUND].start(_start_held(request.app[LEDGER], kind, name), "start what was paused")
+
+
+async def _start_held(ledger: Ledger, kind: PauseKind, name: str) -> None:
+    named: Any = {kind.value: name}
+    only = GenerationFilter(state=State.QUEUED, **named)
+    try:
+        held = await ledger.find(kind=Kind.OPEN, only=only, examine=HELD_MAX)
+        started = await ledger.recheck(one.id for one in held.data if one.provider_ref is None)
+    except LedgerUnavailable as error:
+        log.warning("held_generations_left_to_caretaker", kind=kind, name=name, error=str(error))
+    else:
+        log.info("held_generations_started", kind=kind, name=name, generations=started)
 
 
 async def _account(request: web.Request, account: str) -> web.Response:
@@ -76,12 +116,6 @@ def _on_card(card: RateCard, kind: PauseKind) -> Any:
     if kind is PauseKind.TOOL:
         return card.tools
     return card.models if kind is PauseKind.MODEL else {model.provider for model in card.models.values()}
-
-
-def _shape(pause: Pause) -> pause_schemas.PauseOut:
-    return pause_schemas.PauseOut(
-        object="pause", kind=_word(pause.kind), name=pause.name, reason=pause.reason, since=utc(pause.since)
-    )
 
 
 def _word(kind: PauseKind) -> Any:

@@ -17,6 +17,7 @@ from aiohttp import web
 from gateway.api.services import LEDGER
 from gateway.domain import is_webhook_id
 from gateway.ledger import outcomes
+from gateway.schemas.base import utc
 from gateway.views.accounts import account_shape, key_shape
 from gateway.views.webhooks import webhook_shape
 
@@ -106,8 +107,9 @@ async def _payment_event(request: web.Request, event: str) -> Mapping[str, Any]:
 
 
 async def _pause(request: web.Request, kind: str) -> Mapping[str, Any]:
-    found = (one for one in await request.app[LEDGER].pauses() if one.kind == kind)
-    return next(({"paused": pause.reason} for pause in found if pause.name == request.match_info["name"]), {})
+    name = request.match_info["name"]
+    pause = next((one for one in await request.app[LEDGER].pauses() if (one.kind, one.name) == (kind, name)), None)
+    return {} if pause is None else {"paused": pause.reason, "new": pause.new, "until": utc(pause.until)}
 
 
 STATES: Mapping[str, Callable[[web.Request, str], Awaitable[Mapping[str, Any]]]] = {

@@ -22,9 +22,10 @@ from gateway.api.errors import (
 )
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.ordering.ways_out import insufficient_credits
+from gateway.clock import now_ms
 from gateway.domain import GenerationRequest, LimitPeriod, PauseKind, format_credits, millicredits_to_credits
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
-from gateway.ledger import limits, outcomes, pauses
+from gateway.ledger import limits, outcomes, pause_records
 from gateway.ledger.key_records import KeyBounds
 from gateway.pricing.card import RateCard
 from gateway.pricing.values import one_of, show
@@ -49,7 +50,7 @@ Refusal = (
     | outcomes.PlanLimit
     | outcomes.InsufficientCredits
     | limits.LimitReached
-    | pauses.Paused
+    | pause_records.Paused
     | outcomes.WaitingRoomFull
 )
 
@@ -96,7 +97,7 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             return NotFound(OWN_ACCOUNT_GONE)
         case outcomes.KeyReused():
             return reused()
-        case pauses.Paused(pause):
+        case pause_records.Paused(pause):
             return _paused(pause, request, card)
         case outcomes.SubscriptionRequired():
             name = card.models[request.model].name
@@ -121,7 +122,7 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             )
 
 
-def _paused(pause: pauses.Pause, request: GenerationRequest, card: RateCard) -> Paused:
+def _paused(pause: pause_records.Pause, request: GenerationRequest, card: RateCard) -> Paused:
     kind, name = pause.kind, pause.name
     if kind is PauseKind.PROVIDER:  # who makes a model's outputs is no concern of customers
         kind, name = PauseKind.MODEL, request.model
@@ -131,9 +132,12 @@ def _paused(pause: pauses.Pause, request: GenerationRequest, card: RateCard) -> 
         PauseKind.MODEL: f"{card.models[request.model].name} is",
     }[kind]
     why = f": {pause.reason.rstrip('.')}" if pause.reason else ""
+    seconds = None if pause.until is None else max(1, -(-(pause.until - now_ms()) // 1000))
+    when = "later" if pause.until is None else f"after {utc(pause.until)}"
     return Paused(
-        f"{what} paused by the operator of this gateway{why}. Nothing was reserved; retry later.",
-        PausedDetails(kind=kind, name=name, reason=pause.reason, since=utc(pause.since)),
+        f"{what} paused by the operator of this gateway{why}. Nothing was reserved; retry {when}.",
+        PausedDetails(kind=kind, name=name, reason=pause.reason, since=utc(pause.since), until=utc(pause.until)),
+        retry_after_seconds=seconds,
     )
 
 

@@ -11,13 +11,13 @@ from pydantic_core import to_json
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, KeysStale, found
 from gateway.api.access.roles import CONTENT_READERS
 from gateway.api.errors import NotFound
-from gateway.api.services import CALLERS, LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
+from gateway.api.services import CALLERS, LEDGER, LINKS, PAUSE_BOARD, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.schemas.generations import GenerationOut
-from gateway.views.generations import generation_members, generation_shape
+from gateway.views.generations import Standing, generation_members, generation_shape
 
 T = TypeVar("T")
 
@@ -74,16 +74,22 @@ def withholds_content(request: web.Request) -> bool:
 
 async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
     """A generation as the API shows it to the caller, with its queue position, as JSON."""
-    (position,) = await queue_positions(request, [generation])
+    (standing,) = await standings(request, [generation])
     links = None if withholds_content(request) else request.app[LINKS]
-    return to_json(generation_members(generation, links, position))
+    return to_json(generation_members(generation, links, standing))
 
 
 async def shapes(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[GenerationOut]:
     """The same for several, as part of a larger response."""
-    positions = await queue_positions(request, generations)
+    stand = await standings(request, generations)
     links = None if withholds_content(request) else request.app[LINKS]
-    return [generation_shape(one, links, position) for one, position in zip(generations, positions, strict=True)]
+    return [generation_shape(one, links, standing) for one, standing in zip(generations, stand, strict=True)]
+
+
+async def standings(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[Standing]:
+    """Where each of them stands: its queue position, and what holds it."""
+    pauses = await request.app[PAUSE_BOARD].of_generations(generations)
+    return list(map(Standing, await queue_positions(request, generations), pauses))
 
 
 async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:

@@ -2,9 +2,10 @@
 -- Give an attempt the lease, if it is the one the generation expects: a job queued twice is harmless (R16, R17).
 --
 -- KEYS[1]  generation
--- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
+-- Returns  {"stale"} {"paused", kind, name, since, what happens to new ones, end or "", reason}
+--          {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
 -- Writes   generation, deadlines, totals; all that an ending writes; what tells webhooks
---- @include "lib/amounts" "lib/events" "lib/generations"
+--- @include "lib/amounts" "lib/events" "lib/generations" "lib/pauses"
 local attempt, operation, lease_ms, dispatch_ms = unpack(ARGV)
 local id = string.match(KEYS[1], ":generation:(.*)$")
 local g = generations.load(id)
@@ -15,6 +16,8 @@ if again then return again end
 if not (g.state == "queued" or (g.state == "running" and g.parked)) then return {"stale"} end
 if tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end
 local now = amounts.real_now()
+local paused = pauses.holding(g, now, generations.provider(g.request))
+if paused then return {"paused", unpack(paused)} end
 if tonumber(g.not_before or 0) > now then return {"too_early", g.not_before} end
 -- A resumed attempt keeps the first one's `give_up_at`; one without a ref starts a new job with a new limit.
 if g.ref and now >= tonumber(g.give_up_at) then

@@ -5,7 +5,7 @@
 -- KEYS[1]  deadlines
 -- Returns  {"noted", generation…}: those with unchanged deadlines
 -- Writes   deadlines
---- @include "lib/keys" "lib/amounts" "lib/generations"
+--- @include "lib/keys" "lib/amounts" "lib/generations" "lib/standstill"
 local read = unpack(ARGV) -- `generation:deadline`, as read, comma-separated
 local CHECK_AGAIN_MS = 60000
 local now = amounts.real_now()
@@ -18,8 +18,9 @@ local function next_check(id)
   if state ~= "queued" and not parked then return nil end
   local at = math.max(now, tonumber(not_before or 0)) + CHECK_AGAIN_MS
   if state ~= "queued" or ref or fields[7] then return at end
-  local queue_timeout = generations.terms({terms = fields[6]}).queue_timeout
-  return math.min(at, math.max(now, tonumber(queued_at) + queue_timeout))
+  local over = tonumber(queued_at) + generations.terms({terms = fields[6]}).queue_timeout
+  if over < now then over = standstill.gives_up_at(generations.load(id), now) end -- perhaps it was paused
+  return math.min(at, math.max(now, over))
 end
 
 local moved = {}

@@ -4,9 +4,10 @@
 -- some. Others are scanned, so that members that move do not hide others.
 --
 -- KEYS[1]  the set
--- Returns  {"page", next cursor or "0", how many were read, {id, deadline or "", provider, field, value, …}, …}
+-- Returns  {"page", next cursor or "0", how many were read, {id, deadline or "", provider, when it is given up or "",
+--          the pause that holds it or {}, field, value, …}, …}
 -- Writes   nothing
---- @include "lib/keys" "lib/amounts"
+--- @include "lib/keys" "lib/amounts" "lib/generations" "lib/pauses" "lib/standstill"
 local
   newest, -- "1" or "0"
   cursor, -- "0" at first
@@ -35,7 +36,7 @@ else
 end
 local function is(asked, value) return asked == "" or asked == value end
 
-local page = {"page", cursor, amounts.text(#ids)}
+local now, page = amounts.real_now(), {"page", cursor, amounts.text(#ids)}
 for _, id in ipairs(ids) do
   local values, g = redis.call("HMGET", keys.generation(id), unpack(FIELDS)), {}
   for index, name in ipairs(FIELDS) do g[name] = values[index] or nil end
@@ -43,11 +44,13 @@ for _, id in ipairs(ids) do
   local wanted = at and is(account, g.account) and is(tool, g.tool) and is(model, g.model) and is(code, g.error)
     and (states == "" or string.find("," .. states .. ",", "," .. g.state .. ",", 1, true))
     and not (first and at < first) and not (ending and at >= ending)
-  -- The request's first member, as in `generations.dispatch`.
-  local made_by = wanted and string.match(g.request, '^{"provider":"([^"\\]*)"') or ""
+  local made_by = wanted and generations.provider(g.request)
   if wanted and is(provider, made_by) then
     local deadline = redis.call("ZSCORE", keys.deadlines(), id)
-    local found = {id, deadline and amounts.text(tonumber(deadline)) or "", made_by}
+    local waits = g.state == "waiting" or g.state == "queued" and not g.ref
+    local pause, over = waits and pauses.holding(g, now, made_by), g.give_up_at
+    if waits then over = not pause and not g.in_line and amounts.text(standstill.gives_up_at(g, now)) end
+    local found = {id, deadline and amounts.text(tonumber(deadline)) or "", made_by, over or "", pause or {}}
     g.request = nil
     for name, value in pairs(g) do found[#found + 1], found[#found + 2] = name, value end
     page[#page + 1] = found

@@ -5,12 +5,13 @@
 -- Returns  {"not_due"} {"requeued", dispatch, dispatches of further promoted} {"ended", …}
 -- Writes   generation, deadlines, totals; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations" "lib/promotion"
---- @include "lib/ending" "lib/failing"
+--- @include "lib/ending" "lib/failing" "lib/pauses" "lib/standstill"
 local
   deadline, -- as read
   judge_leases, -- "1" or "0"
   dispatch_ms, operation
   = unpack(ARGV)
+local CHECK_AGAIN_MS = 60000 -- of one that is paused
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local now, due = amounts.real_now(), g and redis.call("ZSCORE", keys.deadlines(), g.id)
 dispatch_ms = tonumber(dispatch_ms)
@@ -21,6 +22,8 @@ local function rescued(what, reply)
   return reply
 end
 
+local paused = pauses.holding(g, now, generations.provider(g.request))
+
 local function timed_out(code)
   return rescued(code, ending.run(g, ending.state(g), code, operation, dispatch_ms))
 end
@@ -29,10 +32,11 @@ if g.state == "waiting" then
   local a = accounts.load(g.account)
   local p = policy.load(a.fields.plan)
   steps.roll(a, p)
-  local gives_up_at = promotion.gives_up_at(g)
+  local gives_up_at = standstill.gives_up_at(g, now)
   if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
     if now >= gives_up_at then return timed_out("waiting_timeout") end
-    generations.set_deadline(g.id, gives_up_at) -- it was marked for promotion, but others took the slots
+    -- It was marked for promotion, but others took the slots; or it was paused for a time.
+    generations.set_deadline(g.id, math.max(gives_up_at, paused and now + CHECK_AGAIN_MS or 0))
     return {"not_due"}
   end
   local chosen = now < gives_up_at and promotion.choose(a, p, g.tool) or {g}
@@ -58,8 +62,10 @@ if g.in_line then
   redis.call("HDEL", KEYS[1], "in_line")
   redis.call("HSET", KEYS[1], "queued_at", g.queued_at)
 end
-if not g.ref and now >= tonumber(g.queued_at) + generations.terms(g).queue_timeout then
-  return timed_out("queue_timeout")
+if paused then
+  generations.set_deadline(g.id, now + CHECK_AGAIN_MS)
+  return {"not_due"}
 end
+if not g.ref and now >= standstill.gives_up_at(g, now) then return timed_out("queue_timeout") end
 generations.set_deadline(g.id, now + dispatch_ms)
 return rescued("dispatched", {"requeued", generations.dispatch(g, now + dispatch_ms)})

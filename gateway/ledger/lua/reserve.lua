@@ -3,10 +3,10 @@
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"}
---          {"paused", kind, name, since, reason} {"subscription_required"}
+--          {"paused", kind, name, since, "refuse", end or "", reason} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"insufficient_credits", account}
 --          {"limit_reached", whose, limit, period, used, resets at or ""} {"waiting_room_full", plan, limit}
---          {"reserved", its id, deadline, score in the queue or "" (it waits), the fields that were decided here}
+--          {"reserved", its id, deadline, score in the queue or "" (not now), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
@@ -24,6 +24,7 @@ local
   fields, -- the others, which are only stored (JSON: field, value, …)
   dispatch_ms
   = unpack(ARGV)
+local CHECK_AGAIN_MS = 60000 -- of one that is paused: not dispatched
 local id = generation
 price = tonumber(price)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
@@ -46,8 +47,8 @@ if existing then
   return {"resent", generations.reply(id), dispatch}
 end
 
-local paused = pauses.refusal(a, tool, model, provider)
-if paused then return paused end
+local paused = pauses.of(a.real, a.id, a.fields.pause, tool, model, provider)
+if paused and paused[4] == "refuse" then return {"paused", unpack(paused)} end
 local p = policy.load(a.fields.plan)
 steps.roll(a, p)
 local plan = a.fields.plan
@@ -89,7 +90,8 @@ if counted ~= "" then decided[#decided + 1], decided[#decided + 2] = "counted", 
 if a.fields.webhooks or p.webhooks then decided[#decided + 1], decided[#decided + 2] = "listened", "1" end
 local stored = cjson.decode(fields)
 for _, text in ipairs(decided) do stored[#stored + 1] = text end
-local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or tonumber(dispatch_ms))
+local check_ms = paused and CHECK_AGAIN_MS or tonumber(dispatch_ms)
+local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or check_ms)
 
 accounts.save(a)
 redis.call("HSET", keys.generation(id), "request", request, "terms", limits, unpack(stored))
@@ -100,5 +102,5 @@ if memory then redis.call("SET", memory, request_digest .. " generation " .. id,
 generations.count("open", 1)
 generations.count(state .. ":" .. tool, 1)
 generations.count("held", price)
-local score = waits and "" or amounts.text(a.real - tonumber(own.head_start))
+local score = (waits or paused) and "" or amounts.text(a.real - tonumber(own.head_start))
 return {"reserved", id, amounts.text(deadline), score, decided}

@@ -48,14 +48,16 @@ function generations.count(field, delta)
   if delta ~= 0 then redis.call("HINCRBY", keys.totals(), field, amounts.text(delta)) end
 end
 
--- What a caller needs to put a generation into arq, whose deadline is `deadline` (R15: counted from created_at). The
--- provider is the request's first member; matching it, unlike decoding the whole, cannot fail after a write.
+-- The provider is the request's first member; matching it, unlike decoding the whole, cannot fail after a write.
+function generations.provider(request) return string.match(request, '^{"provider":"([^"\\]*)"') or "" end
+
+-- What a caller needs to put a generation into arq, whose deadline is `deadline` (R15: counted from created_at).
 function generations.dispatch(g, deadline)
   return {
     g.id, g.tool, amounts.text(tonumber(g.attempt) + 1),
     amounts.text(tonumber(g.created_at) - generations.terms(g).head_start),
     g.queued_at or g.created_at, g.not_before or "0", amounts.text(deadline), g.account,
-    string.match(g.request, '^{"provider":"([^"\\]*)"') or "",
+    generations.provider(g.request),
   }
 end
 

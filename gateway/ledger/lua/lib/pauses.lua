@@ -1,17 +1,34 @@
 -- What operators have paused (R36): fields `pause:<kind>:<name>` of the policy, `pause` of an account, each
--- "<since>,<reason>".
+-- "<since>[ wait][ until <end>],<reason>".
 --- @include "lib/keys"
 local pauses = {}
 
--- The reply that refuses what would be new, or nil: the account's own pause, or its tool's, model's, provider's.
-function pauses.refusal(a, tool, model, provider)
-  local names = {{"account", a.id}, {"tool", tool}, {"model", model}, {"provider", provider}}
-  local found = redis.call(
-    "HMGET", keys.policy(), "pause:tool:" .. tool, "pause:model:" .. model, "pause:provider:" .. provider)
-  for index, text in ipairs({a.fields.pause or false, unpack(found, 1, 3)}) do
+-- Read one: since, whether what is new waits, its end or nil, the reason.
+function pauses.parse(text)
+  local since, how, reason = string.match(text, "^(%d+)([^,]*),(.*)$")
+  return since, string.find(how, " wait", 1, true) and "wait" or "refuse", string.match(how, " until (%d+)"), reason
+end
+
+-- The pause in force for this tool, model and provider in an account whose own pause is `own` (or false): {kind, name,
+-- since, what happens to what is new, end or "", reason}, or nil. One that refuses comes before one that lets wait.
+function pauses.of(now, account, own, tool, model, provider)
+  local names = {{"account", account}, {"tool", tool}, {"model", model}, {"provider", provider}}
+  local found, waits = redis.call(
+    "HMGET", keys.policy(), "pause:tool:" .. tool, "pause:model:" .. model, "pause:provider:" .. provider), nil
+  for index, text in ipairs({own or false, unpack(found, 1, 3)}) do
     if text then
-      local since, reason = string.match(text, "^(%d+),(.*)$")
-      return {"paused", names[index][1], names[index][2], since, reason}
+      local since, new, ends, reason = pauses.parse(text)
+      local pause = {names[index][1], names[index][2], since, new, ends or "", reason}
+      local over = ends and now >= tonumber(ends)
+      if not over and new == "refuse" then return pause end
+      if not over then waits = waits or pause end
     end
   end
+  return waits
+end
+
+-- The same for a generation: nil also if its provider has its job, which goes on.
+function pauses.holding(g, now, provider)
+  if g.ref or g.state == "running" then return nil end
+  return pauses.of(now, g.account, redis.call("HGET", keys.account(g.account), "pause"), g.tool, g.model, provider)
 end
