@@ -108,7 +108,7 @@ function pause({ account, again, path }) {
   openAct({
     title: `Pause ${account.id}`,
     account: account.id,
-    about: "Nothing new is accepted from it. What was accepted goes on.",
+    about: "Nothing new is accepted from it. What runs goes on; what is queued or waits is held until it is resumed.",
     note: "For the audit log, and shown to whoever is refused: write it for the customer.",
     verb: "Pause",
     changes: () => [["New generations", "accepted", "refused with your reason"]],

@@ -36,7 +36,7 @@ function pathOf({ kind, name }) {
 function openPause(what, done) {
   openAct({
     title: `Pause the ${nameOf(what)}`,
-    about: element("p", {}, "For all accounts. What was accepted goes on."),
+    about: element("p", {}, "For all accounts. What runs goes on; what is queued or waits is held until it is resumed."),
     note: "For the audit log, and shown to whoever is refused: write it for customers.",
     verb: "Pause",
     changes: () => [["New generations", "accepted", "refused with your reason"]],
