@@ -82,7 +82,12 @@ async def make(
 
 
 async def reserve(
-    ledger: Ledger, account: Account, *, generation: str | None = None, operation: str | None = None
+    ledger: Ledger,
+    account: Account,
+    *,
+    generation: str | None = None,
+    operation: str | None = None,
+    key: str | None = None,
 ) -> Reservation:
     """Reserve one image for the account, as `POST /v1/generations` with an idempotency key does."""
     operation = operation or operation_id()
@@ -94,6 +99,7 @@ async def reserve(
         terms=terms_of(CARD, REQUEST.tool),
         pro=False,
         keys_version=0,
+        key=key,
         idempotency=(_digest(operation), _digest(PROMPT)),
     )
 

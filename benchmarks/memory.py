@@ -11,6 +11,7 @@ from benchmarks.http_calls import an_output
 from benchmarks.result import Result, at_most
 from benchmarks.servers import durable_redis, ledger_at
 from gateway.domain import operation_id
+from gateway.ledger.accounts import key_id_of
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Ended, Reserved
 
@@ -60,8 +61,8 @@ async def _generations(bench: Bench) -> Result:
 
 
 async def finish_one(ledger: Ledger, account: Account) -> None:
-    """Take one generation through its whole life, as a worker does."""
-    reserved = await reserve(ledger, account)
+    """Order one generation with the account's key, and take it through its whole life, as a worker does."""
+    reserved = await reserve(ledger, account, key=key_id_of(account.key))
     if not isinstance(reserved, Reserved):
         raise TypeError(f"not reserved: {reserved}")
     generation = reserved.generation.id

@@ -135,7 +135,7 @@ ROUTES: tuple[Route, ...] = (
           credit_schemas.JournalOut, "List journal entries, newest first; CSV of all pages with `Accept: text/csv`",
           also_media=("text/csv",)),
     Route("GET", "/v1/usage", usage.get, OWNER_OR_READER, usage_schemas.UsageQuery, usage_schemas.UsageOut,
-          "Get usage by day, tool and model; CSV with `Accept: text/csv`",
+          "Get usage by day, tool, model, member, key or tag; CSV with `Accept: text/csv`",
           also_media=("text/csv",)),
     Route("POST", "/v1/sign-in-links", sign_in.make_link, ANY_KEY, None, session_schemas.SignInLinkOut,
           "Create a sign-in link for the console: one use, within an hour", 201, shown_once=("url",),

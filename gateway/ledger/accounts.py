@@ -18,7 +18,7 @@ from gateway.ledger.limits import Limit, encode_limit
 from gateway.ledger.member_records import role_of
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.scripts import translated
-from gateway.ledger.sums import Used, decode_usage
+from gateway.ledger.sums import UsageBy, Used, decode_parts, decode_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,16 +91,27 @@ class AccountOperations(LedgerCore):
         return int(rest[0])
 
     async def usage(
-        self, *, account: str, keys_version: int | None, days: Sequence[str]
+        self,
+        *,
+        account: str,
+        keys_version: int | None,
+        days: Sequence[str],
+        by: UsageBy | None = None,
+        tag: str | None = None,
     ) -> outcomes.KeysChanged | outcomes.NotFound | tuple[Used, ...]:
         """Generations ended on each of `days` (`2026-11-22`, in the card's time zone), by day, tool and model.
 
-        One script call, which reads one small hash a day.
+        One script call, which reads one small hash a day. With `by` "key" or "tag" (`tag` is its name) it is divided
+        further, which takes longer: ask for `USAGE_DAYS_AT_ONCE` at most.
         """
         key = self.account_key(account)
-        word, rest = await self.run("usage", key, keys_version=keys_version, days=",".join(days))
+        word, rest = await self.run("usage", key, keys_version=keys_version, days=",".join(days), by=by, tag=tag)
         if word == "usage":
-            return tuple(used for day, counters in zip(days, rest, strict=True) for used in decode_usage(day, counters))
+            return tuple(
+                used
+                for day, (counters, rows) in zip(days, rest, strict=True)
+                for used in (decode_parts(day, counters, rows, by) if by else decode_usage(day, counters))
+            )
         return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def _claim_email(self, email: str, account: str) -> str | None:

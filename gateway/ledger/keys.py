@@ -69,6 +69,16 @@ def usage(partition: int, account: str, day: str) -> str:
     return f"{tag(partition)}:usage:{account}:{day}"
 
 
+def usage_keys(partition: int, account: str, day: str) -> str:
+    """Hash: the part of a day's usage that keys and members have, per tool, model, key and member."""
+    return f"{tag(partition)}:usage_keys:{account}:{day}"
+
+
+def usage_tags(partition: int, account: str, day: str) -> str:
+    """Hash: the part of a day's usage that has tags, per tool, model and tag."""
+    return f"{tag(partition)}:usage_tags:{account}:{day}"
+
+
 def idempotency(partition: int, scope: str, digest: str) -> str:
     """String: the response to an idempotency key (or an operation) of an account or `admin`."""
     return f"{tag(partition)}:idempotency:{scope}:{digest}"

@@ -13,7 +13,8 @@ from gateway.schemas.base import LINE_PATTERN, UNSAFE_IN_JSON_SCHEMA, Text
 TAGS_MAX = 8
 TAG_MAX_CHARACTERS = 64
 # A name is written in queries: `tags[project]=apollo`, and `group_by=day,tag:project`.
-NAME_PATTERN = rf"^[^,\[\]{UNSAFE_IN_JSON_SCHEMA}]+$"
+NAME_CHARACTER = rf"[^,\[\]{UNSAFE_IN_JSON_SCHEMA}]"
+NAME_PATTERN = f"^{NAME_CHARACTER}+$"
 NAME_FAULT = (
     f"names must be 1 to {TAG_MAX_CHARACTERS} characters long, without commas, brackets, control characters, line "
     "breaks or text-direction characters"

@@ -1,24 +1,20 @@
-"""Usage: ended generations and their cost by day, tool and model."""
+"""Usage: ended generations and their cost by day, tool, model, member, key and tag."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from itertools import permutations
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
 from gateway.schemas.base import Answer, Credits, OfAccount, Text
+from gateway.schemas.tags import NAME_CHARACTER, TAG_MAX_CHARACTERS, is_tag_name
 
-Dimension = Literal["day", "tool", "model"]
-DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+DIMENSIONS = ("day", "tool", "model", "member", "key")
+"""What usage is grouped by, in the order of a row's members; `tag:<name>` comes last."""
+TAG = "tag:"
 YEAR_MIN = 2000
-
-
-def _every_order() -> Iterator[str]:
-    for count in range(1, len(DIMENSIONS) + 1):
-        yield from map(",".join, permutations(DIMENSIONS, count))
+_DIMENSION = rf"(?:{'|'.join(DIMENSIONS)}|{TAG}{NAME_CHARACTER}{{1,{TAG_MAX_CHARACTERS}}})"
 
 
 def _day(text: str) -> str:
@@ -33,8 +29,9 @@ def _day(text: str) -> str:
 
 def _dimensions(text: str) -> str:
     named = text.split(",")
-    if not set(named) <= set(DIMENSIONS) or len(named) != len(set(named)):
-        raise ValueError(f"must be a comma-separated list of {', '.join(DIMENSIONS)}, each at most once")
+    tags = [name for name in named if name.startswith(TAG) and is_tag_name(name.removeprefix(TAG))]
+    if not set(named) <= {*DIMENSIONS, *tags} or len(named) != len(set(named)) or len(tags) > 1:
+        raise ValueError(f"must be a comma-separated list of {', '.join(DIMENSIONS)} and tag:<name>, each at most once")
     return text
 
 
@@ -59,12 +56,37 @@ class UsageQuery(OfAccount):
     last: Annotated[Day | None, Field(alias="to", description="The last day, inclusive. Default: today.")] = None
     tool: Filter | None = None
     model: Filter | None = None
+    member: Filter | None = None
+    key: Filter | None = None
     group_by: Annotated[
         Text,
         AfterValidator(_dimensions),
-        WithJsonSchema({"type": "string", "enum": list(_every_order())}),
-        Field(description="A comma-separated list of `day`, `tool`, `model`.", examples=["day,model"]),
+        WithJsonSchema({"type": "string", "pattern": f"^{_DIMENSION}(?:,{_DIMENSION})*$"}),
+        Field(
+            description=(
+                "A comma-separated list of `day`, `tool`, `model`, `member`, `key` and `tag:<name>`, each at most "
+                "once. A tag cannot be combined with `member` or `key`."
+            ),
+            examples=["day,model"],
+        ),
     ] = "day,tool,model"
+
+    @property
+    def dimensions(self) -> list[str]:
+        """The dimensions to group by, in the order of a row's members."""
+        named = self.group_by.split(",")
+        return [name for name in DIMENSIONS if name in named] + [name for name in named if name.startswith(TAG)]
+
+    @property
+    def tag(self) -> str | None:
+        """The name of the tag to group by."""
+        last = self.dimensions[-1]
+        return last.removeprefix(TAG) if last.startswith(TAG) else None
+
+    @property
+    def by_key(self) -> bool:
+        """Whether usage is to be divided by keys or members."""
+        return not {"member", "key"}.isdisjoint(self.dimensions) or (self.member, self.key) != (None, None)
 
 
 class UsageTotals(Answer):
@@ -78,15 +100,24 @@ class UsageTotals(Answer):
 
 
 class UsageRow(UsageTotals):
-    """The sums of one group; dimensions that are not grouped by are omitted."""
+    """The sums of one group; dimensions that are not grouped by are omitted.
+
+    A tag's value is in a member of the name that `group_by` has, such as `tag:project`; null: no such tag. `other`
+    stands for keys and values that came when a day already had 1,000 of them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | None]
 
     day: str | None = None
     tool: str | None = None
     model: str | None = None
+    member: str | None = Field(default=None, description="Null for generations of the account's own keys.")
+    key: str | None = Field(default=None, description="Null for generations of before this was counted.")
 
 
 class UsageOut(Answer):
-    """Usage, sorted by day, tool and model. Groups in which no generation ended are omitted."""
+    """Usage, sorted by day, tool, model, member, key and tag. Groups in which no generation ended are omitted."""
 
     data: list[UsageRow]
     totals: UsageTotals

@@ -15,6 +15,7 @@ from gateway.api.handlers.usage import csv_rows
 from gateway.api.http.csv_answers import safe_cell
 from gateway.domain import FailureCode, partition_of_account
 from gateway.ledger import keys
+from gateway.ledger.accounts import key_id_of
 from gateway.ledger.core import PARTITIONS
 from gateway.ledger.sums import Counts
 from tests.api.visitor import CARD, Visitor, open_gateway
@@ -56,6 +57,37 @@ async def test_totals_and_rows_add_up_to_the_journal(gateway: Visitor) -> None:
         assert sum(Decimal(str(one["held"])) for one in journal if one["kind"] == kind) == released
     for name in NUMBERS:
         assert sum(Decimal(str(row[name])) for row in body["data"]) == Decimal(str(body["totals"][name]))
+
+
+async def test_usage_is_grouped_by_key_and_by_tag_as_json_and_csv(gateway: Visitor) -> None:
+    first, second = await gateway.account(), await gateway.account()
+    a, b = key_id_of(first), key_id_of(second)
+    for key, tags in ((first, {"project": "apollo"}), (first, {"project": "=1+1"}), (second, {"team": "red"})):
+        await gateway.finished(key, tags=tags)
+    await gateway.finished(second, tool="video", model="clip", settings={"duration": 3}, tags={"project": "apollo"})
+    totals = (await usage(gateway, first))["totals"]
+    for group_by, name, sums in (
+        ("key", "key", {a: 10, b: 45.55}),
+        ("member", "member", {None: 55.55}),
+        ("tag:project", "tag:project", {None: 5, "=1+1": 5, "apollo": 45.55}),
+        ("tag:nobody's", "tag:nobody's", {None: 55.55}),
+    ):
+        body = await usage(gateway, first, f"?group_by={group_by}")
+        assert {row[name]: row["credits"] for row in body["data"]} == sums
+        assert all(row.keys() == {name, *NUMBERS} for row in body["data"])
+        assert body["totals"] == totals
+        reply = await gateway.call("GET", f"/v1/usage?group_by={group_by}", first, headers={"Accept": "text/csv"})
+        rows = csv.DictReader(io.StringIO(reply.raw.decode()))
+        assert {row[name]: float(row["credits"]) for row in rows} == {
+            safe_cell(value or ""): credits_ for value, credits_ in sums.items()
+        }
+    both = await usage(gateway, first, "?group_by=tag:project,model,day")
+    assert [(row["model"], row["tag:project"]) for row in both["data"]] == [
+        ("clip", "apollo"), ("sketch", None), ("sketch", "=1+1"), ("sketch", "apollo"),
+    ]  # fmt: skip
+    assert (await usage(gateway, first, f"?key={b}&group_by=model"))["totals"]["credits"] == 45.55
+    assert (await usage(gateway, first, "?tool=video&group_by=key"))["data"][0]["key"] == b
+    assert (await usage(gateway, first, "?member=mem_a"))["data"] == []
 
 
 @cases(
@@ -170,6 +202,13 @@ def test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> N
         ("?group_by=week", "group_by"),
         ("?group_by=", "group_by"),
         ("?group_by=day,day", "group_by"),
+        ("?group_by=tag", "group_by"),
+        ("?group_by=tag:", "group_by"),
+        ("?group_by=tag:" + "x" * 65, "group_by"),
+        ("?group_by=tag:a[b]", "group_by"),
+        ("?group_by=tag:a,tag:b", "group_by"),
+        ("?group_by=key,tag:a", "group_by"),
+        ("?group_by=tag:a&member=mem_a", "group_by"),
         ("?tool=", "tool"),
         ("?since=2026-11-22", "since"),
         ("?from=2026-11-22&from=2026-11-23", "from"),

@@ -14,6 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
+from tests.invariants.attribution import check_attribution
 from tests.invariants.billing import check_billing
 from tests.invariants.contents import Contents, read_contents
 
@@ -61,6 +62,8 @@ class Partition:
     waiting: dict[str, dict[str, float]]
     recent: dict[str, dict[str, float]]
     usage: dict[str, dict[str, str]]
+    usage_keys: dict[str, dict[str, str]]
+    usage_tags: dict[str, dict[str, str]]
     deadlines: dict[str, float]
     outputs: dict[str, float]
     totals: dict[str, str]
@@ -87,7 +90,7 @@ def partition_of(contents: Contents, tag: str) -> Partition:
             kind, _, rest = name.removeprefix(tag).partition(":")
             by_kind[kind][rest] = stored.value
     expiring = {name.removeprefix(tag) for name, stored in contents.items() if stored.expires_at >= 0}
-    named = {kind: by_kind[kind] for kind in ("account", "generation", "journal", "waiting", "recent", "usage")}
+    named = {kind: by_kind[kind] for kind in ("account", "generation", "journal", "waiting", "recent")}
     alone = {kind: by_kind[kind].get("", {}) for kind in ("deadlines", "outputs", "totals")}
     return Partition(
         accounts=named["account"],
@@ -95,7 +98,9 @@ def partition_of(contents: Contents, tag: str) -> Partition:
         journals=named["journal"],
         waiting=named["waiting"],
         recent=named["recent"],
-        usage=named["usage"],
+        usage=by_kind["usage"],
+        usage_keys=by_kind["usage_keys"],
+        usage_tags=by_kind["usage_tags"],
         deadlines=alone["deadlines"],
         outputs=alone["outputs"],
         totals=alone["totals"],
@@ -151,6 +156,7 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
     _check_holds(account, mine, grants, held)
     _check_counts(partition, account, fields, mine)
     _check_usage(partition, account, mine)
+    check_attribution(account, mine, entries, {"keys": partition.usage_keys, "tags": partition.usage_tags})
     _check_limits(account, fields, mine)
     for generation, g in mine.items():
         own = [entry.text for entry in entries if entry.generation == generation]

@@ -51,6 +51,11 @@ def picture_of(model: Model, partitions: int) -> Picture:
             }
     for (name, day), counters in model.usage.items():
         picture[keys.usage(_partition_of(name, partitions), name, day)] = _texts(counters)
+    for (part, name, day), rows in model.parts.items():
+        spelled = keys.usage_keys if part == "keys" else keys.usage_tags
+        picture[spelled(_partition_of(name, partitions), name, day)] = {
+            row: ",".join(map(str, sums)) for row, sums in rows.items()
+        }
     for (name, checkout), c in model.checkouts.items():
         picture[keys.checkout(_partition_of(name, partitions), name, checkout)] = _texts(
             {"credits": c.credits, "status": c.status, "due": c.due, "asked": c.asked, "taken": c.taken, "owed": c.owed}
@@ -154,6 +159,7 @@ def _generation(g: Generation) -> dict[str, str]:
             for share in g.shares
         ),
         "entries": "\n".join(f"{_entry(entry)}|" if entry.by else _entry(entry) for entry in g.entries),
+        "tags": "\n".join(f"{tag}\t{value}" for tag, value in g.request.tags.items()),
         "key": g.key, "counted": g.counted and f"{_number(g.counted[0])},{g.counted[1].id}",
     }  # fmt: skip
     if ended:

@@ -130,6 +130,7 @@ def reserve(model: Model, dice: Random) -> Arguments:
         tool=tool, model=dice.choice(("plain", "fancy")), provider="sandbox", prompt="", settings=settings,
         outputs=dice.choice((1, 2, 3, 3)), price_millicredits=_price(model.accounts[account], dice),
         rate_card=model.policy.version,
+        tags=dice.choice(({}, {}, {"project": "a"}, {"project": "b", "team|x": "a|b"})),
     )  # fmt: skip
     digest = dice.choice("abcdefgh")
     return {

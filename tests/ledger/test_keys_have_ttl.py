@@ -45,6 +45,8 @@ EXPIRING = {
     "generation": rf"{TAG}:generation:{GENERATION}",
     "failed": rf"{TAG}:failed",
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
+    "usage_keys": rf"{TAG}:usage_keys:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
+    "usage_tags": rf"{TAG}:usage_tags:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
     "client_call": rf"{TAG}:client_call:{ACCOUNT}:[0-9a-f]{{64}}",
     "sign_in": r"fb:sign_in:[0-9a-f]{32}",
@@ -88,6 +90,8 @@ async def a_busy_time(world: World) -> None:
                 1_000,
                 account,
                 idempotency=("k", "b"),
+                key="key_a",
+                tags={"project": "apollo"},
                 inputs=(Input("image", "in/1"),),
                 webhook=OwnWebhook("https://a.example"),
             )
@@ -128,6 +132,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
     days |= {"failed": 30, "client_call": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
+    days |= {"usage_keys": 400, "usage_tags": 400}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():

@@ -109,7 +109,7 @@ TAGS: dict[str, str] = {
     "balance": "An account's available and held credits.",
     "key": "What the API key of the request may do, and what it has spent.",
     "journal": "Every credit movement of an account.",
-    "usage": "Generations and credits by day, tool and model.",
+    "usage": "Generations and credits by day, tool, model, member, key and tag.",
     "sign-in-links": "Sign-in links for the console.",
     "rate-card": "Models, settings and prices.",
     "plans": "Plans on sale.",

@@ -84,11 +84,11 @@ def _asked_items(card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn
 async def _used_items(request: web.Request, account: outcomes.Account, card: RateCard) -> list[Item]:
     """The account's last 30 days, including today: one item per model, at its actual average cost."""
     last = today(account, ZoneInfo(card.free.timezone))
-    used = grouped(await usage_of(request, own(request), days_until(last, DEFAULT_DAYS)), ("tool", "model"))
+    used = await grouped(usage_of(request, own(request), days_until(last, DEFAULT_DAYS)), ("tool", "model"))
     return [
         Item(
-            tool=tool,
-            model=model,
+            tool=str(tool),
+            model=str(model),
             settings={},
             outputs=1,
             per_day=Decimal(counts.outputs) / DEFAULT_DAYS,

@@ -1,4 +1,4 @@
-"""Usage: ended generations and their cost by day, tool and model; as JSON, or as CSV on request."""
+"""Usage: ended generations and their cost by day, tool, model, member, key and tag; as JSON, or as CSV on request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.api.ownership.own_usage import DEFAULT_DAYS, Groups, days_until, gr
 from gateway.api.ownership.target_account import TargetAccount, account_of, target_account
 from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem
-from gateway.ledger.sums import Counts, Used
+from gateway.ledger.sums import Counts, UsageBy, Used
 from gateway.schemas import usage as usage_schemas
 from gateway.views.generations import credits_of
 
@@ -34,9 +34,9 @@ async def get(request: web.Request) -> web.StreamResponse:
     timezone = request.app[RATE_CARDS].card.free.timezone
     target = target_account(request, query.account)
     days = await _days(request, query, target, ZoneInfo(timezone))
-    used = await usage_of(request, target, days)
-    dimensions = [name for name in usage_schemas.DIMENSIONS if name in query.group_by.split(",")]
-    groups = grouped((one for one in used if _wanted(one, query)), dimensions)
+    dimensions = query.dimensions
+    used = usage_of(request, target, days, _divided(query), query.tag)
+    groups = await grouped((one async for one in used if _wanted(one, query)), dimensions)
     if wants_csv(request):
         rows = csv_rows(groups, dimensions, timezone)
         return await stream_csv(request, _batches(rows), f"usage-{days[0]}-{days[-1]}.csv")
@@ -58,7 +58,18 @@ def csv_rows(groups: Groups, dimensions: Sequence[str], timezone: str) -> Iterat
     yield [*dimensions, *_NUMBERS, "timezone"]
     for group, counts in groups.items():
         numbers = _numbers(counts)
-        yield [*map(safe_cell, group), *(f"{Decimal(numbers[name]):f}" for name in _NUMBERS), safe_cell(timezone)]
+        counted = (f"{Decimal(numbers[name]):f}" for name in _NUMBERS)
+        yield [*(safe_cell(part or "") for part in group), *counted, safe_cell(timezone)]
+
+
+def _divided(query: usage_schemas.UsageQuery) -> UsageBy | None:
+    """What the sums by tool and model are divided by; InvalidRequest if it is more than one thing."""
+    if query.tag is None:
+        return "key" if query.by_key else None
+    if query.by_key:
+        text = "cannot combine a tag with keys or members: usage is counted by either"
+        raise InvalidRequest(f"`group_by` {text}.", fields=[FieldProblem("group_by", text)])
+    return "tag"
 
 
 async def _batches(rows: Iterator[list[str]]) -> AsyncIterator[Rows]:
@@ -87,7 +98,12 @@ def _refusal(text: str) -> InvalidRequest:
 
 
 def _wanted(used: Used, query: usage_schemas.UsageQuery) -> bool:
-    return query.tool in (None, used.tool) and query.model in (None, used.model)
+    return (
+        query.tool in (None, used.tool)
+        and query.model in (None, used.model)
+        and query.key in (None, used.key)
+        and query.member in (None, used.member)
+    )
 
 
 def _numbers(counts: Counts) -> dict[str, Any]:

@@ -1,31 +1,40 @@
-"""An account's usage by day, tool and model, for every call that sums it."""
+"""An account's usage by day, tool, model, member, key and tag, for every call that sums it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from gateway.api.access.auth import found
+from gateway.api.errors import InvalidRequest
 from gateway.api.ownership.target_account import TargetAccount
 from gateway.api.services import LEDGER
+from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
-from gateway.ledger.sums import Counts, Used
+from gateway.ledger.sums import USAGE_DAYS_AT_ONCE, Counts, UsageBy, Used
+from gateway.schemas.usage import TAG
 
 DEFAULT_DAYS = 30
+GROUPS_MAX = 50_000
+
+Groups = Mapping[tuple[str | None, ...], Counts]
 
 
-Groups = Mapping[tuple[str, ...], Counts]
-
-
-async def usage_of(request: web.Request, target: TargetAccount, days: Sequence[str]) -> tuple[Used, ...]:
-    """An account's usage on these days."""
-    return found(
-        await request.app[LEDGER].usage(account=target.account, keys_version=target.keys_version, days=days),
-        target.missing,
-    )
+async def usage_of(
+    request: web.Request, target: TargetAccount, days: Sequence[str], by: UsageBy | None = None, tag: str | None = None
+) -> AsyncIterator[Used]:
+    """An account's usage on these days, on request divided by key and member, or by a tag."""
+    at_once = USAGE_DAYS_AT_ONCE if by else len(days)
+    for first in range(0, len(days), at_once):
+        part = days[first : first + at_once]
+        outcome = await request.app[LEDGER].usage(
+            account=target.account, keys_version=target.keys_version, days=part, by=by, tag=tag
+        )
+        for used in found(outcome, target.missing):
+            yield used
 
 
 def today(account: outcomes.Account, zone: ZoneInfo) -> date:
@@ -38,10 +47,14 @@ def days_until(last: date, count: int) -> list[str]:
     return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
 
 
-def grouped(used: Iterable[Used], dimensions: Sequence[str]) -> Groups:
-    """The sums of each group, by day, tool and model."""
-    groups: dict[tuple[str, ...], Counts] = {}
-    for one in used:
-        group = tuple(str(getattr(one, dimension)) for dimension in dimensions)
+async def grouped(used: AsyncIterable[Used], dimensions: Sequence[str]) -> Groups:
+    """The sums of each group, in order; what has no key, member or tag comes first. InvalidRequest: too many."""
+    attributes = ["tag" if dimension.startswith(TAG) else dimension for dimension in dimensions]
+    groups: dict[tuple[str | None, ...], Counts] = {}
+    async for one in used:
+        group = tuple(getattr(one, attribute) for attribute in attributes)
         groups[group] = groups.get(group, Counts()) + one.counts
-    return dict(sorted(groups.items()))
+        if len(groups) > GROUPS_MAX:
+            text = f"gives more than {GROUPS_MAX:,} rows: choose a shorter period or fewer dimensions"
+            raise InvalidRequest(f"`group_by` {text}.", fields=[FieldProblem("group_by", text)])
+    return dict(sorted(groups.items(), key=lambda item: [part or "" for part in item[0]]))

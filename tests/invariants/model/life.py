@@ -23,6 +23,10 @@ class Model(Keys):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     usage: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    parts: defaultdict[tuple[str, str, str], dict[str, tuple[int, ...]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    """R28: "keys" or "tags", account and day → row → the same sums, of what has a key or a tag."""
     counted: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by partition
 
     def of(self, account: str, *states: str) -> list[Generation]:
@@ -268,9 +272,13 @@ class Model(Keys):
             "generations": 1, "outputs": k, "credits": g.committed, "failed": int(state == "failed"),
             "refunded": g.request.price_millicredits - g.committed,
         }  # fmt: skip
-        self.usage[g.account, f"{day(self.policy, a.now):%Y-%m-%d}"].update(
-            {name + counter: amount for counter, amount in counters.items() if amount}
-        )
+        today = f"{day(self.policy, a.now):%Y-%m-%d}"
+        self.usage[g.account, today].update({name + counter: amount for counter, amount in counters.items() if amount})
+        rows = [("keys", f"{g.key}|")] if g.key else []
+        for kind, row in [*rows, *(("tags", f"{tag}\t{value}") for tag, value in g.request.tags.items())]:
+            part = self.parts[kind, g.account, today]
+            before = part.get(name + row, (0,) * len(counters))
+            part[name + row] = tuple(map(sum, zip(before, counters.values(), strict=True)))
         self.keep(a)
         return "Ended", (state, g.ref, self.promote(a, g.request.tool) if worked else [])
 

@@ -1,24 +1,11 @@
 -- The only way a generation ends: commit the delivered share, refund the rest, promote waiting ones (R9, R10, R14).
---- @include "lib/keys" "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
---- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/promotion"
+--- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
+--- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/promotion" "lib/usage"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
 local TRIMMED_AT_ONCE = 100
 local FAILED_MAX = 2000 -- in a partition: for operators, who look at what failed lately
-
-local function usage(a, p, g, state, committed, refunded)
-  local key = keys.usage(a.id, zones.day(policy.rule(p, "zone"), a.now))
-  local name = g.tool .. "|" .. g.model .. "|"
-  local counters = {
-    generations = 1, outputs = tonumber(g.delivered), credits = committed, refunded = refunded,
-    failed = state == "failed" and 1 or 0,
-  }
-  for counter, amount in pairs(counters) do
-    if amount ~= 0 then redis.call("HINCRBY", key, name .. counter, amounts.text(amount)) end
-  end
-  redis.call("PEXPIRE", key, amounts.text(policy.kept(p, "usage")))
-end
 
 -- Everything that reads or could fail, in memory: the new account state, the entries, the promotions.
 local function prepare(a, p, g, state)
@@ -75,7 +62,10 @@ function ending.run(g, state, code, operation, dispatch_ms)
   generations.count(g.state .. ":" .. g.tool, -1)
   generations.count("held", -plan.price)
   generations.count("outcome|" .. g.tool .. "|" .. g.model .. "|" .. state .. "|" .. code, 1)
-  usage(a, p, g, state, plan.committed, plan.price - plan.committed)
+  usage.count(a, p, g, {
+    generations = 1, outputs = tonumber(g.delivered), credits = plan.committed, refunded = plan.price - plan.committed,
+    failed = state == "failed" and 1 or 0,
+  })
   if a.fields.webhooks or p.webhooks or g.webhook then
     events.of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
   end

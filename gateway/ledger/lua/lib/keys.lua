@@ -12,6 +12,8 @@ function keys.waiting(account, tool) return tag .. ":waiting:" .. account .. ":"
 function keys.journal(account) return tag .. ":journal:" .. account end
 function keys.recent(account) return tag .. ":recent:" .. account end
 function keys.usage(account, day) return tag .. ":usage:" .. account .. ":" .. day end
+function keys.usage_keys(account, day) return tag .. ":usage_keys:" .. account .. ":" .. day end
+function keys.usage_tags(account, day) return tag .. ":usage_tags:" .. account .. ":" .. day end
 function keys.idempotency(scope, digest) return tag .. ":idempotency:" .. scope .. ":" .. digest end
 function keys.checkout(account, checkout) return tag .. ":checkout:" .. account .. ":" .. checkout end
 function keys.purchases(account) return tag .. ":purchases:" .. account end
