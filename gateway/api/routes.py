@@ -42,6 +42,7 @@ from gateway.api.handlers import (
     pauses,
     payment_events,
     payments,
+    persons,
     purchases,
     quotes,
     receipts,
@@ -70,6 +71,7 @@ from gateway.schemas import ops as operations_schemas
 from gateway.schemas import ops_generations as ops_generation_schemas
 from gateway.schemas import pauses as pause_schemas
 from gateway.schemas import payments as payment_schemas
+from gateway.schemas import persons as person_schemas
 from gateway.schemas import purchases as purchase_schemas
 from gateway.schemas import search as search_schemas
 from gateway.schemas import sessions as session_schemas
@@ -206,6 +208,11 @@ ROUTES: tuple[Route, ...] = (
           "Get an account with its balance, plan, keys, newest entries and generations"),
     Route("POST", f"{ADMIN_ACCOUNT}/keys", keys.create_for_account, ADMIN, account_schemas.KeyIn,
           account_schemas.KeyOut, "Create an API key for an account; it is shown once", 201, shown_once=("key",)),
+    Route("GET", f"{ADMIN_ACCOUNT}/export", persons.export, ADMIN, None, None,
+          "Export everything about an account as JSON lines", media=persons.JSON_LINES, errors=("not_found",)),
+    Route("DELETE", f"{ADMIN_ACCOUNT}/person", persons.erase, ADMIN, None, person_schemas.ErasureOut,
+          "Erase an account's person: prompts, files, names, keys; call again until `done`",
+          errors=("invalid_request", "store_unavailable")),
     Route("GET", f"{ADMIN_ACCOUNT}/keys", keys.listed, READERS, None, account_schemas.KeysOut,
           "List an account's API keys"),
     Route("PATCH", f"{ADMIN_ACCOUNT}/keys/{{key}}", keys.change_of_account, ADMIN, account_schemas.KeyChangeIn,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import aiohttp
 from yarl import URL
@@ -111,27 +112,38 @@ class GatewayClient:
         content, _ = await self._send("GET", URL(url, encoded=True), None, None, {})
         return content
 
-    async def _send(
-        self, method: str, at: URL, body: dict[str, Any] | None, once: str | None, query: Mapping[str, str]
-    ) -> tuple[bytes, Mapping[str, str]]:
+    async def save(self, path: str, file: BinaryIO) -> None:
+        """Write a response to a file as it arrives, however long it is."""
+        async with self._requested("GET", URL(self.address + path), {}) as response:
+            if response.status >= _ERRORS_FROM:
+                raise GatewayRefused(response.status, _envelope(await response.read()), _seconds(response))
+            async for piece in response.content.iter_any():
+                file.write(piece)
+
+    @asynccontextmanager
+    async def _requested(
+        self, method: str, at: URL, headers: Mapping[str, str], **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._outgoing is None:
             raise RuntimeError("use the client as a context manager")
-        headers = {}
-        if once is not None:
-            headers["Idempotency-Key"] = once
         try:
-            async with self._outgoing.request(
-                method, at, json=body, headers=headers, params=query, timeout=_TIMEOUT
-            ) as response:
-                content = await response.read()
-                if response.status >= _ERRORS_FROM:
-                    raise GatewayRefused(response.status, _envelope(content), _seconds(response))
-                return content, response.headers
+            async with self._outgoing.request(method, at, headers=headers, timeout=_TIMEOUT, **options) as response:
+                yield response
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise GatewayUnreachable(
                 f"No gateway is responding at {self.address} ({type(error).__name__}).\nStart one with `farebox up`, "
                 "or set FAREBOX_PUBLIC_URL to the address of yours."
             ) from None
+
+    async def _send(
+        self, method: str, at: URL, body: dict[str, Any] | None, once: str | None, query: Mapping[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
+        headers = {} if once is None else {"Idempotency-Key": once}
+        async with self._requested(method, at, headers, json=body, params=query) as response:
+            content = await response.read()
+            if response.status >= _ERRORS_FROM:
+                raise GatewayRefused(response.status, _envelope(content), _seconds(response))
+            return content, response.headers
 
 
 def _seconds(response: aiohttp.ClientResponse) -> int | None:

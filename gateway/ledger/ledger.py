@@ -22,6 +22,7 @@ from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.audit_log import AuditLogOperations
 from gateway.ledger.care import CareOperations
 from gateway.ledger.durability import failover_losses, shortages, weaknesses
+from gateway.ledger.erasure import ErasureOperations
 from gateway.ledger.finding import FindOperations
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.lists import ListOperations
@@ -62,6 +63,7 @@ class Ledger(
     AuditLogOperations,
     PauseOperations,
     FindOperations,
+    ErasureOperations,
 ):
     """Credits, holds and generations in Redis."""
 

@@ -193,6 +193,8 @@ class Account:
     """Set while operators have paused it."""
     free_credits: bool | None = None
     """Whether operators let it have daily free credits; None: the rate card decides."""
+    erased_at: int | None = None
+    """When its person was erased (real time); None: never."""
 
 
 @dataclass(frozen=True, slots=True)

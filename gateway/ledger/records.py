@@ -134,6 +134,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         debt_millicredits=int(fields.get("debt", 0)),
         day=_decode_day(fields.get("day", "")),
         pause=stored_pause(PauseKind.ACCOUNT, account, fields.get("pause")),
+        erased_at=optional(fields, "erased"),
         free_credits=None if "free_credits" not in fields else fields["free_credits"] == "yes",
     )
 

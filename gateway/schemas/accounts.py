@@ -266,6 +266,7 @@ class AccountOut(Answer):
     object: Literal["account"]
     email: str | None
     metadata: Metadata
+    erased_at: Time | None = Field(default=None, description="When its person was erased.")
     free_credits: bool | None = Field(description="Whether it may have daily free credits; null: the card decides.")
     test: bool = Field(description="Whether the account's clock was ever advanced.")
     created_at: Time

@@ -46,8 +46,8 @@ class AuditLogEntryOut(Answer):
     subject: str | None = Field(description="The id of what the call was about: an account, a key, a webhook, …")
     before: StateOut | None = Field(
         description=(
-            "What the call changed, as it was. Without a `status`, all that it could change. Of emails, metadata and "
-            "URLs it is only shown that they changed."
+            "What the call changed, as it was. Without a `status`, all that it could change. Of emails, metadata, "
+            "labels, descriptions, networks and URLs it is only shown that they changed."
         )
     )
     after: StateOut | None = Field(description="The same afterwards; null if nothing was changed, or it is not known.")

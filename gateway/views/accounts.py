@@ -89,6 +89,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
         object="account",
         email=account.email,
         metadata=dict(account.metadata),
+        erased_at=utc(account.erased_at),
         free_credits=account.free_credits,
         test=account.test,
         created_at=utc(account.created_at),

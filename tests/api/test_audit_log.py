@@ -113,10 +113,10 @@ async def test_keys_are_named_and_never_shown(gateway: Visitor) -> None:
     await gateway.account()
     made = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {"label": "shop"})).body
     entry = (await entries(gateway))[0]
-    assert entry["after"][f"keys.{made['id']}.label"] == "shop"
+    assert entry["after"][f"keys.{made['id']}.label"] == "(withheld)"
     await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
     entry = (await entries(gateway))[0]
-    assert (entry["subject"], entry["before"][f"keys.{made['id']}.label"]) == (made["id"], "shop")
+    assert (entry["subject"], entry["before"][f"keys.{made['id']}.label"]) == (made["id"], "(withheld)")
     of_operator = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": "admin"})).body
     entry = (await entries(gateway))[0]
     assert (entry["subject"], entry["before"], entry["after"]["scope"]) == (of_operator["id"], {}, "admin")

@@ -57,6 +57,8 @@ NAMES: dict[Call, str] = {
     ("PUT", "/v1/admin/accounts/{account}"): "putAccount",
     ("GET", "/v1/admin/accounts/{account}"): "getAccount",
     ("POST", "/v1/admin/accounts/{account}/keys"): "createAccountKey",
+    ("GET", "/v1/admin/accounts/{account}/export"): "exportAccount",
+    ("DELETE", "/v1/admin/accounts/{account}/person"): "erasePerson",
     ("GET", "/v1/admin/accounts/{account}/keys"): "listAccountKeys",
     ("PATCH", "/v1/admin/accounts/{account}/keys/{key}"): "changeAccountKey",
     ("POST", "/v1/admin/accounts/{account}/keys/{key}/rotate"): "rotateAccountKey",

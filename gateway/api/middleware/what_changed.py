@@ -21,7 +21,7 @@ from gateway.schemas.base import utc
 from gateway.views.accounts import account_shape, key_shape
 from gateway.views.webhooks import webhook_shape
 
-WITHHELD = frozenset({"email", "metadata", "url"})
+WITHHELD = frozenset({"email", "metadata", "url", "label", "name", "description", "networks"})
 """Told is only that they changed: they are of a person, or may hold a password."""
 _WITHHELD = "(withheld)"
 _SAYS_NOTHING = frozenset(

@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- Remove from an ended generation what its account's person wrote; its price, movements and figures stay (R38).
+--
+-- KEYS[1]  generation
+-- Returns  {"not_found"} {"open"} {"erased"}
+-- Writes   generation
+--- @include "lib/generations"
+local request = unpack(ARGV) -- what is left of it, as JSON
+local id = string.match(KEYS[1], ":generation:(.*)$")
+local g = generations.load(id)
+if not g then return {"not_found"} end
+if generations.open(g) then return {"open"} end
+
+generations.set(id, "request", request)
+redis.call("HDEL", KEYS[1], "tags", "webhook", "webhook_form", "webhook_only")
+return {"erased"}
