@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import gateway.ledger
-from gateway.domain import Scope, partition_of_account
+from gateway.domain import LimitPeriod, Scope, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.accounts import key_id_of
-from gateway.ledger.limits import Limit, LimitPeriod
+from gateway.ledger.limits import Limit
 from tests.ledger.world import PARTITIONS, World
 
 PAGE = (Path(gateway.ledger.__file__).parent / "README.md").read_text()
@@ -20,7 +20,7 @@ STAYS = {
     "created_at", "plan", "interval", "anchor", "cycle", "paid_through", "cancelled_to", "scheduled", "customer",
     "billing", "grace", "allotments", "owed", "paid_for", "turned", "grant", "daily", "monthly", "held", "revoked",
     "owing", "returned", "debt", "work", "waiting", "alerts", "alerted", "entries", "grants", "order", "time",
-    "offset", "test", "erasing", "erased", "free_credits", "pause", "day", "keys_version",
+    "offset", "test", "erasing", "erased", "free_credits", "pause", "paused", "day", "keys_version",
 }  # fmt: skip
 """Money, time, and what operators decided. `webhooks` goes with the webhooks."""
 

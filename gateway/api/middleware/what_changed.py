@@ -86,8 +86,7 @@ async def _account(request: web.Request, account: str) -> Mapping[str, Any]:
     known = await request.app[LEDGER].account(account=account)
     if not isinstance(known, outcomes.Account):
         return {}
-    shown = account_shape(known).model_dump(mode="json")
-    return shown | {"keys": {key["id"]: key for key in shown["keys"]}}
+    return account_shape(known).model_dump(mode="json")
 
 
 async def _operator_key(request: web.Request, key_id: str) -> Mapping[str, Any]:
@@ -127,6 +126,10 @@ _MADE_BY = {"/v1/admin/keys": "key", "/v1/webhooks": "webhook"}
 def _flat(state: Any, path: str = "") -> dict[str, Any]:
     if path in _SAYS_NOTHING or path.rpartition(".")[2] in _SAYS_NOTHING:
         return {}
+    if isinstance(state, list) and all(isinstance(one, dict) and "id" in one for one in state):
+        state = {
+            one["id"]: one for one in state
+        }  # keys, members: compared one by one, and nothing withheld is in a list
     if not isinstance(state, dict) or path.rpartition(".")[2] in WITHHELD:
         return {path: state}
     flat: dict[str, Any] = {}
