@@ -34,7 +34,7 @@ from gateway.outside.secret_strength import MAKE_ONE, check_strength
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
 _CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
-_DAYS_MAX = 3650
+DAYS_MAX = 3650
 _CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 Read = TypeVar("Read", bound=BaseSettings)
 SecretName = Literal["admin-key", "signing-key"]
@@ -70,10 +70,10 @@ class Settings(BaseSettings):
     requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
     support_max_credits: Decimal = Field(default=Decimal(1000), ge=0, le=_CREDITS_MAX, decimal_places=3)
     upload_gib_per_day: float = Field(default=10, ge=0.1, le=1_000_000)
-    output_days: int = Field(default=RECORD_DAYS, ge=1, le=_DAYS_MAX)
-    list_days: int | None = Field(default=None, ge=1, le=_DAYS_MAX + OPEN_DAYS)
-    journal_days: int = Field(default=400, ge=60, le=_DAYS_MAX)
-    usage_days: int = Field(default=400, ge=32, le=_DAYS_MAX)
+    output_days: int = Field(default=RECORD_DAYS, ge=1, le=DAYS_MAX)
+    list_days: int | None = Field(default=None, ge=1, le=DAYS_MAX + OPEN_DAYS)
+    journal_days: int = Field(default=400, ge=60, le=DAYS_MAX)
+    usage_days: int = Field(default=400, ge=32, le=DAYS_MAX)
     payments: Literal["local", "none", "stripe"] | None = None
     return_origins: str = ""
     stripe_key: SecretStr | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from gateway.ledger.generation_records import encode_request
 from gateway.ledger.scripts import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.ledger import outcomes
 
 _NAMES_AT_ONCE = 1000
@@ -43,6 +46,11 @@ class ErasureOperations(LedgerCore):
         """Remove the addresses to which its buyer was sent afterwards."""
         key = keys.checkout(partition_of_account(account, self.partitions), account, checkout)
         await self.command("HDEL", key, "success_url", "cancel_url")
+
+    async def erase_tags(self, *, account: str, days: Sequence[str]) -> None:
+        """Delete the days' sums by tag: a tag's value is the person's. The sums by tool and model stay."""
+        partition = partition_of_account(account, self.partitions)
+        await asyncio.gather(*(self.command("DEL", keys.usage_tags(partition, account, day)) for day in days))
 
     async def erase_responses(self, *, scope: str, naming: str, cursor: int) -> int:
         """Delete stored responses of a scope's idempotency keys that contain `naming`; where to continue, 0 at the end.

@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from gateway.api.access.auth import found
 from gateway.api.errors import InvalidRequest
-from gateway.api.services import LEDGER, OUTPUTS
+from gateway.api.ownership.own_usage import days_until, today
+from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS
 from gateway.domain import State
 from gateway.errors import StoreUnavailable
 from gateway.ledger import outcomes
 from gateway.ledger.webhooks import DEFAULT
+from gateway.settings import DAYS_MAX
 
 CALL_SECONDS = 10.0
 _PAGE = 100
@@ -38,6 +41,7 @@ class Erasure:
     def __init__(self, request: web.Request, account: str) -> None:
         self._ledger = request.app[LEDGER]
         self._store = request.app[OUTPUTS]
+        self._zone = request.app[RATE_CARDS].card.free.timezone
         self._account = account
         self._until = monotonic() + CALL_SECONDS
 
@@ -98,7 +102,12 @@ class Erasure:
                 return "purchases" if after is None else f"generations {after}"
             case "purchases":
                 after = await self._some_purchases(cursor or None)
-                return "responses 0" if after is None else f"purchases {after}"
+                return "tags" if after is None else f"purchases {after}"
+            case "tags":
+                zone = ZoneInfo(self._zone)
+                days = days_until(today(await self._read(), zone), DAYS_MAX)
+                await self._ledger.erase_tags(account=self._account, days=days)
+                return "responses 0"
             case "responses":
                 at = await self._ledger.erase_responses(scope=self._account, naming="", cursor=int(cursor))
                 return f"responses {at}" if at else "operators 0"
