@@ -2,7 +2,8 @@
 
 A page is one HTML file: its title, then the contents of the frame's `<main>`; a file that starts with a doctype is a
 complete page. Adding a file adds a page; a stylesheet with a page's name is used on that page only. Pages refer to
-their files by a digest of all of them, so these can be cached forever: an updated gateway uses other URLs.
+their files by a digest of all of them, so these can be cached forever: an updated gateway uses other URLs. A browser
+gets `missing.html` for a path that does not exist, other clients the API's error.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
@@ -20,8 +22,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from gateway.api.lean import lean_script, lean_style
+
 STATIC = "/static/"
-HOME = "generate"
+_PATHS = {"generate": "/", "generation": "/generations/{generation}"}  # all others are named like their file
+_MISSING = "missing.html"
 PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _TYPES = {
     ".css": "text/css",
@@ -29,42 +34,56 @@ _TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+_LEAN = {".css": lean_style, ".js": lean_script}
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"  # cached, but revalidated each time, by its ETag
 _IMPORT = re.compile(r"""^import\b[^"';]*["']\./([\w-]+\.js)["']""", re.MULTILINE)
-_COMMENT = re.compile(r"^[ \t]*/\*.*?\*/[ \t]*$", re.MULTILINE | re.DOTALL)  # on lines of its own
-_AROUND = re.compile(r"\s*([{};,])\s*|(?<=:)\s+")  # insignificant white space in CSS
 _DIGEST_DIGITS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asset:
-    """A file to send, plain and compressed."""
+    """A file to send, made lean, hashed and compressed when it is first asked for."""
 
-    content: bytes
+    source: str
     content_type: str
-    etag: str
-    compressed: bytes
+    lean: Callable[[str], str] = str
 
-    @classmethod
-    def of(cls, content: bytes, content_type: str) -> Self:
-        """Compress and hash a file once, at the start."""
-        etag = hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
-        return cls(content, content_type, etag, gzip.compress(content, mtime=0))
+    @cached_property
+    def content(self) -> bytes:
+        """What is sent."""
+        return self.lean(self.source).encode()
 
-    def respond(self, request: web.Request, cache: str = _ASK_AGAIN, policy: str = PAGE_POLICY) -> web.Response:
+    @cached_property
+    def etag(self) -> str:
+        """Changes with the content."""
+        return _digest(self.content)
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """The content for clients that accept gzip."""
+        return gzip.compress(self.content, mtime=0)
+
+    def respond(
+        self,
+        request: web.Request,
+        cache: str = _ASK_AGAIN,
+        policy: str = PAGE_POLICY,
+        status: int = HTTPStatus.OK,
+    ) -> web.Response:
         """Send it, or a 304 if the client's copy is current."""
         headers = {"Cache-Control": cache, "Vary": "Accept-Encoding", "ETag": f'W/"{self.etag}"'}
         # Also with a 304, whose headers replace the cached ones.
         # With `no-referrer`, a browser would send our own forms and calls with the origin `null`.
         headers |= {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
-        if any(known.value in {self.etag, "*"} for known in request.if_none_match or ()):
+        current = any(known.value in {self.etag, "*"} for known in request.if_none_match or ())
+        if current and status == HTTPStatus.OK:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         body = self.content
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             body = self.compressed
             headers["Content-Encoding"] = "gzip"
-        return web.Response(body=body, headers=headers, content_type=self.content_type, charset="utf-8")
+        return web.Response(body=body, headers=headers, status=status, content_type=self.content_type, charset="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,7 @@ class Console:
     """All pages by path, all other files by name."""
 
     pages: dict[str, Asset]
+    missing: Asset
     static: dict[str, Asset]
     digest: str
     policy: str = field(default=PAGE_POLICY)
@@ -79,24 +99,23 @@ class Console:
     @classmethod
     def read(cls, public_address: str, folder: Path | None = None) -> Self:
         """Read the package's files. `public_address` is the origin of outputs' URLs."""
-        texts = {path.name: _lean(path) for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
-        digest = hashlib.sha256(b"".join(texts.values())).hexdigest()[:_DIGEST_DIGITS]
+        texts = {path.name: path.read_text() for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
+        digest = _digest("".join(texts.values()).encode())
         static = {
-            name: Asset.of(content, _TYPES[Path(name).suffix])
-            for name, content in texts.items()
+            name: Asset(text, _TYPES[Path(name).suffix], _LEAN.get(Path(name).suffix, str))
+            for name, text in texts.items()
             if Path(name).suffix in _TYPES and not name.endswith(".html")
         }
-        scripts = {name: content.decode() for name, content in texts.items() if name.endswith(".js")}
-        frame = texts["frame.html"].decode()
         pages = {}
-        for name, content in texts.items():
+        for name, text in texts.items():
             stem = name.removesuffix(".html")
             if name.endswith(".html") and name != "frame.html":
-                page = _page(stem, content.decode(), frame, scripts, static.keys())
-                pages[path_of(stem)] = Asset.of(page.replace(STATIC, f"{STATIC}{digest}/").encode(), "text/html")
+                page = _page(stem, text, texts["frame.html"], texts)
+                pages[path_of(stem)] = Asset(page.replace(STATIC, f"{STATIC}{digest}/"), "text/html")
+        missing = pages.pop(path_of(_MISSING.removesuffix(".html")))
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(public_address))
         outputs = f"; img-src 'self' {origin}; media-src 'self' {origin}"
-        return cls(pages, static, digest, PAGE_POLICY + outputs)
+        return cls(pages, missing, static, digest, PAGE_POLICY + outputs)
 
 
 CONSOLE = web.AppKey("CONSOLE", Console)
@@ -104,8 +123,32 @@ CONSOLE = web.AppKey("CONSOLE", Console)
 
 async def page(request: web.Request) -> web.Response:
     """`GET /`, `GET /gallery`, …: one of the pages."""
+    return _respond(request, request.path)
+
+
+async def generation_page(request: web.Request) -> web.Response:
+    """`GET /generations/{generation}`: its page for a browser; other clients are sent to the API."""
+    if not asks_for_page(request):
+        location = f"/v1/generations/{request.match_info['generation']}"
+        return web.Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": location, "Vary": "Accept"})
+    response = _respond(request, _PATHS["generation"])
+    response.headers["Vary"] = "Accept, Accept-Encoding"
+    return response
+
+
+def asks_for_page(request: web.Request) -> bool:
+    """Whether a browser is going to a page: it asks for HTML, which scripts and API clients do not."""
+    return request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("Accept", "")
+
+
+def missing_page(request: web.Request) -> web.Response:
+    """The page for a path that does not exist, with ways back."""
+    return request.app[CONSOLE].missing.respond(request, status=HTTPStatus.NOT_FOUND)
+
+
+def _respond(request: web.Request, path: str) -> web.Response:
     console = request.app[CONSOLE]
-    return console.pages[request.path].respond(request, policy=console.policy)
+    return console.pages[path].respond(request, policy=console.policy)
 
 
 async def static(request: web.Request) -> web.Response:
@@ -122,39 +165,32 @@ async def static(request: web.Request) -> web.Response:
 def mount(app: web.Application) -> None:
     """Add every page and file to the router."""
     for path in app[CONSOLE].pages:
-        app.router.add_get(path, page)
+        app.router.add_get(path, generation_page if path == _PATHS["generation"] else page)
     app.router.add_get(f"{STATIC}{{name}}", static)
     app.router.add_get(f"{STATIC}{{digest}}/{{name}}", static)
 
 
 def path_of(stem: str) -> str:
     """A page's path: `gallery.html` at `/gallery`, the first one at `/`."""
-    return "/" if stem == HOME else f"/{stem}"
+    return _PATHS.get(stem, f"/{stem}")
 
 
 def _folder() -> Path:
     return Path(str(files("gateway") / "console"))
 
 
-def _lean(path: Path) -> bytes:
-    """A file's content to send: scripts and styles without comments and indentation, which are half of them."""
-    text = path.read_text()
-    if path.suffix in {".js", ".css"}:
-        lines = (line.strip() for line in _COMMENT.sub("", text).splitlines())
-        text = "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
-    if path.suffix == ".css":
-        text = _AROUND.sub(r"\1", text)
-    return text.encode()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
 
 
-def _page(stem: str, text: str, frame: str, scripts: dict[str, str], names: Collection[str]) -> str:
+def _page(stem: str, text: str, frame: str, files: Mapping[str, str]) -> str:
     """The complete page: in the frame, marked in the navigation, with its scripts preloaded in parallel."""
     if text.startswith("<!doctype"):
         return text
     title, _, main = text.partition("</title>")
     link = f'href="{path_of(stem)}"'
-    own = (f'<link rel="stylesheet" href="{STATIC}{name}">' for name in {f"{stem}.css"} & set(names))
-    modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(f"{stem}.js", scripts))
+    own = (f'<link rel="stylesheet" href="{STATIC}{name}">' for name in {f"{stem}.css"} & set(files))
+    modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(f"{stem}.js", files))
     script = f'<script type="module" src="{STATIC}{stem}.js"></script>'
     return (
         frame.replace("<!--title-->", title.removeprefix("<title>"))
@@ -164,12 +200,12 @@ def _page(stem: str, text: str, frame: str, scripts: dict[str, str], names: Coll
     )
 
 
-def _imported(name: str, scripts: dict[str, str]) -> list[str]:
+def _imported(name: str, files: Mapping[str, str]) -> list[str]:
     """All modules that a script imports, directly or not, by its static imports."""
     found: dict[str, None] = {}
     to_read = [name]
     while to_read:
-        for imported in _IMPORT.findall(scripts.get(to_read.pop(), "")):
+        for imported in _IMPORT.findall(files.get(to_read.pop(), "")):
             if imported not in found:
                 found[imported] = None
                 to_read.append(imported)

@@ -3,9 +3,10 @@
 import { get } from "./api.js";
 import { counted } from "./amounts.js";
 import { byId, element, show, showError } from "./dom.js";
-import { Card, catchUp, showInOrder } from "./generations.js";
+import { Card, showInOrder } from "./generations.js";
 import { hearing, on } from "./live.js";
 import { session } from "./shell.js";
+import { catchUp } from "./updates.js";
 import { STATES } from "./words.js";
 
 const SHOWN_AT_ONCE = 24;

@@ -264,7 +264,7 @@ function showPromptProblem(text) {
  * The code of cards is loaded with the first one.
  */
 async function place(generation, heard = []) {
-  const { Card, catchUp, showInOrder } = await import("./generations.js");
+  const [{ Card, showInOrder }, { catchUp }] = await Promise.all([import("./generations.js"), import("./updates.js")]);
   catchUp(generation, heard);
   if (cards.has(generation.id)) return cards.get(generation.id).update(generation);
   const card = new Card(generation, names);

@@ -2,36 +2,13 @@
 
 import { post } from "./api.js";
 import { counted } from "./amounts.js";
+import { generationPath } from "./copying.js";
 import { announce, element, icon, show, showError } from "./dom.js";
 import { hearing } from "./live.js";
 import { againLink, downloadLink, picture } from "./outputs.js";
-import { time, formatAgo } from "./times.js";
-import { STATES, costOf, hasEnded, stageOf } from "./words.js";
-
-const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
-
-/** Update a known generation from an event or a response. An event may be older than a response with the end. */
-export function merge(generation, changes) {
-  if (hasEnded(generation) && !hasEnded(changes)) return generation;
-  if (!("queue_position" in changes)) delete generation.queue_position;
-  return Object.assign(generation, changes);
-}
-
-/** A generation from a response, updated with the events since the request (`hearing`). */
-export function catchUp(generation, heard) {
-  for (const { kind, data } of heard) {
-    if (kind === "generation" && data.id === generation.id) merge(generation, data);
-    if (kind === "output" && data.generation === generation.id) addOutput(generation, data.output);
-  }
-  return generation;
-}
-
-/** Whether the output is new. */
-function addOutput(generation, output) {
-  if (generation.outputs.some((known) => known.index === output.index)) return false;
-  generation.outputs.push(output);
-  return true;
-}
+import { formatAgo, time } from "./times.js";
+import { addOutput, catchUp, merge } from "./updates.js";
+import { MARKS, STATES, costOf, hasEnded, shortPrompt, stageOf } from "./words.js";
 
 /** The first output as a picture or a muted video; a placeholder while there is none. */
 export function preview(generation, { controls = false } = {}) {
@@ -40,10 +17,20 @@ export function preview(generation, { controls = false } = {}) {
   return picture(generation, shown[0], { controls });
 }
 
-/** Open a generation's details, on request. */
-async function openDetails(generation, names) {
-  const { openGeneration } = await import("./receipts.js");
-  openGeneration(generation, names);
+const SHOWN = new WeakMap(); // a card's element → the card
+
+/** Open a generation's details in a dialog; a click that asks for a new tab or window gets the page of the link. */
+async function openDetails(event, { generation, names }) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const { openGeneration } = await import("./details.js");
+  openGeneration(generation, names, neighbour);
+}
+
+/** The generation beside this one on the page: newer at -1, older at 1. */
+function neighbour(id, step) {
+  const cards = [...document.querySelectorAll(".card-of-work")];
+  return SHOWN.get(cards[cards.findIndex(({ dataset }) => dataset.id === id) + step])?.generation;
 }
 
 /** Insert a card from an event at its place, newest first: events of two generations may arrive in any order. */
@@ -61,6 +48,7 @@ export class Card {
     this.generation = generation;
     this.names = names;
     this.root = element("article", { class: "card-of-work", tabindex: "-1", "data-id": generation.id, "data-made": generation.created_at });
+    SHOWN.set(this.root, this);
     this.draw();
   }
 
@@ -90,9 +78,9 @@ export class Card {
 
   #picture(generation) {
     const more = generation.outputs.length > 1 && element("span", { class: "count" }, `1 of ${generation.outputs.length}`);
-    const label = `${generation.prompt}: details`;
+    const label = `Details: ${shortPrompt(generation)}`;
     const badge = element("span", { class: `badge ${MARKS[generation.status] ?? "accent"}` }, STATES[generation.status]);
-    return element("button", { type: "button", class: "picture", "data-action": "open", "aria-label": label, onclick: () => openDetails(generation, this.names) }, preview(generation), badge, more);
+    return element("a", { href: generationPath(generation.id), class: "picture", "data-action": "open", "aria-label": label, onclick: (event) => openDetails(event, this) }, preview(generation), badge, more);
   }
 
   #head(generation) {

@@ -18,10 +18,11 @@ let source = null;
 // The session has ended: a tab that is navigating away must not reconnect.
 let ended = false;
 
-/** Call `listener(data)` for every event of this kind, once connected. */
+/** Call `listener(data)` for every event of this kind, once connected; returns a function that stops it. */
 export function on(kind, listener) {
   if (!listeners.has(kind)) listeners.set(kind, new Set());
   listeners.get(kind).add(listener);
+  return () => listeners.get(kind).delete(listener);
 }
 
 /**

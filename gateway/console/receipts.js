@@ -1,80 +1,55 @@
-// A generation's details, in a dialog: its outputs, its request, and every movement of its credits.
+// A generation's receipt, and journal entries in the words of those who pay.
 
-import { get } from "./api.js";
-import { counted, formatChange, formatCredits, formatExact } from "./amounts.js";
-import { openDialog } from "./dialog.js";
-import { element, show } from "./dom.js";
-import { againLink, downloadLink, picture } from "./outputs.js";
+import { counted, formatChange, formatCredits } from "./amounts.js";
+import { generationLink } from "./copying.js";
+import { element } from "./dom.js";
 import { linesTable } from "./quotes.js";
+import { amountHead, line, plainCell, table } from "./tables.js";
 import { time } from "./times.js";
-import { BUCKETS, KINDS, costOf, settingName, settingValue } from "./words.js";
+import { BUCKETS, KINDS, costOf } from "./words.js";
 
-/** Open the dialog of a generation; `names` has the models' names. */
-export async function openGeneration(generation, names) {
-  const receipt = element("div", { class: "stack" }, element("p", { class: "waits" }, "The receipt…"));
-  openDialog(names.get(generation.model) ?? generation.model, [outputsOf(generation), requestOf(generation), receipt], { wide: true });
-  try {
-    show(receipt, receiptOf(await get(`/v1/generations/${generation.id}/receipt`)));
-  } catch (error) {
-    show(receipt, element("p", { class: "wrong" }, error.message));
-  }
-}
+const PRINTED = new Intl.DateTimeFormat("en-US", { dateStyle: "long", timeStyle: "short" });
 
-function outputsOf(generation) {
-  const shown = generation.outputs.filter((output) => output.url);
-  if (!shown.length) {
-    const why = generation.outputs_deleted ? "The outputs were deleted when their retention period ended." : (generation.error?.message ?? "Nothing was delivered.");
-    return element("p", { class: "quiet-text" }, why);
-  }
-  return element(
-    "div",
-    { class: "outputs" },
-    shown.map((output) => element("figure", { class: "stack tight" }, picture(generation, output, { controls: true }), element("figcaption", { class: "row apart small quiet-text" }, sizeOf(output), downloadLink(generation, output)))),
-  );
-}
-
-function sizeOf({ width, height, duration_seconds: seconds, bytes }) {
-  return [`${width}×${height}`, seconds && `${formatExact(seconds)} s`, `${Math.ceil(bytes / 1024).toLocaleString("en-US")} KB`].filter(Boolean).join(" · ");
-}
-
-function requestOf(generation) {
-  const settings = Object.entries(generation.settings).map(([name, value]) => [settingName(name), settingValue(value)]);
-  const rows = [["Prompt", generation.prompt], ...settings, ["Outputs", String(generation.outputs_requested)], ["Made", time(generation.created_at)], ["Id", element("code", {}, generation.id)]];
-  return [element("dl", { class: "facts" }, rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))), element("p", { class: "row" }, againLink(generation))];
-}
-
-function receiptOf(receipt) {
-  const shares = receipt.allocation.map(({ bucket, credits }) => `${formatCredits(credits)} ${BUCKETS[bucket].toLowerCase()}`);
+/** A receipt: its lines, who paid, and every movement. Printed, it says what it is a receipt of. */
+export function receiptOf(receipt, heading = "h3") {
   return [
-    element("h3", {}, "Receipt"),
-    receipt.error && element("p", {}, receipt.error.message),
-    element("p", { class: "cost" }, `${costOf({ ...receipt, credits: receipt, outputs: { length: receipt.outputs_delivered } })}${shares.length ? ` (held from ${shares.join(", ")})` : ""}`),
+    element(heading, {}, "Receipt"),
+    element("p", { class: "printed" }, `${location.host} · account ${receipt.account} · ${receipt.generation} · ${PRINTED.format(new Date(receipt.created_at))}`),
+    element("p", { class: "cost" }, `${costOf({ ...receipt, credits: receipt, outputs: { length: receipt.outputs_delivered } })}${paidFrom(receipt)}`),
     linesTable(receipt.lines, receipt.credits, `Price of ${counted(receipt.outputs_requested, "output")}`),
     receipt.differences.map(({ output, message }) => element("p", { class: "hint" }, `Output ${output + 1}. ${message}`)),
-    element("h3", {}, "All entries"),
-    entriesTable(receipt.entries),
-    element("p", { class: "hint mono" }, receipt.rate_card),
+    element(heading, {}, "Movements"),
+    entriesTable(receipt.entries, { links: false }),
+    element("p", { class: "hint" }, "Rate card ", element("code", {}, receipt.rate_card)),
   ];
 }
 
-/** Journal entries as a table. */
-export function entriesTable(entries) {
-  const columns = ["When", "What", "Credits", "Held", "Available after"];
-  return element(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Credit entries" },
-    element(
-      "table",
-      {},
-      element("thead", {}, element("tr", {}, columns.map((column, index) => element("th", { scope: "col", class: index > 1 && "amount" }, column)))),
-      element("tbody", {}, entries.map(entryRow)),
-    ),
-  );
+/** The buckets that paid, as the entry of the charge says; before it, those that would. */
+function paidFrom({ allocation, entries }) {
+  const charge = entries.findLast(({ kind }) => kind === "commit");
+  const parts = charge ? Object.entries(charge.buckets).map(([bucket, { held }]) => [bucket, -held]) : allocation.map(({ bucket, credits }) => [bucket, credits]);
+  const named = parts.filter(([, credits]) => credits > 0).map(([bucket, credits]) => `${formatCredits(credits)} ${BUCKETS[bucket].toLowerCase()}`);
+  return named.length ? ` (from ${named.join(", ")})` : "";
 }
 
-function entryRow(entry) {
+/** Journal entries as a table: what each did to the credits that can be spent. `links`: with links to generations. */
+export function entriesTable(entries, { links = true } = {}) {
+  const heads = ["What", "When", amountHead("Credits"), amountHead("Available after"), links && "Generation"].filter(Boolean);
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Credit movements" }, table(heads, entries.map((entry) => entryLine(entry, links)), { cards: true }));
+}
+
+function entryLine(entry, links) {
+  const cells = [plainCell(time(entry.at)), changeOf(entry), formatCredits(entry.available_after), links && plainCell(entry.generation ? generationLink(entry.generation) : "–")];
+  return line(whatOf(entry), cells.filter(Boolean));
+}
+
+/** "Charged 147 · subscription": a charge takes what was held, so that nothing changes in what is available. */
+function whatOf(entry) {
   const buckets = Object.keys(entry.buckets).map((bucket) => BUCKETS[bucket].toLowerCase());
-  const what = [KINDS[entry.kind], buckets.length > 0 && element("span", { class: "quiet-text" }, ` · ${buckets.join(", ")}`), entry.reason && element("span", { class: "hint" }, ` ${entry.reason}`)];
-  const amounts = [formatChange(entry.credits), formatChange(entry.held), formatCredits(entry.available_after)];
-  return element("tr", {}, element("td", {}, time(entry.at)), element("td", {}, what), amounts.map((amount) => element("td", { class: "amount" }, amount)));
+  const name = entry.kind === "commit" ? `${KINDS.commit} ${formatCredits(-entry.held)}` : KINDS[entry.kind];
+  return [name, buckets.length > 0 && element("span", { class: "quiet-text" }, ` · ${buckets.join(", ")}`), entry.reason && element("span", { class: "hint" }, ` ${entry.reason}`)];
+}
+
+function changeOf(entry) {
+  return entry.kind === "commit" ? element("span", { class: "quiet-text" }, "was held") : formatChange(entry.credits);
 }

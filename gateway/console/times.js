@@ -3,6 +3,7 @@
 import { element } from "./dom.js";
 
 const SHORT = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const MOMENT = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const DAY = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", year: "numeric" });
 const FULL = new Intl.DateTimeFormat("en-US", { dateStyle: "full", timeStyle: "long" });
 const UNITS = [
@@ -14,6 +15,11 @@ const UNITS = [
 /** "Nov 22, 17:00" */
 export function formatTime(at) {
   return SHORT.format(new Date(at));
+}
+
+/** "Nov 22, 17:00:42" */
+export function formatMoment(at) {
+  return MOMENT.format(new Date(at));
 }
 
 /** "Nov 22, 2026" */
@@ -32,6 +38,11 @@ export function formatLength(milliseconds) {
     else if (parts.length) break;
   }
   return parts.length ? parts.slice(0, 2).join(" ") : `${Math.ceil(left / 1000)} s`;
+}
+
+/** A duration that may be short: "0.8 s", "12 s", "3 min". */
+export function formatSpan(milliseconds) {
+  return milliseconds < 10_000 ? `${Math.max(0, milliseconds / 1000).toFixed(1)} s` : formatLength(milliseconds);
 }
 
 /** How long until a time: "in 3 h 51 min"; "now" once it has come. */

@@ -4,6 +4,8 @@ import { formatCredits } from "./amounts.js";
 
 export const BUCKETS = { free: "Free", subscription: "Subscription", top_up: "Top-up" };
 export const STATES = { waiting: "Waiting", queued: "Queued", running: "Running", succeeded: "Succeeded", failed: "Failed", cancelled: "Cancelled" };
+/** The badge of a final state. */
+export const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
 export const KINDS = {
   reserve: "Held",
   commit: "Charged",
@@ -55,4 +57,11 @@ export function stageOf({ status, progress, attempt, queue_position: position, c
   if (status === "queued") return position === undefined || position === null ? "Queued" : position === 0 ? "Queued: next" : `Queued: ${position} ahead`;
   const again = attempt > 1 ? `, attempt ${attempt}` : "";
   return progress > 0 ? `Running: ${Math.round(progress * 100)} %${again}` : `Running: starting${again}`;
+}
+
+const NAMED_CHARACTERS = 60;
+
+/** The start of a prompt, for names that are read aloud: a prompt has up to 10,000 characters. */
+export function shortPrompt({ prompt }) {
+  return prompt.length > NAMED_CHARACTERS ? `${prompt.slice(0, NAMED_CHARACTERS)}…` : prompt;
 }

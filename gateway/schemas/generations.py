@@ -36,6 +36,7 @@ from gateway.schemas.base import (
 from gateway.schemas.errors import WaysOut
 from gateway.schemas.pauses import HeldBy
 from gateway.schemas.tags import TagsIn, TagsOut
+from gateway.schemas.work import WorkOut
 
 OUTPUTS_MAX = 100
 URL_MAX_CHARACTERS = 4096
@@ -270,6 +271,9 @@ class GenerationOut(Answer):
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
+    work: WorkOut | SkipJsonSchema[None] = Field(
+        default=None, description="Only with an operator's key, and only when one generation is read."
+    )
 
 
 class GenerationsOut(Answer):

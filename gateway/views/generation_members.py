@@ -76,6 +76,16 @@ class InputMembers(TypedDict):
     url: str | None
 
 
+class WorkMembers(TypedDict):
+    """Who makes it, for operators."""
+
+    provider: str
+    provider_job: str | None
+    submitted_at: str | None
+    failures: int
+    gives_up_at: str | None
+
+
 class GenerationMembers(TypedDict):
     """A generation; optional members are written last."""
 
@@ -107,3 +117,4 @@ class GenerationMembers(TypedDict):
     outputs_deleted: NotRequired[bool]
     withheld: NotRequired[bool]
     inputs: NotRequired[list[InputMembers]]
+    work: NotRequired[WorkMembers]

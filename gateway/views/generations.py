@@ -29,6 +29,7 @@ from gateway.views.generation_members import (
     InputMembers,
     OutputMembers,
     PriceMembers,
+    WorkMembers,
 )
 from gateway.views.pauses import held_by_members
 
@@ -105,6 +106,17 @@ def generation_members(
     if links is None:
         members["withheld"] = True
     return members
+
+
+def work_members(generation: outcomes.Generation) -> WorkMembers:
+    """What operators are shown of a generation besides."""
+    return {
+        "provider": generation.request.provider,
+        "provider_job": generation.provider_ref,
+        "submitted_at": utc(generation.ref_at),
+        "failures": generation.failures,
+        "gives_up_at": utc(generation.give_up_at),
+    }
 
 
 def progress_shape(generation: outcomes.Generation, standing: Standing) -> generation_schemas.Progress:

@@ -53,6 +53,11 @@ def without_links(text: bytes) -> bytes:
     return re.sub(rb"expires=\d+&signature=[\w-]+", b"", text)
 
 
+def without_work(text: bytes) -> bytes:
+    """A generation as its account sees it: only operators see who makes it."""
+    return re.sub(rb',"work":{[^}]*}', b"", text)
+
+
 def test_every_read_of_an_account_is_the_admins_too() -> None:
     """Generations, journal, usage and balance of an account were 403 for an admin key."""
     assert [route.path for route in OWN if Scope.ADMIN not in route.scopes] == []
@@ -68,7 +73,7 @@ async def test_an_admin_is_answered_as_the_account_is(place: Place) -> None:
         own = await gateway.call("GET", path_of(route, things), key)
         read = await gateway.call("GET", path_of(route, things, "acme"), gateway.admin)
         assert own.status == 200, (route.path, own.raw)
-        assert (read.status, without_links(read.raw)) == (200, without_links(own.raw)), route.path
+        assert (read.status, without_work(without_links(read.raw))) == (200, without_links(own.raw)), route.path
         named = await gateway.call("GET", path_of(route, things, "acme"), key)
         assert named.status == 200, "an account may say that it means itself"
 

@@ -14,13 +14,14 @@ from tests.api.visitor import Visitor
 from tests.cases import cases
 
 CONSOLE_MAX_BYTES = 90 * 1024
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FOLDER = Path(str(files("gateway") / "console"))
 PAGES = Console.read("http://127.0.0.1:8080").pages
 
 
 @cases("path", PAGES)
 async def test_a_page_is_whole_and_everything_that_it_names_is_there(gateway: Visitor, path: str) -> None:
-    reply = await gateway.call("GET", path)
+    reply = await gateway.call("GET", path.replace("{generation}", "gen_1"), None, None, BROWSER)
     text = reply.raw.decode()
     assert (reply.status, reply.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert "<!--" not in text, "the frame has a place that nothing was put into"
@@ -30,6 +31,23 @@ async def test_a_page_is_whole_and_everything_that_it_names_is_there(gateway: Vi
     for name in named:
         assert (await gateway.call("GET", name)).status == 200, name
     assert any(name.endswith("console.css") for name in named)
+
+
+async def test_an_address_is_a_page_for_browsers_and_json_for_programs(gateway: Visitor) -> None:
+    key = await gateway.account()
+    made = await gateway.made(key)
+    path = f"/generations/{made}"
+    page = await gateway.call("GET", path, None, None, BROWSER)
+    assert (page.status, page.headers["Vary"]) == (200, "Accept, Accept-Encoding")
+    assert (await gateway.call("GET", path, key)).body["id"] == made
+    known = {"If-None-Match": page.headers["ETag"]}
+    assert (await gateway.call("GET", path, None, None, BROWSER | known)).status == 304
+    for wrong in ("/galery", "/static/none.js", "/v1/generation"):
+        page = await gateway.call("GET", wrong, None, None, BROWSER)
+        assert (page.status, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+        assert b'href="/gallery"' in page.raw
+        assert (await gateway.call("GET", wrong)).code == "not_found"
+    assert (await gateway.call("POST", "/galery", None, {}, BROWSER)).code == "not_found"
 
 
 async def test_pages_load_nothing_from_elsewhere_but_outputs_from_their_public_address(gateway: Visitor) -> None:

@@ -74,7 +74,7 @@ class KeptPage:
         await page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         await context.clear_cookies()
         await context.clear_permissions()
-        await page.emulate_media(color_scheme="light")
+        await page.emulate_media(color_scheme="light", media="null")
         await page.goto("about:blank")
         self.page = page
 

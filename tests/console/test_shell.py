@@ -101,9 +101,10 @@ async def test_a_lost_connection_is_said_and_what_was_missed_is_read(stack: Stac
 
 async def test_every_page_is_small_enough_on_the_wire(stack: Stack, windows: Windows) -> None:
     account = stack.account()
+    made = stack.ended(account)["id"]
     for path in Console.read(stack.address).pages:
         reader = {"/sign-in": None, "/operations": stack.admin}.get(path, account)  # others are sent elsewhere
-        page = await windows.open(path, reader)
+        page = await windows.open(path.replace("{generation}", made), reader)
         await page.wait_for_load_state("load")
         loaded = await page.evaluate("() => performance.getEntriesByType('resource').map(({ name }) => name)")
         ours = {url.partition("#")[0].rpartition("/")[2] for url in loaded if "/static/" in url}

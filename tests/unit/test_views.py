@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from gateway.schemas import generations as schemas
+from gateway.schemas.work import WorkOut
 from gateway.views import generation_members as members
 
 
@@ -22,6 +23,7 @@ from gateway.views import generation_members as members
         (members.OutputMembers, schemas.OutputOut),
         (members.FailureMembers, schemas.Failure),
         (members.InputMembers, schemas.InputOut),
+        (members.WorkMembers, WorkOut),
     ],
 )
 def test_what_is_written_is_what_is_described(written: type, described: type[BaseModel]) -> None:

@@ -23,4 +23,4 @@ class Description:
     @cached_property
     def page(self) -> Asset:
         """The page of `/docs`."""
-        return Asset.of(page(self.document).encode(), "text/html")
+        return Asset(page(self.document), "text/html")

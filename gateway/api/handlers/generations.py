@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic_core import to_json
 
-from gateway.api.access.auth import ACCOUNT_CALLER, found
+from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, found
 from gateway.api.http.context import context
 from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import read_body, read_query
@@ -20,7 +20,6 @@ from gateway.api.ownership.own_generations import (
     shapes,
     shown,
     standings,
-    withholds_content,
 )
 from gateway.api.ownership.target_account import target_account
 from gateway.api.services import (
@@ -53,7 +52,7 @@ async def get(request: web.Request) -> web.Response:
     """`GET /v1/generations/{generation}`."""
     bodies, generation = request.app[BODIES], request.match_info["generation"]
     current = await own_generation(request, generation, bodies.known(generation))
-    if withholds_content(request):
+    if request[CALLER].account is None:
         return answer_json(body=await shown(request, current))
     (standing,) = await standings(request, [current])
     return answer_json(body=bodies.json(current, standing))

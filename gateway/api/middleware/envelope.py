@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.api.access.auth import CALLER
 from gateway.api.access.wrong_keys import TooManyWrongKeys
+from gateway.api.console import CONSOLE, asks_for_page, missing_page
 from gateway.api.errors import (
     ApiError,
     BodyTooSlow,
@@ -120,6 +121,8 @@ def _is_too_late(request: web.Request, error: Exception) -> bool:
 def _refused(request: web.Request, error: Exception) -> web.Response:
     refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
+    if isinstance(error, web.HTTPNotFound) and CONSOLE in request.app and asks_for_page(request):
+        return missing_page(request)
     forms = request.app.get(ERROR_FORMS, {})  # none if only metrics are served
     response = answer_in_form(forms, request.path, refusal, context(request).id)
     if isinstance(refusal, BodyTooSlow | TooManyWrongKeys):

@@ -17,7 +17,7 @@ from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.schemas.generations import GenerationOut
-from gateway.views.generations import Standing, generation_members, generation_shape
+from gateway.views.generations import Standing, generation_members, generation_shape, work_members
 
 T = TypeVar("T")
 
@@ -73,10 +73,13 @@ def withholds_content(request: web.Request) -> bool:
 
 
 async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
-    """A generation as the API shows it to the caller, with its queue position, as JSON."""
+    """A generation as the API shows it to the caller, with its queue position, as JSON. Operators see who makes it."""
     (standing,) = await standings(request, [generation])
     links = None if withholds_content(request) else request.app[LINKS]
-    return to_json(generation_members(generation, links, standing))
+    members = generation_members(generation, links, standing)
+    if request[CALLER].account is None:
+        members["work"] = work_members(generation)
+    return to_json(members)
 
 
 async def shapes(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[GenerationOut]:

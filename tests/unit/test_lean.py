@@ -1,0 +1,33 @@
+"""What the console's scripts and styles lose on their way to the browser: nothing that means anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.api.lean import lean_script, lean_style
+
+
+@pytest.mark.parametrize(
+    ("script", "sent"),
+    [
+        ("// why\nconst a = 1; // one\n/** what */\nlet b = [ 1, 2 ];", "const a=1;let b=[1,2];"),
+        ("if (a) {\n  b();\n} else c();", "if(a){b();}else c();"),
+        ("f()\ng()", "f()\ng()"),
+        ("class A {\n  one() {}\n  two() {}\n}\nlet a", "class A{one(){}\ntwo(){}}\nlet a"),
+        ("a + +b; a - -b; a / b / c", "a+ +b;a- -b;a/b/c"),
+        ("return  x . y", "return x.y"),
+        (r"s.replace(/[/']+ \/ x/g, ' , ')", r"s.replace(/[/']+ \/ x/g,' , ')"),
+        ('const u = "http://a  b";', 'const u="http://a  b";'),
+        ("t = `a  ${ b ? ` : ${ c } , d` : {} }  } //e`;", "t=`a  ${b?` : ${c} , d`:{}}  } //e`;"),
+        ("t = `\\` $ ${ `}` }`;", "t=`\\` $ ${`}`}`;"),
+        ("x = y ? /a b/ : /c  d/;", "x=y?/a b/:/c  d/;"),
+        ("return /a  b/.test(c)", "return/a  b/.test(c)"),
+    ],
+)
+def test_a_script_means_the_same(script: str, sent: str) -> None:
+    assert lean_script(script) == f"{sent}\n"
+
+
+def test_a_style_means_the_same() -> None:
+    style = "/* what */\n:root { --a: 1px; }\na, b > c:hover { margin: 0 auto; }\n"
+    assert lean_style(style) == ":root{--a:1px;}a,b > c:hover{margin:0 auto;}"
