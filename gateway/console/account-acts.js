@@ -1,30 +1,18 @@
-// What support does with an account. Each takes a reason and shows now → then first; `again(text)` reads the account anew.
+// What support does with an account: `act({account, shared, path, again})`. Each takes a reason and shows now → then first;
+// `again(text)` reads the account anew. Loaded when something is pressed.
 
-import { choice, field, may, openAct } from "./acts.js";
+import { openAct } from "./acts.js";
 import { formatCredits, formatMoney, sum, withUnit } from "./amounts.js";
 import { copyButton } from "./copying.js";
 import { openDialog } from "./dialog.js";
 import { element } from "./dom.js";
+import { choice, field } from "./fields.js";
 import { formatDay, formatTime } from "./times.js";
 import { BUCKETS } from "./words.js";
 
 const INTERVALS = [["monthly", "Monthly"], ["quarterly", "Quarterly"], ["yearly", "Yearly"]];
 const DAY_SECONDS = 86_400;
 const SHOWN_TO_CUSTOMER = "For the audit log, and shown to the customer in the journal.";
-
-/** The actions of an account that the operator's role may take: `[text, open]` each. */
-export function accountActs(account, shared, again) {
-  const act = (open) => () => open({ account, shared, again, path: `/v1/admin/accounts/${encodeURIComponent(account.id)}` });
-  const all = [
-    ["credits", "Grant credits", grant],
-    ["credits", "Adjust", adjust],
-    ["money", "Change plan", changePlan],
-    ["all", account.paused ? "Resume" : "Pause", account.paused ? resume : pause],
-    ["all", "New key", makeKey],
-    ["all", "Advance the clock", advance],
-  ];
-  return all.filter(([what]) => may(shared.scope, what)).map(([, text, open]) => [text, act(open)]);
-}
 
 function bucketChoice() {
   return field("Bucket", choice("bucket", Object.entries(BUCKETS), "top_up"));
@@ -35,7 +23,8 @@ function availableAfter({ buckets, available }, bucket, credits) {
   return [[`${BUCKETS[bucket]} available`, formatCredits(buckets[bucket].available), then(buckets[bucket].available)], ["Available in all", formatCredits(available), then(available)]];
 }
 
-function grant({ account, again, path }) {
+/** Add credits to a bucket. */
+export function grant({ account, again, path }) {
   openAct({
     title: `Grant credits to ${account.id}`,
     account: account.id,
@@ -48,7 +37,8 @@ function grant({ account, again, path }) {
   });
 }
 
-function adjust({ account, again, path }) {
+/** Correct a bucket, up or down. */
+export function adjust({ account, again, path }) {
   openAct({
     title: `Adjust ${account.id}`,
     account: account.id,
@@ -65,7 +55,8 @@ function adjust({ account, again, path }) {
   });
 }
 
-function changePlan({ account, shared, again, path }) {
+/** Start, change or cancel a plan. */
+export function changePlan({ account, shared, again, path }) {
   const { plan, buckets } = account.balance;
   const named = new Map(shared.plans.data.map((sold) => [sold.id, sold]));
   const subscribed = plan.status !== "none";
@@ -104,31 +95,8 @@ function changePlan({ account, shared, again, path }) {
   });
 }
 
-function pause({ account, again, path }) {
-  openAct({
-    title: `Pause ${account.id}`,
-    account: account.id,
-    about: "Nothing new is accepted from it. What runs goes on; what is queued or waits is held until it is resumed.",
-    note: "For the audit log, and shown to whoever is refused: write it for the customer.",
-    verb: "Pause",
-    changes: () => [["New generations", "accepted", "refused with your reason"]],
-    send: ({ reason }, call) => call("PUT", `${path}/pause`, { reason }),
-    done: () => again(`Paused ${account.id}.`),
-  });
-}
-
-function resume({ account, again, path }) {
-  openAct({
-    title: `Resume ${account.id}`,
-    account: account.id,
-    verb: "Resume",
-    changes: () => [["New generations", "refused", "accepted"]],
-    send: (_, call) => call("DELETE", `${path}/pause`),
-    done: () => again(`Resumed ${account.id}.`),
-  });
-}
-
-function makeKey({ account, again, path }) {
+/** Make a key; it is shown once. */
+export function makeKey({ account, again, path }) {
   openAct({
     title: `New key for ${account.id}`,
     account: account.id,
@@ -144,20 +112,21 @@ function makeKey({ account, again, path }) {
   });
 }
 
-/** Revoke a key of an account. */
-export function revokeKey(account, key, again) {
+/** Revoke a key, which is refused from then on. */
+export function revokeKey({ account, key, again, path }) {
   openAct({
     title: `Revoke ${key.label ?? key.id}`,
     account: account.id,
     about: "Requests with it are refused at once. What they have created goes on.",
     verb: "Revoke",
     changes: () => [["Keys", String(account.keys.length), String(account.keys.length - 1)]],
-    send: (_, call) => call("DELETE", `/v1/admin/accounts/${encodeURIComponent(account.id)}/keys/${key.id}`),
+    send: (_, call) => call("DELETE", `${path}/keys/${key.id}`),
     done: () => again(`Revoked ${key.label ?? key.id}.`),
   });
 }
 
-function advance({ account, again, path }) {
+/** Move its clock, in test mode. */
+export function advance({ account, again, path }) {
   openAct({
     title: `Advance the clock of ${account.id}`,
     account: account.id,

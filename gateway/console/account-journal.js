@@ -1,46 +1,52 @@
-// The journal on an account's page: by kind and date, older pages, as CSV.
+// The journal on an account's page: by kind, generation and date, older pages, as CSV.
 
 import { get } from "./api.js";
-import { choice, field } from "./acts.js";
-import { element, show, showError } from "./dom.js";
+import { saveCsv } from "./downloads.js";
+import { element, icon, show, showError } from "./dom.js";
+import { choice, field } from "./fields.js";
 import { entriesTable } from "./receipts.js";
 import { KINDS } from "./words.js";
 
 const AT_ONCE = 20;
-const PAGES_MAX = 20; // of one kind: so far back, then "Show older" goes on from there
+const DAY_MS = 86_400_000;
 
 /** The journal of an account, from the entries that it came with. */
 export class Journal {
   constructor({ id, journal }) {
     this.account = id;
     this.entries = journal;
-    this.next = journal.length ? String(journal.at(-1).id) : null;
+    this.next = journal.length && journal.at(-1).id > 1 ? String(journal.at(-1).id) : null; // the first entry is 1
     this.list = element("div", {});
     this.older = element("button", { type: "button", onclick: () => this.#read(false).catch(showError) }, "Show older");
-    this.form = element("form", { class: "filters" }, field("Kind", choice("kind", [["", "All"], ...Object.entries(KINDS)], "")), field("From", element("input", { name: "from", type: "date" })), field("To", element("input", { name: "to", type: "date" })));
-    this.form.addEventListener("change", () => this.#read(true).catch(showError));
+    this.form = element(
+      "form",
+      { class: "filters" },
+      field("Kind", choice("kind", [["", "All"], ...Object.entries(KINDS)], "")),
+      field("Generation", element("input", { name: "generation", placeholder: "gen_…", pattern: "gen_[0-9a-f]{2}[a-z2-7]{24}", autocomplete: "off", spellcheck: "false" })),
+      field("From", element("input", { name: "from", type: "date" })),
+      field("To", element("input", { name: "to", type: "date" })),
+      element("button", { type: "button", onclick: () => saveCsv("/v1/journal", this.#query(), `journal-${id}.csv`).catch(showError) }, icon("download"), "CSV"),
+    );
+    this.form.addEventListener("change", () => this.form.checkValidity() && this.#read(true).catch(showError));
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.root = element("section", { class: "panel flush", "aria-labelledby": "journal-heading" }, element("h2", { id: "journal-heading" }, "Journal"), this.form, this.list, element("p", { class: "row more" }, this.older));
     this.#draw();
   }
 
+  #query() {
+    const { from, to, ...only } = Object.fromEntries(new FormData(this.form));
+    const day = (date, ms) => date && new Date(Date.parse(`${date}T00:00:00`) + ms).toISOString();
+    return { account: this.account, ...only, created_after: day(from, 0), created_before: day(to, DAY_MS) };
+  }
+
   /** Read a page more, or anew after another filter. */
   async #read(anew) {
-    const { kind, from, to } = Object.fromEntries(new FormData(this.form));
     const turn = (this.turn = (this.turn ?? 0) + 1);
-    let next = anew ? undefined : this.next;
-    const found = anew ? [] : [...this.entries];
-    const wanted = found.length + AT_ONCE;
-    const end = to && new Date(Date.parse(`${to}T00:00:00`) + 86_400_000).toISOString();
-    for (let page = 0; page < PAGES_MAX && found.length < wanted && next !== null; page++) {
-      const read = await get("/v1/journal", { account: this.account, limit: kind ? 100 : AT_ONCE, before: next, created_after: from && new Date(`${from}T00:00:00`).toISOString(), created_before: end });
-      if (turn !== this.turn) return;
-      found.push(...read.data.filter((entry) => !kind || entry.kind === kind));
-      next = read.next;
-    }
+    const read = await get("/v1/journal", { ...this.#query(), limit: AT_ONCE, before: anew ? null : this.next });
+    if (turn !== this.turn) return;
     showError(null);
-    this.entries = found;
-    this.next = next;
+    this.entries = anew ? read.data : [...this.entries, ...read.data];
+    this.next = read.next;
     this.#draw();
   }
 

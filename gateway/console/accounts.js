@@ -1,13 +1,12 @@
 // The Accounts page, for support: find an account by whatever the customer quotes, see all of it, act on it.
 
 import { get } from "./api.js";
-import { actButton, may } from "./acts.js";
 import { counted, formatCredits, formatMoney } from "./amounts.js";
 import { auditTable, operatorKeys } from "./audit.js";
-import { accountActs, revokeKey } from "./account-acts.js";
 import { generationLink, idWithCopy } from "./copying.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
-import { Journal } from "./account-journal.js";
+import { actButton, may } from "./fields.js";
+import { openPause } from "./pauses.js";
 import { session } from "./shell.js";
 import { amountHead, line, noLines, plainCell, table } from "./tables.js";
 import { formatAgo, formatDay, formatLength, time } from "./times.js";
@@ -29,6 +28,27 @@ async function start(scope) {
   const [plans, card, keys] = await Promise.all([get("/v1/plans"), get("/v1/rate-card"), operatorKeys(scope)]);
   shared = { scope, plans, models: new Map(card.models.map(({ id, name }) => [id, name])), keys };
   await openAsked();
+}
+
+/** The actions of an account that the operator's role may take, as buttons. */
+function actsOf(account, again) {
+  const all = [
+    ["credits", "Grant credits", "grant"],
+    ["credits", "Adjust", "adjust"],
+    ["money", "Change plan", "changePlan"],
+    ["all", account.paused ? "Resume" : "Pause", null],
+    ["all", "New key", "makeKey"],
+    ["all", "Advance the clock", "advance"],
+  ];
+  const what = { kind: "account", name: account.id, ...account.paused };
+  const pausing = () => openPause(account.paused ? "resume" : "pause", what, again);
+  return all.filter(([what]) => may(shared.scope, what)).map(([, text, act]) => actButton(text, () => (act ? openAct(act, { account, again }) : pausing()).catch(showError)));
+}
+
+/** Open an action: their script is loaded when one is pressed. */
+async function openAct(act, given) {
+  const acts = await import("./account-acts.js");
+  acts[act]({ ...given, shared, path: `/v1/admin/accounts/${encodeURIComponent(given.account.id)}` });
 }
 
 /** Open what the address asks for. */
@@ -66,16 +86,17 @@ async function open(id, quoted) {
   byId("account").setAttribute("aria-busy", "true");
   try {
     const of = { account: id };
-    const [account, working, purchases, webhooks, log] = await Promise.all([
+    const [account, working, purchases, webhooks, log, members] = await Promise.all([
       get(`/v1/admin/accounts/${encodeURIComponent(id)}`),
       get("/v1/ops/generations", { ...of, limit: 100 }),
       get("/v1/purchases", of),
       SEES_WEBHOOKS.includes(shared.scope) ? get("/v1/webhooks", of) : null,
       get("/v1/admin/audit-log", { ...of, limit: LOGGED }),
+      get(`/v1/admin/accounts/${encodeURIComponent(id)}/members`),
     ]);
     if (mine !== turn) return;
     showError(null);
-    draw({ account, working, purchases, webhooks, log, quoted });
+    draw({ account, working, purchases, webhooks, log, members: members.data, quoted });
     announce(`Account ${id}`);
   } catch (error) {
     if (mine !== turn) return;
@@ -98,13 +119,21 @@ function draw(shown) {
     tilesOf(account),
     panel("Open generations", openOf(shown), `/work?${new URLSearchParams({ account: account.id })}`),
     panel("Latest generations", latestOf(shown)),
-    new Journal(account).root,
+    journalOf(account),
     panel("Grants", grantsOf(account)),
+    shown.members.length > 0 && panel("Members", membersOf(shown)),
     panel("Keys", keysOf(shown, again)),
     panel("Purchases", purchasesOf(shown)),
     shown.webhooks && panel("Webhooks", webhooksOf(shown)),
     panel("Audit log", auditOf(shown), `/audit-log?${new URLSearchParams({ account: account.id })}`),
   );
+}
+
+function journalOf(account) {
+  const place = element("div", {});
+  const loading = import("./account-journal.js"); // a module of its own, so that the page is there before it
+  loading.then(({ Journal }) => show(place, new Journal(account).root), showError);
+  return place;
 }
 
 function panel(title, body, all) {
@@ -146,7 +175,7 @@ function headOf(account, again) {
     element("div", { class: "row" }, element("h2", { id: "account-heading", tabindex: -1 }, account.email ?? account.id), account.test && element("span", { class: "badge warn" }, icon("clock"), `test clock +${formatLength(clock.offset_seconds * 1000)}: ${formatDay(clock.now)}`), paused && element("span", { class: "badge bad" }, icon("cancel"), "paused")),
     paused && element("p", { class: "small" }, `Paused ${formatAgo(paused.since)}: ${paused.reason}`),
     element("dl", { class: "facts" }, facts.filter(Boolean).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
-    element("p", { class: "row" }, accountActs(account, shared, again).map(([text, act]) => actButton(text, act))),
+    element("p", { class: "row" }, actsOf(account, again)),
   );
 }
 
@@ -184,9 +213,18 @@ function latestOf({ account, quoted }) {
   return table(["Generation", "When", "Model", "State", "Cost"], account.generations.length ? account.generations.map(row) : noLines(5, "None yet."), { cards: true, numbers: 9 });
 }
 
-function keysOf({ account, quoted }, again) {
-  const limit = (key) => (key.limit ? `${formatCredits(key.limit.credits)} ${key.limit.period}` : "none");
-  const row = (key) => line([key.label ?? "(no label)", element("div", { class: "hint" }, element("code", {}, key.id))], [plainCell(time(key.created_at, formatDay(key.created_at))), plainCell(key.last_used_at ? time(key.last_used_at, formatAgo(key.last_used_at)) : "never"), plainCell(limit(key)), plainCell(key.expires_at ? time(key.expires_at) : "never"), plainCell(may(shared.scope, "all") && actButton("Revoke", () => revokeKey(account, key, again), `Revoke ${key.label ?? key.id}`))], marked(quoted, key.id));
+function limitOf({ limit, limit_remaining: left }) {
+  return limit ? `${formatCredits(limit.credits)} ${limit.period}${left === undefined ? "" : `, ${formatCredits(left)} left`}` : "none";
+}
+
+function membersOf({ members, account, quoted }) {
+  const row = (one) => line([one.name, element("div", { class: "hint" }, element("code", {}, one.id))], [plainCell(one.removed_at ? ["removed ", time(one.removed_at, formatDay(one.removed_at))] : one.role), plainCell(one.email ?? "–"), plainCell(String(account.keys.filter((key) => key.member === one.id).length)), formatCredits(one.usage_monthly), plainCell(limitOf(one))], marked(quoted, one.id));
+  return table(["Member", "Role", "Email", "Keys", amountHead("This month"), "Limit"], members.map(row), { cards: true });
+}
+
+function keysOf({ account, members, quoted }, again) {
+  const nameOf = (id) => members.find((one) => one.id === id)?.name ?? id;
+  const row = (key) => line([key.label ?? "(no label)", key.member && element("span", { class: "quiet-text" }, ` · ${nameOf(key.member)}`), element("div", { class: "hint" }, element("code", {}, key.id))], [plainCell(time(key.created_at, formatDay(key.created_at))), plainCell(key.last_used_at ? time(key.last_used_at, formatAgo(key.last_used_at)) : "never"), plainCell(limitOf(key)), plainCell(key.expires_at ? time(key.expires_at) : "never"), plainCell(may(shared.scope, "all") && actButton("Revoke", () => openAct("revokeKey", { account, key, again }).catch(showError), `Revoke ${key.label ?? key.id}`))], marked(quoted, key.id));
   return table(["Key", "Created", "Last used", "Limit", "Expires", "Actions"], account.keys.length ? account.keys.map(row) : noLines(6, "No keys."), { cards: true, numbers: 9 });
 }
 

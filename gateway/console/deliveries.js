@@ -2,11 +2,14 @@
 
 import { get, post } from "./api.js";
 import { counted } from "./amounts.js";
-import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { generationLink } from "./copying.js";
+import { announce, byId, element, icon, isPressed, redraw, show, showError } from "./dom.js";
 import { line, noLines, table } from "./tables.js";
 import { formatUntil, time } from "./times.js";
 
 const SHOWN_AT_ONCE = 25;
+const PAGES_AT_ONCE = 5; // of a hundred, of one state
+const READ_EVERY_MS = 10_000;
 const HEADS = ["Event", "State", "Tries", "Next attempt", "Made", ""];
 const STATES = { pending: ["warn", "clock"], delivered: ["good", "check"], failed: ["bad", "warning"] };
 
@@ -18,6 +21,15 @@ export class Deliveries {
 
   constructor() {
     byId("more").addEventListener("click", () => this.read(this.#next).catch(showError));
+    byId("state").addEventListener("change", () => this.read().catch(showError));
+    byId("resend-failed").addEventListener("click", () => this.#resendFailed());
+    setInterval(() => this.#isWaiting() && this.read().catch(showError), READ_EVERY_MS);
+  }
+
+  /** Whether something may change by itself in what is shown, and nothing is being read or pressed there. */
+  #isWaiting() {
+    const pending = this.#found.length <= SHOWN_AT_ONCE && this.#found.some(({ status }) => status === "pending");
+    return pending && !document.hidden && !isPressed() && !byId("table").querySelector("details[open]");
   }
 
   /** Show the deliveries of `webhook`, titled `name`; null: none. */
@@ -44,32 +56,58 @@ export class Deliveries {
   async read(before) {
     const asked = this.webhook;
     if (!asked) return;
-    const page = await get(`/v1/webhooks/${asked.id}/deliveries`, { limit: SHOWN_AT_ONCE, before });
-    if (asked.id !== this.webhook?.id || (before && before !== this.#next)) return; // another was chosen meanwhile, or pressed twice
-    this.#found = before ? [...this.#found, ...page.data] : page.data;
-    this.#next = page.next;
+    const state = byId("state").value;
+    const matching = [];
+    let next = before;
+    for (let page = 0; page < (state ? PAGES_AT_ONCE : 1) && matching.length < SHOWN_AT_ONCE && next !== null; page++) {
+      const read = await get(`/v1/webhooks/${asked.id}/deliveries`, { limit: state ? 100 : SHOWN_AT_ONCE, before: next });
+      matching.push(...read.data.filter(({ status }) => !state || status === state));
+      next = read.next;
+    }
+    if (asked.id !== this.webhook?.id || state !== byId("state").value || (before && before !== this.#next)) return; // another was chosen meanwhile, or pressed twice
+    this.#found = before ? [...this.#found, ...matching] : matching;
+    this.#next = next;
     this.#draw();
   }
 
   #draw() {
     byId("more").hidden = this.#next === null;
-    const rows = this.#found.length ? this.#found.map((delivery) => this.#row(delivery)) : noLines(HEADS.length, "No deliveries yet.");
+    const failed = this.#found.filter(({ status }) => status === "failed").length;
+    byId("resend-failed").hidden = failed === 0;
+    byId("resend-failed").textContent = `Resend ${failed} failed`;
+    const rows = this.#found.length ? this.#found.map((delivery) => this.#row(delivery)) : noLines(HEADS.length, byId("state").value ? "None in this state." : "No deliveries yet.");
     const heads = [...HEADS.slice(0, -1), element("th", { scope: "col" }, element("span", { class: "unseen" }, "Resend"))];
-    show(byId("table"), table(heads, rows, { numbers: HEADS.length }));
+    redraw(byId("table"), table(heads, rows, { numbers: HEADS.length }));
   }
 
   #row(delivery) {
     const { id, type, generation, account, url, status, next_try_at: next, created_at: made } = delivery;
-    const [kind, picture] = STATES[status];
+    const retrying = status === "pending" && delivery.tries.length > 0;
+    const [kind, picture] = STATES[retrying ? "failed" : status];
     const again = element("button", { type: "button", class: "small", "aria-label": `Resend ${type} ${id}`, onclick: ({ currentTarget }) => this.#resend(id, currentTarget) }, icon("again"), "Resend");
     const cells = [
-      element("span", { class: `badge ${kind}` }, icon(picture), status),
+      element("span", { class: `badge ${kind}` }, icon(picture), retrying ? "retrying" : status),
       triesOf(delivery),
       next ? time(next, formatUntil(next)) : status === "pending" ? (this.webhook.status === "paused" ? "when resumed" : "after the previous event") : "–",
       time(made),
       again,
     ];
-    return line([element("code", {}, type), element("div", { class: "hint mono" }, generation ?? account), url && element("div", { class: "hint" }, url)], cells.map((cell) => element("td", {}, cell)));
+    return line([element("code", {}, type), element("div", { class: "hint mono" }, generation ? generationLink(generation, generation) : account), url && element("div", { class: "hint" }, url)], cells.map((cell) => element("td", {}, cell)));
+  }
+
+  async #resendFailed() {
+    const failed = this.#found.filter(({ status }) => status === "failed").toReversed(); // oldest first, as they happened
+    byId("resend-failed").disabled = true;
+    try {
+      for (const { id } of failed) await post(`/v1/webhooks/${this.webhook.id}/deliveries/${id}/resend`);
+      showError(null);
+      announce(`Resending ${counted(failed.length, "delivery", "deliveries")}`);
+      await this.read();
+      byId("refresh").focus();
+    } catch (error) {
+      showError(error);
+    }
+    byId("resend-failed").disabled = false;
   }
 
   async #resend(id, button) {

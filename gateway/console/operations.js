@@ -1,10 +1,10 @@
 // The Operations page: queues and holds, now and over the last hour, day or week.
 
-import { actButton, may, openAct } from "./acts.js";
 import { get, withQuery } from "./api.js";
 import { counted, formatCredits, formatRounded } from "./amounts.js";
 import { bars, dashOf, lines, niceTop, swatch } from "./chart.js";
 import { announce, byId, drawing, element, icon, isPressed, redraw, show, showError } from "./dom.js";
+import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { pauseButton, pausesTable, readPauses } from "./pauses.js";
 import { session } from "./shell.js";
@@ -113,7 +113,8 @@ function drawAudit(audit) {
   byId("audit-note").textContent = audit ? `${audit.differences ? `in ${counted(audit.accounts, "account")}: run farebox audit` : "without a difference"}, ${ago(audit.at)}; next ${audit.next_at ? formatUntil(audit.next_at) : "within a minute"}` : "the first is soon after the start";
 }
 
-function askForAudit() {
+async function askForAudit() {
+  const { openAct } = await import("./acts.js");
   openAct({
     title: "Run the audit now",
     about: element("p", {}, "A caretaker begins within a minute, and compares the journals with the balances, and the holds with what is open."),

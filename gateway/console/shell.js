@@ -1,11 +1,12 @@
 // What every page has around its content: who is signed in, the balance, the navigation, the theme, lost connections.
 
-import { call, get, signInFirst } from "./api.js";
+import { call, get, signInFirst, withQuery } from "./api.js";
 import { formatCredits, withUnit } from "./amounts.js";
 import { announce, byId, element, show, showError } from "./dom.js";
 import { connect, on, sessionChanged } from "./live.js";
 
 const LOST_AFTER_MS = 4000;
+const OF_ONE_ACCOUNT = new Set(["/gallery", "/usage"]);
 
 /** The signed-in user: `{scope: "account" or an operator's role, account}`. Without a session, leaves the page. */
 export const session = begin();
@@ -48,8 +49,20 @@ async function begin() {
     await readBalance();
   } else if (location.pathname === "/") {
     location.replace("/operations"); // an operator has no credits to generate with
+  } else if (OF_ONE_ACCOUNT.has(location.pathname)) {
+    return leadToAccounts();
   }
   return who;
+}
+
+/** What an operator sees of a page that shows the account whose key it is: the way to any account. Its script does not go on. */
+function leadToAccounts() {
+  const account = new URLSearchParams(location.search).get("account");
+  const link = element("a", { href: withQuery("/accounts", { account }) }, account ? `Account ${account}` : "Accounts");
+  const parts = [...byId("main").children];
+  for (const part of parts.slice(parts.indexOf(byId("connection")) + 1)) part.remove();
+  byId("main").append(element("div", { class: "empty panel" }, element("p", {}, "This page shows the account that is signed in. You are signed in with an operator’s key."), element("p", {}, "Everything of any account: ", link)));
+  return new Promise(() => {});
 }
 
 /** A response that arrives after an event may be older than it, and would stay: the event is not sent again. */

@@ -1,10 +1,11 @@
 // The Usage page: credits and generations by day, tool and model. The URL determines what the chart, the tables and the
 // CSV show: the same rows of one call, with days in one time zone.
 
-import { get, withQuery } from "./api.js";
+import { get } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
 import { bars, compact, swatch } from "./chart.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { saveCsv } from "./downloads.js";
 import { on } from "./live.js";
 import { session, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
@@ -260,10 +261,6 @@ function drawDays() {
 
 // --- export -----------------------------------------------------------------------------------------------------------
 
-async function exportCsv() {
-  const answer = await fetch(withQuery("/v1/usage", query()), { headers: { Accept: "text/csv" } });
-  if (!answer.ok) throw new Error(`The export failed (${answer.status}). Try again.`);
-  const url = URL.createObjectURL(await answer.blob());
-  element("a", { href: url, download: `usage-${view.days[0]}-${view.days.at(-1)}.csv` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+function exportCsv() {
+  return saveCsv("/v1/usage", query(), `usage-${view.days[0]}-${view.days.at(-1)}.csv`);
 }

@@ -3,6 +3,7 @@
 import { call, get, newKey, post } from "./api.js";
 import { counted } from "./amounts.js";
 import { Deliveries } from "./deliveries.js";
+import { openDialog } from "./dialog.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { session } from "./shell.js";
 import { formatAgo, time } from "./times.js";
@@ -96,6 +97,7 @@ function buttonsOf(webhook) {
   const moved = webhook.status === "paused" ? ["Resume", "active"] : ["Pause", "paused"];
   return [
     button("Deliveries", () => choose(webhook, { focus: true }).catch(showError)),
+    webhook.url && button("Send a test event", () => test(webhook).catch(showError)),
     webhook.url && button("Edit", () => openForm(webhook, (body) => change(webhook, body, "Saved"))),
     button("New secret", () => confirmRotation(nameOf(webhook), () => rotate(webhook))),
     webhook.url && button(moved[0], () => change(webhook, { status: moved[1] }, `${moved[0]}d`).then((focus) => focus(), showError)),
@@ -118,6 +120,18 @@ async function change({ id }, body, said) {
   showError(null);
   announce(said);
   return () => byId(id).querySelector("button").focus(); // the one that was pressed is drawn anew
+}
+
+/** Send a test event and say what the receiver answered. */
+async function test({ id, url }) {
+  announce("Sending a test event");
+  const { delivered, message, event, duration_ms: duration } = await post(`/v1/webhooks/${id}/test`);
+  showError(null);
+  openDialog(delivered ? "The test event arrived" : "The test event did not arrive", [
+    element("p", { class: "mono" }, url),
+    element("p", { class: delivered ? "good-text" : "bad-text" }, message),
+    element("p", { class: "hint" }, `After ${duration} ms, as `, element("code", {}, event), ", signed as all events are. It is in no list of deliveries."),
+  ]);
 }
 
 async function rotate({ id }) {

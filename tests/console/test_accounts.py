@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from pathlib import Path
 
 from playwright.async_api import Locator, Page, expect
 
@@ -23,6 +25,10 @@ async def find(page: Page, text: str) -> None:
 
 def section(page: Page, heading: str) -> Locator:
     return page.locator("section", has=page.get_by_role("heading", name=heading, exact=True))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 async def act(page: Page, action: str, **values: str) -> Locator:
@@ -75,9 +81,20 @@ async def test_support_changes_an_account_with_a_reason_after_it_has_seen_what_c
     await expect(page.locator("#account .badge")).to_have_count(0)
     await do(await act(page, "Advance the clock", Days="2"), "Advance", "shows a reset")
     await expect(page.locator("#account .badge.warn")).to_contain_text("test clock +2 days")
-    await section(page, "Journal").get_by_label("Kind").select_option("adjust")
-    await expect(section(page, "Journal").locator("tbody tr")).to_have_count(1)
+    journal = section(page, "Journal")
+    await journal.get_by_label("Kind").select_option("adjust")
+    await expect(journal.locator("tbody tr")).to_have_count(1)
+    async with page.expect_download() as download:
+        await journal.get_by_role("button", name="CSV").click()
+    (row,) = rows_of(await (await download.value).path())
+    assert (row["kind"], row["reason"]) == ("adjust", "granted too much")
     await check_appearance(page)
+    await the_log_has_it(page, stack, account)
+    stack.call("POST", f"/v1/generations/{hanging['id']}/cancel", account.key, {})
+
+
+async def the_log_has_it(page: Page, stack: Stack, account: Account) -> None:
+    """From what was done to its entry, by call, and again after a reload."""
     await page.get_by_role("link", name="See the audit log").click()
     await expect(page).to_have_url(f"{stack.address}/audit-log?account={account.name}")
     await expect(page.locator("#entries tbody tr").first).to_contain_text("shows a reset")
@@ -88,12 +105,14 @@ async def test_support_changes_an_account_with_a_reason_after_it_has_seen_what_c
     await check_appearance(page)
     await page.reload()
     await expect(page.locator("#entries tbody tr")).to_contain_text(["granted too much"])
-    stack.call("POST", f"/v1/generations/{hanging['id']}/cancel", account.key, {})
 
 
 async def test_a_plan_and_a_key_are_changed(stack: Stack, windows: Windows) -> None:
     account = stack.account(plan="basic")
+    member = {"name": "Ada Lovelace", "limit": {"credits": 50, "period": "daily"}}
+    stack.call("POST", f"/v1/admin/accounts/{account.name}/members", stack.admin, member)
     page = await windows.open(f"/accounts?account={account.name}", stack.admin)
+    await expect(section(page, "Members").locator("tbody tr")).to_contain_text("50 daily, 50 left")
     dialog = await act(page, "Change plan")
     await expect(dialog).to_contain_text("It has this plan and interval already.")
     await dialog.get_by_label("Plan").select_option(label="Standard")
@@ -117,6 +136,9 @@ async def test_a_plan_and_a_key_are_changed(stack: Stack, windows: Windows) -> N
         ("createAccountKey", "lost theirs"),
         ("changeAccountSubscription", "paid by bank transfer"),
     ]
+    await page.goto(f"/usage?account={account.name}")  # a page of the account's own key
+    await page.get_by_role("link", name=f"Account {account.name}").click()
+    await expect(page.locator("#account-heading")).to_have_text(account.name)
 
 
 async def test_whatever_is_quoted_leads_to_its_account(stack: Stack, windows: Windows) -> None:

@@ -118,7 +118,13 @@ async def test_failing_and_paused_webhooks_say_so_and_a_paused_one_goes_on(stack
         stack.ended(account)
         page = await windows.open(f"/webhooks?webhook={made[down.url]['id']}", account)
         await _refreshed_until(page, "last: 503")
-        await expect(page.locator("#table")).to_contain_text("pending")
+        await expect(page.locator("#table .badge.bad")).to_have_text("retrying")
+        await page.get_by_label("State", exact=True).select_option("delivered")
+        await expect(page.locator("#table")).to_contain_text("None in this state.")
+        await page.get_by_label("State", exact=True).select_option("")
+        await page.get_by_role("button", name=f"Send a test event: {down.url}").click()
+        await expect(page.get_by_role("dialog", name="The test event did not arrive")).to_contain_text("503")
+        await page.keyboard.press("Escape")
         failing, paused = (page.locator(f"#{made[backend.url]['id']}") for backend in (down, gone))
         await expect(failing.locator(".badge")).to_have_text("failing")
         await expect(failing).to_contain_text("Failing since")
@@ -223,6 +229,34 @@ async def test_older_deliveries_are_read_page_by_page(stack: Stack, windows: Win
         await expect(page.get_by_role("button", name="Show older")).to_be_hidden()
         for row, generation in zip(await rows.all(), reversed(wanted), strict=True):
             await expect(row).to_contain_text(generation)
+
+
+async def test_all_that_failed_is_sent_again_oldest_first(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    async with receiver() as backend:
+        made = _listen(stack, account, backend.url)
+        stack.ended(account)
+        browser = await windows.browse(account)
+        page = await browser.new_page()
+        await page.goto(f"/webhooks?webhook={made['id']}")
+        await _refreshed_until(page, "delivered")
+        (sent,) = stack.call("GET", f"/v1/webhooks/{made['id']}/deliveries", account.key)["data"]
+        failed = [sent | {"id": f"evt_{number}", "status": "failed"} for number in (3, 2, 1)]
+        again: list[str] = []
+
+        async def resend(route: Any) -> None:
+            again.append(route.request.url.split("/")[-2])
+            await route.fulfill(json=sent)
+
+        async def answer(route: Any) -> None:
+            await route.fulfill(json={"data": [one for one in failed if one["id"] not in again], "next": None})
+
+        await browser.route("**/deliveries?*", answer)
+        await browser.route("**/resend", resend)
+        await page.get_by_role("button", name="Refresh").click()
+        await page.get_by_role("button", name="Resend 3 failed").click()
+        await expect(page.locator("#table")).to_contain_text("No deliveries yet.")
+        assert again == ["evt_1", "evt_2", "evt_3"]
 
 
 async def test_a_requests_own_long_url_leaves_room_for_what_became_of_it(stack: Stack, windows: Windows) -> None:
