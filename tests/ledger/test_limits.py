@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -199,37 +197,6 @@ async def test_a_key_is_rotated_again_if_its_successor_was_revoked_and_whatever_
     rotated = the(outcomes.Account, await world.ledger.rotate_key(successor="fbx_next", **asked))
     assert {one.id for one in rotated.keys} == {KEY, key_id_of("fbx_next")}
     the(LimitReached, await world.reserve(price=5_000, key=key_id_of("fbx_next")))
-
-
-@pytest.mark.parametrize("end", ["failed", "cancelled", "delivered"])
-async def test_at_midnight_with_hundreds_in_flight_nothing_is_negative_or_counted_twice(world: World, end: str) -> None:
-    key = await limited(world, 100_000)
-    await world.publish(free=replace(FREE, concurrency={"image": 400}))
-    late = [await world.spend(1_000, key=key) for _ in range(100)]
-    for each in late:
-        await world.begin(each)
-    midnight = asyncio.ensure_future(world.advance_to(utc("2031-10-16 00:00")))
-
-    async def finish(generation: str) -> None:
-        if end == "delivered":
-            await world.deliver(generation, 0)
-            await world.settle(generation)
-        elif end == "failed":
-            await world.settle(generation, FailureCode.PROVIDER_REJECTED)
-        else:
-            await world.ledger.cancel(generation=generation)
-            await world.settle(generation)
-
-    async def reserve() -> object:
-        return await world.reserve(price=1_000, key=key)
-
-    answers, *_ = await asyncio.gather(
-        asyncio.gather(*(reserve() for _ in range(150))), asyncio.gather(*map(finish, late)), midnight
-    )
-    again = await asyncio.gather(*(reserve() for _ in range(150)))
-    words = Counter(type(answer) for answer in [*answers, *again])
-    assert set(words) <= {outcomes.Reserved, LimitReached}
-    assert await used(world) == 100_000, "the new day's limit, to the last credit"
 
 
 async def test_a_card_with_another_time_zone_takes_effect_when_the_day_has_ended(world: World) -> None:

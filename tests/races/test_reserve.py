@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-import pytest
-
-from gateway.domain import LimitPeriod, Scope, generation_id, operation_id, partition_of_account
+from gateway.domain import generation_id, operation_id, partition_of_account
 from gateway.ledger import outcomes
-from gateway.ledger.accounts import key_id_of
-from gateway.ledger.limits import Limit, LimitReached
 from tests.ledger.world import PARTITIONS, World
 
 RACERS = 50
@@ -72,18 +68,3 @@ async def test_r11_one_operation_sent_by_many_is_done_once(worlds: list[World]) 
         )
     )
     assert (await worlds[0].look()).clock_offset_ms == 86_400_000
-
-
-@pytest.mark.parametrize("rounds", [pytest.param(3, id="short"), pytest.param(20, id="long", marks=pytest.mark.long)])
-async def test_r26_of_200_at_a_limit_that_covers_one_exactly_one_wins(worlds: list[World], rounds: int) -> None:
-    for number in range(rounds):
-        account, secret = f"limited-{number}", f"fbx_{number}"
-        await worlds[0].account(account, top_up=100_000_000)
-        limit = Limit(60_000, LimitPeriod.DAILY)
-        await worlds[0].ledger.add_key(key=secret, scope=Scope.ACCOUNT, account=account, label=None, limit=limit)
-        key = key_id_of(secret)
-        answers = await asyncio.gather(
-            *(worlds[index % len(worlds)].reserve(account, price=60_000, key=key) for index in range(200))
-        )
-        assert Counter(type(outcome) for outcome in answers) == {outcomes.Reserved: 1, LimitReached: 199}
-        assert await worlds[0].held(account) == 60_000
