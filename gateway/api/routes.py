@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from pydantic import BaseModel
 
+from gateway.api.access.member_roles import for_members
 from gateway.api.access.roles import (
     ACCOUNT,
     ADMIN,
@@ -81,6 +82,7 @@ from gateway.schemas import webhooks as webhook_schemas
 
 GENERATION = "/v1/generations/{generation}"
 WEBHOOK = "/v1/webhooks/{webhook}"
+MEMBER = "/v1/members/{member}"
 ADMIN_ACCOUNT = "/v1/admin/accounts/{account}"
 ADMIN_MEMBER = f"{ADMIN_ACCOUNT}/members/{{member}}"
 PAUSE = "/v1/ops/pauses/{kind}/{name}"
@@ -198,6 +200,26 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{WEBHOOK}/deliveries/{{delivery}}/resend", webhooks.resend, OWNER_OR_ADMIN, None,
           webhook_schemas.DeliveryOut, "Resend a delivery", looks_up_key=True),
 
+    Route("GET", "/v1/members", members.listed, ACCOUNT, None, member_schemas.MembersOut, "List the account's members"),
+    Route("POST", "/v1/members", members.add, ACCOUNT, member_schemas.MemberIn, member_schemas.MemberOut,
+          "Add a member", 201),
+    Route("PATCH", MEMBER, members.change, ACCOUNT, member_schemas.MemberChangeIn, member_schemas.MemberOut,
+          "Change a member's name, email, role or limit"),
+    Route("POST", f"{MEMBER}/owner", members.hand_over, ACCOUNT, None, member_schemas.MemberOut,
+          "Hand ownership over to a member, and become an admin", errors=("invalid_request",)),
+    Route("DELETE", MEMBER, members.remove, ACCOUNT, None, member_schemas.MemberOut,
+          "Remove a member; their keys are revoked at once", errors=("invalid_request",)),
+    Route("GET", "/v1/keys", keys.listed, ACCOUNT, None, account_schemas.KeysOut, "List the account's API keys"),
+    Route("POST", "/v1/keys", keys.create_for_account, ACCOUNT, account_schemas.KeyIn, account_schemas.KeyOut,
+          "Create an API key, of the account or a member; it is shown once", 201, shown_once=("key",)),
+    Route("PATCH", "/v1/keys/{key}", keys.change_of_account, ACCOUNT, account_schemas.KeyChangeIn,
+          account_schemas.KeyOut, "Change an API key's label, what it may spend or be used for"),
+    Route("POST", "/v1/keys/{key}/rotate", keys.rotate_of_account, ACCOUNT, account_schemas.KeyRotationIn,
+          account_schemas.KeyOut, "Rotate an API key: its successor is shown once, and the old one expires", 201,
+          shown_once=("key",)),
+    Route("DELETE", "/v1/keys/{key}", keys.revoke_of_account, ACCOUNT, None, account_schemas.Revoked,
+          "Revoke an API key, effective at once"),
+
     Route("GET", "/v1/admin/accounts", accounts.find, READERS, account_schemas.AccountQuery, account_schemas.AccountOut,
           "Find an account by email", errors=("not_found",)),
     Route("GET", "/v1/admin/search", search.find, READERS, search_schemas.SearchQuery, search_schemas.SearchOut,
@@ -311,6 +333,7 @@ def _behind_guards(route: Route) -> Handler:
         shown_once=route.shown_once,
         looks_up_key=route.looks_up_key,
         rate_wait=route.rate_wait,
+        for_members=for_members(route.method, route.named_path) if route.scopes & ACCOUNT else None,
     )
     if route.key_optional:
 

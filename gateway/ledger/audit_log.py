@@ -24,7 +24,7 @@ _EXAMINED_MAX = 2_000  # per page: a filter that few entries pass gets a short p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCall:
-    """A call that changes something, made with an operator's key.
+    """A call that changes something, made with an operator's key or by a member who manages an account (`member`).
 
     `key` is the key's id, `role` what it may do, `action` the call's name. `account` and `subject` are what it is
     about. `before` and `after` have what the call changed of it, by name. While it runs, `status` and `after` are
@@ -37,6 +37,7 @@ class OperatorCall:
     address: str
     action: str
     role: str | None = None
+    member: str | None = None
     account: str | None = None
     subject: str | None = None
     before: Mapping[str, Any] | None = None

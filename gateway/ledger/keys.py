@@ -64,6 +64,11 @@ def recent(partition: int, account: str) -> str:
     return f"{tag(partition)}:recent:{account}"
 
 
+def made_by(partition: int, account: str, member: str) -> str:
+    """Sorted set: a member's generations in order of creation."""
+    return f"{tag(partition)}:made_by:{account}:{member}"
+
+
 def usage(partition: int, account: str, day: str) -> str:
     """Hash: counters of one day (`2026-11-22`), per tool and model."""
     return f"{tag(partition)}:usage:{account}:{day}"

@@ -288,14 +288,22 @@ class GenerationOperations(LedgerCore):
         return self.requeued(rest) if word == "requeued" else outcomes.Stale()
 
     async def cancel(
-        self, *, generation: str, account: str | None = None, keys_version: int | None = None
+        self,
+        *,
+        generation: str,
+        account: str | None = None,
+        keys_version: int | None = None,
+        member: str | None = None,
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Unchanged | outcomes.CancelRequested | outcomes.Ended:
-        """Refund immediately if nothing is running, else ask the worker to stop (R18)."""
+        """Refund immediately if nothing is running, else ask the worker to stop (R18).
+
+        With `account`, and `member`, NotFound if it is not theirs.
+        """
         if not is_generation_id(generation):
             return outcomes.NotFound()
         key = self.generation_key(generation)
         word, rest = await self.run(
-            "cancel", key, account=account, keys_version=keys_version, dispatch_ms=self.dispatch_ms
+            "cancel", key, account=account, keys_version=keys_version, member=member, dispatch_ms=self.dispatch_ms
         )
         match word:
             case "ended":
@@ -308,29 +316,6 @@ class GenerationOperations(LedgerCore):
                 return outcomes.KeysChanged()
             case _:
                 return outcomes.NotFound()
-
-    async def generation(
-        self,
-        *,
-        generation: str,
-        account: str | None = None,
-        keys_version: int | None = None,
-        known: outcomes.Generation | None = None,
-    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Generation:
-        """One generation; with `account`, NotFound if it is another's.
-
-        `known` is an earlier read of it: the same object is returned if nothing has changed since.
-        """
-        if not is_generation_id(generation):
-            return outcomes.NotFound()
-        has = None if known is None else f"{known.version} {known.operation}"
-        key = self.generation_key(generation)
-        word, rest = await self.run("generation", key, account=account, keys_version=keys_version, known=has)
-        if word == "same" and known is not None:
-            return known
-        if word == "generation":
-            return _generation(rest[0])
-        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
 
 def _generation(item: Reply) -> outcomes.Generation:

@@ -1,11 +1,12 @@
-"""An account's generations and journal, by page, newest first."""
+"""Generations and the journal, read: one, or an account's by page, newest first."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Required, TypedDict
 
 from pydantic_core import to_json
 
+from gateway.domain import is_generation_id
 from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import decode_generation, encode_tags
@@ -17,8 +18,49 @@ if TYPE_CHECKING:
     from gateway.domain import EntryKind, State
 
 
+class GenerationFilters(TypedDict, total=False):
+    """Which generations of an account to list."""
+
+    limit: Required[int]
+    before: str | None
+    state: State | None
+    tool: str | None
+    model: str | None
+    created_after: int | None
+    created_before: int | None
+    key: str | None
+    tags: Mapping[str, str] | None
+    metadata: Mapping[str, str] | None
+
+
 class ListOperations(LedgerCore):
-    """One method per script that reads a page."""
+    """One method per script that reads a generation or a page."""
+
+    async def generation(
+        self,
+        *,
+        generation: str,
+        account: str | None = None,
+        keys_version: int | None = None,
+        member: str | None = None,
+        known: outcomes.Generation | None = None,
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Generation:
+        """One generation; with `account`, and `member`, NotFound if it is not theirs.
+
+        `known` is an earlier read of it: the same object is returned if nothing has changed since.
+        """
+        if not is_generation_id(generation):
+            return outcomes.NotFound()
+        has = None if known is None else f"{known.version} {known.operation}"
+        key = self.generation_key(generation)
+        word, rest = await self.run(
+            "generation", key, account=account, keys_version=keys_version, member=member, known=has
+        )
+        if word == "same" and known is not None:
+            return known
+        if word == "generation":
+            return decode_generation(rest[0][0].decode(), rest[0][1])
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def generations(
         self,

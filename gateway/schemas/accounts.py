@@ -90,7 +90,10 @@ class KeyIn(BoundsIn):
 
     label: Label | None = None
     member: (
-        Annotated[MemberId, Field(description="The member it belongs to. Default: none, it is the account's own.")]
+        Annotated[
+            MemberId,
+            Field(description="Whose key it is; null: the account's own. Default: a member's own, for operators null."),
+        ]
         | None
     ) = None
     limit: Annotated[LimitIn, Field(description="Default: none.")] | None = None

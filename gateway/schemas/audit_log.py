@@ -33,21 +33,22 @@ class AuditLogQuery(Period, PageQuery):
 
 
 class AuditLogEntryOut(Answer):
-    """A call with an operator's key that changed something, or was refused."""
+    """A call of an operator, or of a member who manages an account, that changed something, or was refused."""
 
     id: str
     object: Literal["audit_log_entry"]
     created_at: Time
     key: str = Field(description="The id of the key; `root` for the one in the gateway's settings.")
     role: str | None = Field(description="The key's role at the time; null for entries of earlier versions.")
+    member: str | None = Field(description="The member whose key it is; null: an operator's.")
     address: str = Field(description="The client's address.")
     action: str = Field(description="The call: its `operationId` in this description.")
     account: str | None
     subject: str | None = Field(description="The id of what the call was about: an account, a key, a webhook, …")
     before: StateOut | None = Field(
         description=(
-            "What the call changed, as it was. Without a `status`, all that it could change. Of emails, metadata, "
-            "labels, descriptions, networks and URLs it is only shown that they changed."
+            "What the call changed, as it was. Without a `status`, all that it could change. Of emails, names, "
+            "metadata, labels, descriptions, networks and URLs it is only shown that they changed."
         )
     )
     after: StateOut | None = Field(description="The same afterwards; null if nothing was changed, or it is not known.")

@@ -16,6 +16,7 @@ def audit_log_entry_shape(logged: LoggedCall) -> AuditLogEntryOut:
         created_at=utc(logged.at),
         key=call.key,
         role=call.role,
+        member=call.member,
         address=call.address,
         action=call.action,
         account=call.account,

@@ -89,9 +89,10 @@ async def test_a_grant_says_who_what_why_and_the_credits_before_and_after(gatewa
     reply = await gateway.call("POST", GRANTS, gateway.admin, GRANT)
     entry = (await entries(gateway))[0]
     assert entry | {"id": "", "created_at": "", "before": {}, "after": {}} == {
-        "id": "", "object": "audit_log_entry", "created_at": "", "key": "root", "role": "admin", "address": "127.0.0.1",
-        "action": "grantCredits", "account": "acme", "subject": "acme", "before": {}, "after": {},
-        "reason": "sorry about Monday", "request_id": reply.headers["X-Request-Id"], "operation": None,
+        "id": "", "object": "audit_log_entry", "created_at": "", "key": "root", "role": "admin", "member": None,
+        "address": "127.0.0.1", "action": "grantCredits", "account": "acme", "subject": "acme",
+        "before": {}, "after": {}, "reason": "sorry about Monday",
+        "request_id": reply.headers["X-Request-Id"], "operation": None,
         "status": 201, "replayed": False,
     }  # fmt: skip
     assert entry["before"] == {"balance.available": 102, "balance.buckets.top_up.available": 2}

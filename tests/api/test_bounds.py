@@ -140,7 +140,7 @@ def by_path() -> dict[tuple[str, str], Route]:
 
 
 async def keys_of(gateway: Visitor) -> dict[Scope, str]:
-    account = await gateway.account()
+    account = await gateway.owner()
     return {Scope.ACCOUNT: account, Scope.OPS: await gateway.operator_key("ops"), Scope.ADMIN: gateway.admin}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from tests.api.visitor import Visitor
+from tests.api.visitor import Visitor, open_gateway, open_stream
 
 ACCOUNT = "/v1/admin/accounts/acme"
 MEMBERS = f"{ACCOUNT}/members"
@@ -79,3 +80,117 @@ async def test_r25_what_a_member_makes_says_so_and_their_limit_is_their_own(gate
     nobody = (await gateway.call("GET", "/v1/key", service)).body
     assert (nobody["member"], nobody["role"], nobody["member_limit"]) == (None, None, None)
     assert (await gateway.create(service)).body["member"] is None
+
+
+CALLS_OF_A_GENERATION = (
+    "GET /v1/generations/{0}", "GET /v1/generations/{0}/receipt", "GET /v1/generations/{0}/events",
+    "GET /v1/generations/{0}/outputs/0", "POST /v1/generations/{0}/cancel", "GET /v1/generations?before={0}",
+    "GET /replicate/v1/predictions/{0}", "POST /replicate/v1/predictions/{0}/cancel", "GET /openai/v1/videos/{0}",
+    "GET /fal/farebox/sketch/requests/{0}/status",
+)  # fmt: skip
+
+
+async def test_r25_a_member_sees_the_usage_of_nobody_else(gateway: Visitor) -> None:
+    await gateway.account()
+    ada, bob, eve = await add(gateway, "Ada"), await add(gateway, "Bob"), await add(gateway, "Eve")
+    await gateway.finished(bob["key"], tags={"team": "film"})
+    usage = "/v1/usage?group_by=member"
+    assert (await gateway.call("GET", usage, eve["key"])).body["data"] == []
+    of_bob = (await gateway.call("GET", usage, bob["key"])).body["data"]
+    assert [(one["member"], one["credits"]) for one in of_bob] == [(bob["id"], SKETCH_CREDITS)]
+    assert (await gateway.call("GET", f"{usage}&member={bob['id']}", eve["key"])).code == "not_found"
+    assert (await gateway.call("GET", "/v1/usage?group_by=tag:team", eve["key"])).code == "forbidden"
+    estimate = await gateway.call("POST", "/v1/estimates", eve["key"], {"from": "last_30_days"})
+    assert (estimate.status, estimate.body["items"]) == (200, [])
+    everybodys = (await gateway.call("GET", usage, ada["key"])).body
+    assert everybodys["totals"]["credits"] == SKETCH_CREDITS
+
+
+async def test_r25_a_member_sees_nothing_of_anothers(gateway: Visitor) -> None:
+    """In lists, by id, in streams, the journal, the facades, and by a guessed idempotency key."""
+    service = await gateway.account()
+    await gateway.grant(1_000)
+    ada = await add(gateway, "Ada")
+    bob, eve = await add(gateway, "Bob"), await add(gateway, "Eve")
+    theirs = await gateway.finished(bob["key"])
+    of_account = await gateway.made(service)
+    own = await gateway.made(eve["key"], once="guessed")
+    for hidden in (theirs, of_account):
+        for call in CALLS_OF_A_GENERATION:
+            method, path = call.format(hidden).split(" ")
+            assert (await gateway.call(method, path, eve["key"])).status == 404, (method, path)
+    for listing in ("/v1/generations", f"/v1/generations?member={eve['id']}"):
+        assert [one["id"] for one in (await gateway.call("GET", listing, eve["key"])).body["data"]] == [own]
+    assert (await gateway.call("GET", f"/v1/generations?member={bob['id']}", eve["key"])).code == "not_found"
+    listed = (await gateway.call("GET", "/replicate/v1/predictions", eve["key"])).body["results"]
+    assert [one["id"] for one in listed] == [own]
+    journal = (await gateway.call("GET", "/v1/journal", eve["key"])).body["data"]
+    assert [(one["kind"], one["generation"]) for one in journal] == [("reserve", own)]
+    assert (await gateway.call("GET", f"/v1/journal?member={bob['id']}", eve["key"])).code == "not_found"
+    same = await gateway.create(bob["key"], once="guessed")
+    assert (same.status, same.body["id"] == own) == (202, False), "an idempotency key is of one member"
+    again = await gateway.create(eve["key"], once="guessed")
+    assert (again.status, again.body["id"]) == (200, own)
+    async with open_stream(gateway, "/v1/events", eve["key"]) as stream:
+        assert (await stream.until("snapshot")).data["id"] == own
+        await gateway.call("POST", f"/v1/generations/{of_account}/cancel", service)
+        for changed in (of_account, theirs, own):
+            await gateway.notice(changed)
+        await gateway.call("POST", f"/v1/generations/{own}/cancel", eve["key"])
+        await gateway.notice(own)
+        assert (await stream.until("done")).data["id"] == own
+    for key in (ada["key"], service):
+        everybodys = (await gateway.call("GET", "/v1/generations", key)).body["data"]
+        assert {one["member"] for one in everybodys} == {None, bob["id"], eve["id"]}
+        of_bob = (await gateway.call("GET", f"/v1/generations?member={bob['id']}", key)).body["data"]
+        assert [one["id"] for one in of_bob] == [same.body["id"], theirs]
+
+
+async def test_r25_members_manage_members_and_keys_by_their_role(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    """And a change of role takes effect at once, at every gateway."""
+    service = await gateway.account()
+    ada, bob = await add(gateway, "Ada"), await add(gateway, "Bob", role="admin")
+    for key, role, status in ((service, "member", 403), (bob["key"], "admin", 403), (bob["key"], "member", 201)):
+        made = await gateway.call("POST", "/v1/members", key, {"name": "Eve", "role": role})
+        assert made.status == status, made.raw
+    eve = made.body["id"]
+    path = f"/v1/members/{eve}"
+    assert (await gateway.call("PATCH", path, bob["key"], {"role": "admin"})).code == "forbidden"
+    async with open_gateway(redis_url, tmp_path) as other:
+        for body, status in (
+            ({"member": None}, 403), ({"member": ada["id"]}, 403), ({"member": bob["id"]}, 201), ({"member": eve}, 201),
+        ):  # fmt: skip
+            theirs = await gateway.call("POST", "/v1/keys", bob["key"], body)
+            assert theirs.status == status, theirs.raw
+        theirs = theirs.body
+        assert (await gateway.call("POST", "/v1/keys", bob["key"], {})).body["member"] == bob["id"]
+        assert (await other.call("GET", "/v1/keys", theirs["key"])).code == "forbidden"
+        assert (await gateway.call("PATCH", path, ada["key"], {"role": "admin"})).body["role"] == "admin"
+        assert (await other.call("GET", "/v1/keys", theirs["key"])).status == 200
+        assert (await gateway.call("PATCH", path, ada["key"], {"role": "member"})).body["role"] == "member"
+        assert (await other.call("GET", "/v1/keys", theirs["key"])).code == "forbidden"
+        refused = await other.call("GET", "/v1/members", theirs["key"])
+        assert refused.message == "Only an admin or the owner of this account may make this call. Your role is member."
+        removed = await gateway.call("DELETE", path, bob["key"])
+        assert removed.status == 200, removed.raw
+        assert (await other.call("GET", "/v1/balance", theirs["key"])).code == "invalid_key"
+    handed = await gateway.call("POST", f"/v1/members/{bob['id']}/owner", ada["key"])
+    assert (handed.status, handed.body["role"]) == (200, "owner")
+    assert (await gateway.call("POST", f"/v1/members/{ada['id']}/owner", ada["key"])).code == "forbidden"
+    rotated = await gateway.call("POST", f"/v1/keys/{ada['key_id']}/rotate", bob["key"], {})
+    assert (rotated.status, rotated.body["member"]) == (201, ada["id"])
+    log = (await gateway.call("GET", "/v1/admin/audit-log?account=acme", gateway.admin)).body["data"]
+    logged = {(one["action"], one["member"], one["role"], one["status"]) for one in log}
+    assert {
+        ("addMember", bob["id"], "admin", 201), ("addMember", bob["id"], "admin", 403),
+        ("changeMember", ada["id"], "owner", 200), ("handOver", ada["id"], "owner", 200),
+        ("createKey", bob["id"], "admin", 201), ("rotateKey", bob["id"], "owner", 201),
+    } <= logged  # fmt: skip
+    (hand_over,) = [one for one in log if one["action"] == "handOver" and one["status"] == 200]
+    names = [f"members.{ada['id']}.role", f"members.{bob['id']}.role"]
+    assert [hand_over["before"][name] for name in names] == ["owner", "admin"]
+    assert [hand_over["after"][name] for name in names] == ["admin", "owner"]
+    added = next(one for one in log if one["action"] == "addMember" and one["status"] == 201)
+    assert added["after"][f"members.{eve}.name"] == "(withheld)"

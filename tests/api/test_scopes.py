@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 
 from gateway.api import limits
+from gateway.api.access.member_roles import LEAST, admits, for_members
 from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES, SSE
-from gateway.domain import Scope
+from gateway.domain import Role, Scope
 from gateway.facades.routes import FACADE_ROUTES
 from tests.api.visitor import Reply, Visitor, open_gateway, open_stream
 
 ALL_ROUTES = (*ROUTES, *FACADE_ROUTES)
 ROLES = tuple(scope.value for scope in Scope if scope is not Scope.ACCOUNT)
-WHO = ("nobody", "unknown", "revoked", "own", "other", *ROLES, "revoked support", "revoked admin")
+TEAM = {"member": Role.MEMBER, "team admin": Role.ADMIN, "owner": Role.OWNER}
+WHO = ("nobody", "unknown", "revoked", "own", "other", *TEAM, *ROLES, "revoked support", "revoked admin")
 STATUS = {"invalid_key": 401, "forbidden": 403, "not_found": 404}
 SCOPE = {"own": Scope.ACCOUNT, "other": Scope.ACCOUNT} | {role: Scope(role) for role in ROLES}
+SCOPE |= dict.fromkeys(TEAM, Scope.ACCOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,17 @@ class Place:
 async def place(gateway: Visitor) -> Place:
     own = await gateway.account()
     other = await gateway.account("other")
-    spare = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
     gone = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
     assert (await gateway.call("GET", "/v1/balance", gone["key"])).status == 200, "it is cached when it is revoked"
     await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{gone['id']}", gateway.admin)
     keys = {"nobody": None, "unknown": "fbx_" + "0" * 43, "revoked": gone["key"], "own": own, "other": other}
     keys |= {role: await gateway.operator_key(role) for role in ROLES}
+    for name, role in reversed(TEAM.items()):
+        body = {"name": name, "role": role}
+        member = (await gateway.call("POST", "/v1/admin/accounts/acme/members", gateway.admin, body)).body["id"]
+        made = await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {"member": member})
+        keys[name] = made.body["key"]
+    spare = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {"member": member})).body
     for scope in ("support", "admin"):
         lost = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": scope})).body
         await gateway.call("DELETE", f"/v1/admin/keys/{lost['id']}", gateway.admin)
@@ -75,7 +83,11 @@ def expected(route: Route, who: str) -> str:
         return "invalid_key"
     if SCOPE[who] not in route.scopes:
         return "forbidden"
-    return "not_found" if who == "other" and "{generation}" in route.path else "admitted"
+    if SCOPE[who] is Scope.ACCOUNT:
+        call, role = for_members(route.method, route.named_path), TEAM.get(who)
+        if call.only if role is None else not admits(call.least, role):
+            return "forbidden"
+    return "not_found" if who in {"other", "member"} and "{generation}" in route.path else "admitted"
 
 
 def is_as_expected(route: Route, who: str, status: int, code: str) -> bool:
@@ -84,6 +96,22 @@ def is_as_expected(route: Route, who: str, status: int, code: str) -> bool:
             return status < 500 and not (route.scopes and status in {401, 403})
         case wanted:
             return (status, code) == (STATUS[wanted], wanted)
+
+
+def test_the_table_of_roles_says_what_r25_does() -> None:
+    """Only the owner buys, changes the plan and hands over; a member changes and reads nothing of the account's."""
+    managing = re.compile(r"webhooks|/members|/keys|/purchases|/checkouts|/subscription|/top-ups")
+    assert all(role is not Role.MEMBER for call, role in LEAST.items() if managing.search(call))
+    buying = re.compile(r"(POST|PATCH|DELETE) /v1/(top-ups|subscription.*|members/.*/owner)")
+    assert {call for call, role in LEAST.items() if role is Role.OWNER} == set(filter(buying.fullmatch, LEAST))
+    with pytest.raises(LookupError, match="does not say which roles may call GET /v1/new"):
+        for_members("GET", "/v1/new")
+    taken = {
+        f"{route.method} {route.named_path}".replace("/v1/v1/", "/v1/")
+        for route in ALL_ROUTES
+        if Scope.ACCOUNT in route.scopes
+    }
+    assert taken == LEAST.keys()
 
 
 @pytest.mark.parametrize("who", WHO)

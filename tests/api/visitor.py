@@ -127,6 +127,13 @@ class Visitor:
         made = await self.call("POST", f"/v1/admin/accounts/{name}/keys", self.admin, {})
         return str(made.body["key"])
 
+    async def owner(self, name: str = "acme") -> str:
+        """The key of an account's owner: unlike one of the account's own, it makes every call of accounts."""
+        await self.account(name)
+        member = await self.call("POST", f"/v1/admin/accounts/{name}/members", self.admin, {"name": "Owner"})
+        made = await self.call("POST", f"/v1/admin/accounts/{name}/keys", self.admin, {"member": member.body["id"]})
+        return str(made.body["key"])
+
     async def operator_key(self, scope: str) -> str:
         """Make an operator's key."""
         return str((await self.call("POST", "/v1/admin/keys", self.admin, {"scope": scope})).body["key"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.api import limits
 from gateway.api.access import key_use
 from gateway.api.access.auth import KEY_MAX_CHARACTERS
+from gateway.api.access.member_roles import for_members
 from gateway.api.errors import error_classes
 from gateway.api.http import headers
 from gateway.api.http.route import Route
@@ -110,7 +111,11 @@ def row_of(route: Route) -> list[str]:
     if not route.scopes:
         return [f"`{route.method} {route.path}`", "anyone", *("" for _ in Scope)]
     nobody = "or none" if route.key_optional else "or a signed link" if route.opened_by_signature else ""
-    return [f"`{route.method} {route.path}`", nobody, *("yes" if scope in route.scopes else "" for scope in Scope)]
+    admitted = ["yes" if scope in route.scopes else "" for scope in Scope]
+    if Scope.ACCOUNT in route.scopes:
+        call = for_members(route.method, route.named_path)
+        admitted[0] = f"{call.least}, not service" if call.only else call.least.value
+    return [f"`{route.method} {route.path}`", nobody, *admitted]
 
 
 def test_the_page_shows_every_route_with_its_scopes() -> None:

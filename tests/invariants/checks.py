@@ -61,6 +61,7 @@ class Partition:
     journals: dict[str, list[str]]
     waiting: dict[str, dict[str, float]]
     recent: dict[str, dict[str, float]]
+    made_by: dict[str, dict[str, float]]
     usage: dict[str, dict[str, str]]
     usage_keys: dict[str, dict[str, str]]
     usage_tags: dict[str, dict[str, str]]
@@ -90,7 +91,7 @@ def partition_of(contents: Contents, tag: str) -> Partition:
             kind, _, rest = name.removeprefix(tag).partition(":")
             by_kind[kind][rest] = stored.value
     expiring = {name.removeprefix(tag) for name, stored in contents.items() if stored.expires_at >= 0}
-    named = {kind: by_kind[kind] for kind in ("account", "generation", "journal", "waiting", "recent")}
+    named = {kind: by_kind[kind] for kind in ("account", "generation", "journal", "waiting", "recent", "made_by")}
     alone = {kind: by_kind[kind].get("", {}) for kind in ("deadlines", "outputs", "totals")}
     return Partition(
         accounts=named["account"],
@@ -98,6 +99,7 @@ def partition_of(contents: Contents, tag: str) -> Partition:
         journals=named["journal"],
         waiting=named["waiting"],
         recent=named["recent"],
+        made_by=named["made_by"],
         usage=by_kind["usage"],
         usage_keys=by_kind["usage_keys"],
         usage_tags=by_kind["usage_tags"],
@@ -169,6 +171,20 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
         assert generation in partition.recent.get(account, {}) or int(g["created_at"]) <= ended - RECENT, (
             f"{generation} is missing from recent"
         )
+    _check_lists(partition, account, mine)
+
+
+def _check_lists(partition: Partition, account: str, mine: dict[str, dict[str, str]]) -> None:
+    """A member's list holds those of the account's that they made, in the same order."""
+    listed = partition.recent.get(account, {})
+    for generation, g in mine.items():
+        if "member" in g and generation in listed:
+            own = partition.made_by.get(f"{account}:{g['member']}", {})
+            assert own.get(generation) == listed[generation], f"{generation} is missing from {g['member']}'s"
+    for name, own in partition.made_by.items():
+        of, member = name.split(":")
+        strange = [one for one in own if of == account and mine.get(one, {"member": member}).get("member") != member]
+        assert not strange, f"{strange} are not {member}'s"
 
 
 def _check_journal(

@@ -13,7 +13,7 @@ DAY = 24 * HOUR
 
 LIFETIMES: dict[str, int | None] = {
     "account": None, "deadlines": None, "waiting": None, "recent": None, "journal": None, "outputs": None,
-    "webhook": None, "webhooks": None, "totals": None, "policy": None,
+    "made_by": 40 * DAY, "webhook": None, "webhooks": None, "totals": None, "policy": None,
     "generation": 30 * DAY, "failed": 30 * DAY, "idempotency": DAY, "client_call": 10 * MINUTE,
     "usage": 400 * DAY, "usage_keys": 400 * DAY, "usage_tags": 400 * DAY,
     "checkout": 400 * DAY, "billing": 400 * DAY, "purchases": 400 * DAY,

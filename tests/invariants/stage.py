@@ -217,7 +217,7 @@ def _ask(asking: Any, wanted: Picture) -> None:
                 asking.lrange(key, 0, -1)
             case "idempotency" | "key" | "checkout_owner":
                 asking.get(key)
-            case "deadlines" | "outputs" | "failed" | "purchases" | "waiting" | "recent":
+            case "deadlines" | "outputs" | "failed" | "purchases" | "waiting" | "recent" | "made_by":
                 asking.zrange(key, 0, -1, withscores=True, score_cast_func=int)
             case _:
                 asking.hgetall(key)

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import gateway.ledger
-from gateway.domain import Bucket, FailureCode, Input, OwnWebhook, Scope
+from gateway.domain import Bucket, FailureCode, Input, OwnWebhook, Scope, member_id
 from gateway.ledger import keys
+from gateway.ledger.accounts import key_id_of
 from gateway.ledger.audit import audit, remember
 from gateway.ledger.audit_log import OperatorCall
 from gateway.ledger.client_calls import ClientCall, ClientCalls
@@ -44,6 +45,7 @@ PERMANENT = {
 EXPIRING = {
     "generation": rf"{TAG}:generation:{GENERATION}",
     "failed": rf"{TAG}:failed",
+    "made_by": rf"{TAG}:made_by:{ACCOUNT}:mem_[a-z2-7]{{24}}",
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "usage_keys": rf"{TAG}:usage_keys:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "usage_tags": rf"{TAG}:usage_tags:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
@@ -73,7 +75,9 @@ async def a_busy_time(world: World) -> None:
     assert await ledger.keep_event("evt_1", "{}")
     assert await ledger.claim_signing_key("0" * 16) == "0" * 16
     await world.account("b.o-b_@", top_up=50_000, plan="standard")
-    await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None)
+    member = member_id()
+    await ledger.add_member(account="ann", member=member, name="Ann")
+    await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None, member=member)
     await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)
     await ledger.use_sign_in_link(nonce="0" * 32, seconds=3600)
     await ledger.sign_out(key_id="root", session="s", began_at=await world.now() // 1000, kept_seconds=8 * 86_400)
@@ -90,7 +94,7 @@ async def a_busy_time(world: World) -> None:
                 1_000,
                 account,
                 idempotency=("k", "b"),
-                key="key_a",
+                key=key_id_of("fbx_a"),
                 tags={"project": "apollo"},
                 inputs=(Input("image", "in/1"),),
                 webhook=OwnWebhook("https://a.example"),
@@ -130,7 +134,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
-    days |= {"failed": 30, "client_call": 1 / 144}
+    days |= {"failed": 30, "made_by": 40, "client_call": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
     days |= {"usage_keys": 400, "usage_tags": 400}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)

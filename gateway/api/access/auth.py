@@ -85,6 +85,11 @@ class Caller:
         return f"key:{self.key_id}" if self.account is None else owner_of(self.account)
 
     @property
+    def sees_only(self) -> str | None:
+        """The member whose things are all that this caller may see (R25); None: those of everybody in the account."""
+        return self.member if self.role is Role.MEMBER else None
+
+    @property
     def idempotency_scope(self) -> str:
         """The scope of idempotency keys (R11)."""
         return "admin" if self.account is None else self.account

@@ -182,7 +182,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
                 parameter |= {"style": "deepObject", "explode": True}
             if "description" in schema:
                 parameter["description"] = schema["description"]
-            if required or name in PARAMETER_EXAMPLES:
+            if required or (name in PARAMETER_EXAMPLES and "$ref" not in parameter["schema"]):
                 parameter["example"] = PARAMETER_EXAMPLES[name] if name in PARAMETER_EXAMPLES else schema["examples"][0]
             yield parameter
     if route.method in _WRITES and route.scopes:

@@ -60,7 +60,7 @@ async def _page(
             kind=query.kind,
             generation=query.generation,
             key=query.key,
-            member=query.member,
+            member=target.whose(query.member),
         ),
         target.missing,
     )

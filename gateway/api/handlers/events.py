@@ -19,18 +19,19 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from gateway.api.access.auth import CALLER, found
+from gateway.api.access.auth import CALLER
 from gateway.api.errors import ApiError, Forbidden, NotFound
 from gateway.api.http.parse import read_query
 from gateway.api.ownership.own_generations import (
     own_generation,
+    own_page,
     read_again,
     shown,
     standings,
     withholds_content,
 )
 from gateway.api.ownership.target_account import TargetAccount, account_of, target_account
-from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
+from gateway.api.services import CALLERS, HUB, LINKS
 from gateway.api.streams.event_stream import EventStream
 from gateway.api.streams.hub import Changed, StreamWatch
 from gateway.api.watching import queues_shape
@@ -261,10 +262,4 @@ async def _queues(request: web.Request) -> QueuesOut:
 
 
 async def _recent(request: web.Request, target: TargetAccount) -> list[outcomes.Generation]:
-    page = found(
-        await request.app[LEDGER].generations(
-            account=target.account, keys_version=target.keys_version, limit=RECENT_MAX
-        ),
-        target.missing,
-    )
-    return list(page.data)
+    return list((await own_page(request, target, limit=RECENT_MAX)).data)

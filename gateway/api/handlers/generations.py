@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic_core import to_json
 
-from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, found
+from gateway.api.access.auth import ACCOUNT_CALLER, CALLER
 from gateway.api.http.context import context
 from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import read_body, read_query
@@ -17,6 +17,7 @@ from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ownership.own_generations import (
     cancel_own,
     own_generation,
+    own_page,
     shapes,
     shown,
     standings,
@@ -24,7 +25,6 @@ from gateway.api.ownership.own_generations import (
 from gateway.api.ownership.target_account import target_account
 from gateway.api.services import (
     BODIES,
-    LEDGER,
     LINKS,
     ORDERING,
     PAUSE_BOARD,
@@ -62,23 +62,21 @@ async def listed(request: web.Request) -> web.Response:
     """`GET /v1/generations`: newest first."""
     query = read_query(request, generation_schemas.GenerationsQuery)
     target, (created_after, created_before) = target_account(request, query.account), period_of(query)
-    page = found(
-        await request.app[LEDGER].generations(
-            account=target.account,
-            keys_version=target.keys_version,
-            limit=query.limit,
-            before=query.before,
-            state=query.status,
-            tool=query.tool,
-            model=query.model,
-            created_after=created_after,
-            created_before=created_before,
-            key=query.key,
-            member=query.member,
-            tags=query.tags,
-            metadata=query.metadata,
-        ),
-        f"generation {query.before} in this account's list" if query.before else target.missing,
+    page = await own_page(
+        request,
+        target,
+        what=f"generation {query.before} in this account's list" if query.before else None,
+        member=query.member,
+        limit=query.limit,
+        before=query.before,
+        state=query.status,
+        tool=query.tool,
+        model=query.model,
+        created_after=created_after,
+        created_before=created_before,
+        key=query.key,
+        tags=query.tags,
+        metadata=query.metadata,
     )
     return answer(generation_schemas.GenerationsOut(data=await shapes(request, page.data), next=page.next))
 

@@ -13,12 +13,12 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.api.access.auth import KEY_PREFIX, found
+from gateway.api.access.auth import KEY_PREFIX
 from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
-from gateway.api.ownership.managed_account import ManagedAccount, changed, managed_account
+from gateway.api.ownership.managed_account import ManagedAccount, changed, managed_account, read_account
 from gateway.api.services import LEDGER, RATE_CARDS, SETTINGS
 from gateway.clock import now_ms
 from gateway.domain import Scope, credits_to_millicredits
@@ -47,7 +47,7 @@ async def create_for_account(request: web.Request) -> web.Response:
         label=body.label,
         limit=None if body.limit is None else _limit(body.limit),
         bounds=_bounds(request, body),
-        member=body.member,
+        member=body.member if "member" in body.model_fields_set else managed.by,
         keys_version=managed.keys_version,
         by=managed.by,
     )
@@ -64,10 +64,7 @@ async def create_for_operator(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/admin/accounts/{account}/keys`."""
-    managed = managed_account(request)
-    known = found(
-        await request.app[LEDGER].account(account=managed.account, keys_version=managed.keys_version), managed.missing
-    )
+    known = await read_account(request)
     return answer(account_schemas.KeysOut(data=[key_shape(key) for key in known.keys]))
 
 

@@ -6,11 +6,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.access.auth import found
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
-from gateway.api.ownership.managed_account import ManagedAccount, changed, managed_account
+from gateway.api.ownership.managed_account import ManagedAccount, changed, managed_account, read_account
 from gateway.api.services import LEDGER, RATE_CARDS
 from gateway.domain import credits_to_millicredits, member_id
 from gateway.ledger import outcomes
@@ -22,11 +21,7 @@ from gateway.views.accounts import member_shape, members_shape
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/members`, `GET /v1/admin/accounts/{account}/members`."""
-    managed = managed_account(request)
-    account = found(
-        await request.app[LEDGER].account(account=managed.account, keys_version=managed.keys_version), managed.missing
-    )
-    return answer(members_shape(account, request.app[RATE_CARDS].card.free.timezone))
+    return answer(members_shape(await read_account(request), request.app[RATE_CARDS].card.free.timezone))
 
 
 async def add(request: web.Request) -> web.Response:

@@ -33,6 +33,7 @@ async def get(request: web.Request) -> web.StreamResponse:
     query = read_query(request, usage_schemas.UsageQuery)
     timezone = request.app[RATE_CARDS].card.free.timezone
     target = target_account(request, query.account)
+    target.whose(query.member)  # another's is no member that a member knows of
     days = await _days(request, query, target, ZoneInfo(timezone))
     dimensions = query.dimensions
     used = usage_of(request, target, days, _divided(query), query.tag)

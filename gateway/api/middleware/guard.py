@@ -10,6 +10,7 @@ from time import monotonic
 from aiohttp import web
 
 from gateway.api.access.auth import Caller, KeysStale, wrong_scope
+from gateway.api.access.member_roles import ForMembers, check_role, manages
 from gateway.api.errors import ApiError, KeyRestricted, LedgerDown
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.http.route import Handler
@@ -33,8 +34,11 @@ def guarded(
     shown_once: tuple[str, ...] = (),
     looks_up_key: bool = False,
     rate_wait: Callable[[web.Request], float] | None = None,
+    for_members: ForMembers | None = None,
 ) -> Handler:
     """The handler with its guards.
+
+    `for_members`: which members of an account may call it; required if it takes an account's key.
 
     `own_idempotency`: the handler replays by itself, as `reserve` does. `looks_up_key`: it runs no script of the
     account that would notice that a cached key has been revoked, so the key is looked up. `rate_wait`: for how many
@@ -56,12 +60,11 @@ def guarded(
             if per_minute is not None and who.scope is not Scope.ADMIN and not again:
                 await admit(request, who, per_minute, rate_wait)
             try:
-                if who.scope not in scopes:
-                    raise wrong_scope(who, scopes)
+                _check_admitted(who, scopes, for_members)
                 run: Run = partial(handler, request)
                 if request.method in _WRITES and not own_idempotency:
                     run = partial(once, request, who, run, shown_once)
-                if who.account is None and request.method not in _READS:
+                if request.method not in _READS and (who.account is None or manages(who, for_members)):
                     run = partial(logged, request, who, run)
                 return await run()
             except KeysStale:
@@ -74,8 +77,16 @@ def guarded(
     return answer
 
 
+def _check_admitted(who: Caller, scopes: Collection[Scope], members: ForMembers | None) -> None:
+    """Forbidden if the key's scope, or its member's role, does not admit the call."""
+    if who.scope not in scopes:
+        raise wrong_scope(who, scopes)
+    if who.account is not None:
+        check_role(who, members)
+
+
 async def _was_outdated(request: web.Request, who: Caller, refusal: ApiError, *, operators: bool) -> bool:
-    """Whether a refusal came from the key's previous restrictions; InvalidKey if the key has been revoked.
+    """Whether a refusal came from the key's previous restrictions or role; InvalidKey if the key has been revoked.
 
     A request may be refused before any script has checked the key; a revoked key must not get details about its body.
     """
@@ -83,4 +94,4 @@ async def _was_outdated(request: web.Request, who: Caller, refusal: ApiError, *,
         return False
     request.app[CALLERS].forget(request)
     now = await request.app[CALLERS].authenticate(request, operators=operators)
-    return isinstance(refusal, KeyRestricted) and now.bounds != who.bounds
+    return now.role != who.role or (isinstance(refusal, KeyRestricted) and now.bounds != who.bounds)

@@ -85,8 +85,10 @@ async def digests_of(
         if not _VISIBLE_ASCII.fullmatch(key):
             problem = FieldProblem(IDEMPOTENCY_HEADER, "must be 1 to 255 visible ASCII characters, without spaces")
             raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is invalid.", fields=[problem])
-    # Includes the scope: an account named `admin` shares nothing with the operators.
-    of_key = hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
+    # Includes the scope: an account named `admin` shares nothing with the operators. A member's keys share theirs, but
+    # nothing of another member's is replayed for them.
+    scope = caller.scope if caller.member is None else caller.member
+    of_key = hashlib.sha256(f"{scope}\n{key}".encode()).hexdigest()
     if digest is None:
         body = canonical_json(await raw_body(request), request.get(DOCUMENT, UNREAD))
         digest = hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()

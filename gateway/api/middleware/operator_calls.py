@@ -38,20 +38,24 @@ log = structlog.get_logger(__name__)
 async def logged(
     request: web.Request, who: Caller, run: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Run an operator's call, logged before and after. LedgerUnavailable, and it does not run, if it cannot be."""
+    """Run an operator's or a managing member's call, logged before and after.
+
+    LedgerUnavailable, and it does not run, if it cannot be logged.
+    """
     resource = request.match_info.route.resource
     action = NAMES[request.method, "" if resource is None else resource.canonical]
     if action in CHANGES_NOTHING:
         return await run()
-    subject = subject_in_path(request)
+    subject = subject_in_path(request, who.account)
     before = await state_of(request, subject)
     call = OperatorCall(
         request=context(request).id,
         key=who.key_id,
-        role=who.scope,
+        role=who.scope if who.role is None else who.role,
+        member=who.member,
         address=client_address(request),
         action=action,
-        account=_cut(request.match_info.get("account")),
+        account=who.account or _cut(request.match_info.get("account")),
         subject=_cut(subject.id if subject is not None else None),
         before=kept(before),
         reason=_reason(request),

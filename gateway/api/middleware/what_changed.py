@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.access.auth import CALLER
 from gateway.api.services import LEDGER
 from gateway.domain import is_webhook_id
 from gateway.ledger import outcomes
@@ -42,9 +43,14 @@ class Subject:
     id: str
 
 
-def subject_in_path(request: web.Request) -> Subject | None:
-    """What the path names; None if it names nothing. A key of an account is a part of the account's state."""
+def subject_in_path(request: web.Request, account: str | None) -> Subject | None:
+    """What the path names; None if it names nothing. A key of an account is a part of the account's state.
+
+    `account` is that of the caller, None: an operator.
+    """
     named = dict(request.match_info)
+    if account is not None and "webhook" not in named:
+        return Subject("account", account, next(reversed(named.values()), account))
     for state in STATES:
         if state in named:
             return Subject(state, named[state], list(named.values())[-1])
@@ -97,7 +103,7 @@ async def _operator_key(request: web.Request, key_id: str) -> Mapping[str, Any]:
 async def _webhook(request: web.Request, webhook: str) -> Mapping[str, Any]:
     if not is_webhook_id(webhook):
         return {}
-    known = await request.app[LEDGER].webhook(webhook=webhook, account=None)
+    known = await request.app[LEDGER].webhook(webhook=webhook, account=request[CALLER].account)
     return {} if isinstance(known, outcomes.NotFound) else webhook_shape(known).model_dump(mode="json")
 
 

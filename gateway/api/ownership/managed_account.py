@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.api.access.auth import ACCOUNT_CALLER, OWN_ACCOUNT, found
 from gateway.api.errors import ApiError, Forbidden, InvalidRequest
+from gateway.api.ownership.target_account import TargetAccount, account_of, own
 from gateway.domain import Role
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
@@ -40,7 +41,15 @@ def managed_account(request: web.Request) -> ManagedAccount:
     if named is not None:
         return ManagedAccount(named)
     caller = request[ACCOUNT_CALLER]
+    if caller.member is None:  # the table of roles refuses this first; nobody else may pass for an operator
+        raise Forbidden("Only members of this account may change its members and keys. Nothing was changed.")
     return ManagedAccount(caller.account, caller.keys_version, caller.member)
+
+
+async def read_account(request: web.Request) -> outcomes.Account:
+    """The account in an operator's path, or the caller's own, to be read."""
+    named = request.match_info.get("account")
+    return await account_of(request, own(request) if named is None else TargetAccount(named, None))
 
 
 def changed(outcome: T | outcomes.KeysChanged | outcomes.NotFound | outcomes.Refused, what: str) -> T:

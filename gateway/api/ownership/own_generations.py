@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from aiohttp import web
 from pydantic_core import to_json
@@ -11,10 +11,12 @@ from pydantic_core import to_json
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, KeysStale, found
 from gateway.api.access.roles import CONTENT_READERS
 from gateway.api.errors import NotFound
+from gateway.api.ownership.target_account import TargetAccount
 from gateway.api.services import CALLERS, LEDGER, LINKS, PAUSE_BOARD, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
+from gateway.ledger.lists import GenerationFilters
 from gateway.queue.jobs import job_id
 from gateway.schemas.generations import GenerationOut
 from gateway.views.generations import Standing, generation_members, generation_shape, work_members
@@ -25,22 +27,44 @@ T = TypeVar("T")
 async def own_generation(
     request: web.Request, generation: str, known: outcomes.Generation | None = None
 ) -> outcomes.Generation:
-    """The generation, if it is the caller's or the caller is an admin; else NotFound.
+    """The generation, if it is one that the caller may see; else NotFound.
 
     Returns `known` itself if it has not changed since that was read.
     """
     caller = request[CALLER]
     outcome = await request.app[LEDGER].generation(
-        generation=generation, account=caller.account, keys_version=caller.keys_version, known=known
+        generation=generation,
+        account=caller.account,
+        keys_version=caller.keys_version,
+        member=caller.sees_only,
+        known=known,
     )
     return found(outcome, f"generation {generation}")
+
+
+async def own_page(
+    request: web.Request,
+    target: TargetAccount,
+    *,
+    what: str | None = None,
+    member: str | None = None,
+    **filters: Unpack[GenerationFilters],
+) -> outcomes.Page[outcomes.Generation]:
+    """A page of the account's generations, those that the caller may see; every list is made of such pages.
+
+    `what` names the `before` that is not in the list.
+    """
+    page = await request.app[LEDGER].generations(
+        account=target.account, keys_version=target.keys_version, member=target.whose(member), **filters
+    )
+    return found(page, what or target.missing)
 
 
 async def cancel_own(request: web.Request, generation: str, what: str = "generation") -> outcomes.Generation:
     """Cancel the caller's generation (R18); as it is, if it has ended. NotFound if it is another's, or none."""
     who = request[ACCOUNT_CALLER]
     outcome = await request.app[LEDGER].cancel(
-        generation=generation, account=who.account, keys_version=who.keys_version
+        generation=generation, account=who.account, keys_version=who.keys_version, member=who.sees_only
     )
     match outcome:
         case outcomes.KeysChanged():

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api.access.auth import found
-from gateway.api.errors import InvalidRequest
+from gateway.api.errors import Forbidden, InvalidRequest
 from gateway.api.ownership.target_account import TargetAccount
 from gateway.api.services import LEDGER
 from gateway.errors import FieldProblem
@@ -26,7 +26,14 @@ Groups = Mapping[tuple[str | None, ...], Counts]
 async def usage_of(
     request: web.Request, target: TargetAccount, days: Sequence[str], by: UsageBy | None = None, tag: str | None = None
 ) -> AsyncIterator[Used]:
-    """An account's usage on these days, on request divided by key and member, or by a tag."""
+    """An account's usage on these days, on request divided by key and member, or by a tag.
+
+    A member's, if that is all that the caller may see; Forbidden by a tag, whose sums are of everybody.
+    """
+    if target.only_of is not None:
+        if by == "tag":
+            raise Forbidden("Only an admin or the owner of this account may see usage by tag. Your role is member.")
+        by = "key"
     at_once = USAGE_DAYS_AT_ONCE if by else len(days)
     for first in range(0, len(days), at_once):
         part = days[first : first + at_once]
@@ -34,7 +41,8 @@ async def usage_of(
             account=target.account, keys_version=target.keys_version, days=part, by=by, tag=tag
         )
         for used in found(outcome, target.missing):
-            yield used
+            if target.only_of in {None, used.member}:
+                yield used
 
 
 def today(account: outcomes.Account, zone: ZoneInfo) -> date:

@@ -17,14 +17,24 @@ _NEEDED = "is required with an operator's key: it names the account"
 
 @dataclass(frozen=True, slots=True)
 class TargetAccount:
-    """The account to read. `keys_version` is that of an account's key, None for an admin's."""
+    """The account to read. `keys_version` is that of an account's key, None for an operator's.
+
+    `only_of`: the member whose things are all that the caller may see (R25); None: everybody's.
+    """
 
     account: str
     keys_version: int | None
+    only_of: str | None = None
 
     def again(self, request: web.Request) -> TargetAccount:
         """The same with the current keys version, for long requests: the caller may have been authenticated again."""
-        return TargetAccount(self.account, request[CALLER].keys_version)
+        return TargetAccount(self.account, request[CALLER].keys_version, request[CALLER].sees_only)
+
+    def whose(self, member: str | None) -> str | None:
+        """Whose things to read if the caller asks for `member`'s (None: everybody's); NotFound for another's."""
+        if self.only_of is not None and member not in {None, self.only_of}:
+            raise NotFound(f"There is no member {member}.")
+        return self.only_of or member
 
     @property
     def missing(self) -> str:
@@ -47,7 +57,7 @@ def target_account(request: web.Request, account: str | None) -> TargetAccount:
 def own(request: web.Request) -> TargetAccount:
     """The account of an account's key, for calls that admit no other keys."""
     caller = request[ACCOUNT_CALLER]
-    return TargetAccount(caller.account, caller.keys_version)
+    return TargetAccount(caller.account, caller.keys_version, caller.sees_only)
 
 
 async def own_account(request: web.Request) -> outcomes.Account:

@@ -8,14 +8,15 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.access.auth import ACCOUNT_CALLER, found
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import NotFound
 from gateway.api.handlers.outputs import send_output
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import query_of, read_object
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
-from gateway.api.ownership.own_generations import cancel_own, own_generation, queue_positions
+from gateway.api.ownership.own_generations import cancel_own, own_generation, own_page, queue_positions
+from gateway.api.ownership.target_account import own
 from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.domain import FINAL_STATES, MediaKind, State, kind_asked
 from gateway.facades.calls import created_headers, generation_of, models_of, order
@@ -150,18 +151,16 @@ def _is_video(generation: Generation) -> bool:
 
 async def _page(request: web.Request, after: str | None, limit: int) -> tuple[list[Generation], bool]:
     """Up to `limit` videos before `after`, and whether there are more; other generations are skipped."""
-    who, videos = request[ACCOUNT_CALLER], list[Generation]()
+    videos = list[Generation]()
     tools = {model.tool for model in models_of(request, MediaKind.VIDEO).values()}
     for _ in range(_PAGES_MAX):
-        page = found(
-            await request.app[LEDGER].generations(
-                account=who.account,
-                keys_version=who.keys_version,
-                limit=_LIST_MAX,
-                before=after,
-                tool=next(iter(tools)) if len(tools) == 1 else None,
-            ),
-            f"video {after} in this account's list",
+        page = await own_page(
+            request,
+            own(request),
+            what=f"video {after} in this account's list",
+            limit=_LIST_MAX,
+            before=after,
+            tool=next(iter(tools)) if len(tools) == 1 else None,
         )
         videos += [one for one in page.data if _is_video(one) and not one.outputs_deleted]
         after = page.next

@@ -12,15 +12,15 @@ from time import monotonic
 
 from aiohttp import web
 
-from gateway.api.access.auth import ACCOUNT_CALLER, found
 from gateway.api.errors import WaitingRoomFull
 from gateway.api.http.context import context
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
-from gateway.api.ownership.own_generations import cancel_own, own_generation
-from gateway.api.services import HUB, LEDGER
+from gateway.api.ownership.own_generations import cancel_own, own_generation, own_page
+from gateway.api.ownership.target_account import own
+from gateway.api.services import HUB
 from gateway.domain import FINAL_STATES, is_generation_id
 from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, order
 from gateway.facades.held import BEAT_SECONDS, beating, ended, send_whole
@@ -78,15 +78,12 @@ async def cancel(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /replicate/v1/predictions`: newest first."""
-    query, who = query_with(request, "cursor"), request[ACCOUNT_CALLER]
+    query = query_with(request, "cursor")
     before = query.get("cursor")
     if before is not None and not is_generation_id(before):
         raise refused("cursor", "must be that of a `next` of this list")
-    page = found(
-        await request.app[LEDGER].generations(
-            account=who.account, keys_version=who.keys_version, limit=PAGE, before=before
-        ),
-        f"prediction {before} in this account's list",
+    page = await own_page(
+        request, own(request), what=f"prediction {before} in this account's list", limit=PAGE, before=before
     )
     following = None if page.next is None else url_of(request, f"/predictions?cursor={page.next}")
     results = [prediction_of(request, generation) for generation in page.data]

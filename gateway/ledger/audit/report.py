@@ -59,7 +59,10 @@ _MENDS = {
         "A generation must commit the delivered share and refund the rest. Read its receipt with `farebox "
         "generation`, then correct the account with `farebox account adjust`"
     ),
-    DifferenceKind.RECENT: "Readable by id but not in the list. ZADD it to the account's `recent` with its created_at",
+    DifferenceKind.RECENT: (
+        "Readable by id but not in the list. ZADD it to the account's `recent`, and if it has a member to their "
+        "`made_by`, with its created_at"
+    ),
     DifferenceKind.OUTPUTS: (
         "If it is missing from `outputs`, its files are never deleted; if it is listed while open, they would be "
         "deleted too soon: ZADD or ZREM it"

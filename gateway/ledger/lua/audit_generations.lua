@@ -8,7 +8,7 @@
 local ids = unpack(ARGV) -- comma-separated
 local FIELDS = {
   "account", "tool", "state", "price", "outputs", "delivered", "allocation", "committed", "refunded", "entries",
-  "created_at", "outputs_deleted",
+  "created_at", "outputs_deleted", "member",
 }
 local reply = {"generations", amounts.text(amounts.real_now())}
 for id in string.gmatch(ids, "[^,]+") do
@@ -32,7 +32,8 @@ for id in string.gmatch(ids, "[^,]+") do
   note("outputs_stored", stored)
   if g.account then
     note("account_exists", redis.call("EXISTS", keys.account(g.account)))
-    note("in_recent", redis.call("ZSCORE", keys.recent(g.account), id))
+    local listed = redis.call("ZSCORE", keys.recent(g.account), id)
+    note("in_recent", listed and g.member and redis.call("ZSCORE", keys.made_by(g.account, g.member), id) or listed)
     note("in_waiting", redis.call("ZSCORE", keys.waiting(g.account, g.tool or ""), id))
   end
   reply[#reply + 1] = fields

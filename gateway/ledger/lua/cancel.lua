@@ -9,6 +9,7 @@
 local
   account, -- or "": any
   keys_version, -- or "": do not check
+  member, -- or "": any of the account
   dispatch_ms
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
@@ -17,6 +18,7 @@ dispatch_ms = tonumber(dispatch_ms)
 if not g or (account ~= "" and g.account ~= account) then return {"not_found"} end
 local version = account ~= "" and redis.call("HGET", keys.account(account), "keys_version") or "0"
 if account ~= "" and keys_version ~= "" and keys_version ~= version then return {"keys_changed"} end
+if member ~= "" and g.member ~= member then return {"not_found"} end
 if not generations.open(g) then return {"unchanged", generations.reply(g.id)} end
 if g.state ~= "running" then return ending.run(g, "cancelled", "", g.operation, dispatch_ms) end
 

@@ -21,18 +21,19 @@ local
   = unpack(ARGV)
 local LOOKED_AT_MAX = metadata ~= "" and 200 or 1000
 local account = string.match(KEYS[1], ":account:(.*)$")
+local list_key = member ~= "" and keys.made_by(account, member) or keys.recent(account)
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not version[1] then return {"not_found"} end
 if keys_version ~= "" and keys_version ~= (version[2] or "0") then return {"keys_changed"} end
 local from, first, ending = "+inf", tonumber(created_after), tonumber(created_before)
 if before ~= "" then
-  local order = redis.call("ZSCORE", keys.recent(account), before)
+  local order = redis.call("ZSCORE", list_key, before)
   if not order then return {"not_found"} end
   from = "(" .. amounts.text(tonumber(order))
 end
 if ending and from == "+inf" then
   -- The newest one created before, by binary search. Expired ones are older than all existing ones.
-  local list_key, low, high = keys.recent(account), 0, redis.call("ZCARD", keys.recent(account))
+  local low, high = 0, redis.call("ZCARD", list_key)
   while low < high do
     local middle = math.floor((low + high) / 2)
     local id = redis.call("ZRANGE", list_key, amounts.text(middle), amounts.text(middle), "REV")[1]
@@ -64,19 +65,18 @@ local function has_tags(lines)
 end
 local page, last = {"page", ""}, nil
 limit = tonumber(limit)
-local found = redis.call("ZRANGE", keys.recent(account), from, "-inf", "BYSCORE", "REV", "LIMIT", 0, LOOKED_AT_MAX + 1)
+local found = redis.call("ZRANGE", list_key, from, "-inf", "BYSCORE", "REV", "LIMIT", 0, LOOKED_AT_MAX + 1)
 for index, id in ipairs(found) do
   if #page - 2 == limit or index > LOOKED_AT_MAX then
     page[2] = last
     break
   end
-  local values =
-    redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at", "key", "member", "tags")
+  local values = redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at", "key", "tags")
   local at = tonumber(values[4])
   if first and at and at < first then break end
   local wanted = values[1] and (state == "" or state == values[1]) and (tool == "" or tool == values[2])
     and (model == "" or model == values[3]) and (not ending or at < ending)
-    and (key == "" or key == values[5]) and (member == "" or member == values[6]) and has_tags(values[7])
+    and (key == "" or key == values[5]) and has_tags(values[6])
     and (not asked or has_metadata(redis.call("HGET", keys.generation(id), "request")))
   if wanted then page[#page + 1] = {id, redis.call("HGETALL", keys.generation(id))} end
   last = id

@@ -8,7 +8,7 @@
 --          {"limit_reached", whose, limit, period, used, resets at or ""} {"waiting_room_full", plan, limit}
 --          {"reserved", its id, deadline, score in the queue or "" (not now), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
--- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
+-- Writes   account, journal, generation, deadlines, recent, made_by, totals; waiting; idempotency
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
 --- @include "lib/generations" "lib/limits" "lib/pauses"
 local
@@ -98,6 +98,10 @@ redis.call("HSET", keys.generation(id), "request", request, "terms", limits, unp
 if waits then redis.call("ZADD", keys.waiting(a.id, tool), place, id) end
 generations.set_deadline(id, deadline)
 redis.call("ZADD", keys.recent(a.id), place, id)
+if member then
+  redis.call("ZADD", keys.made_by(a.id, member), place, id)
+  redis.call("PEXPIRE", keys.made_by(a.id, member), amounts.text(policy.kept(p, "lists")))
+end
 if memory then redis.call("SET", memory, request_digest .. " generation " .. id, "PX", 86400000) end
 generations.count("open", 1)
 generations.count(state .. ":" .. tool, 1)

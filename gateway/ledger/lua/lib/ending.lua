@@ -7,6 +7,12 @@ local RECORD = 30 * DAY -- how long a generation is kept after its end, unless i
 local TRIMMED_AT_ONCE = 100
 local FAILED_MAX = 2000 -- in a partition: for operators, who look at what failed lately
 
+-- Each ending trims up to a hundred entries of a list and adds none, so a long one soon becomes short again.
+local function trim(list_key, listed_from)
+  local aged = redis.call("ZCOUNT", list_key, "-inf", listed_from)
+  if aged > 0 then redis.call("ZREMRANGEBYRANK", list_key, 0, math.min(aged, TRIMMED_AT_ONCE) - 1) end
+end
+
 -- Everything that reads or could fail, in memory: the new account state, the entries, the promotions.
 local function prepare(a, p, g, state)
   local price = tonumber(g.price)
@@ -55,9 +61,9 @@ function ending.run(g, state, code, operation, dispatch_ms)
     redis.call("ZREMRANGEBYRANK", keys.failed(), 0, -FAILED_MAX - 1)
     redis.call("PEXPIRE", keys.failed(), RECORD)
   end
-  -- Each ending trims up to a hundred entries and adds none, so a long list soon becomes short again.
-  local aged = redis.call("ZCOUNT", keys.recent(a.id), "-inf", amounts.text(a.real - policy.kept(p, "lists")))
-  if aged > 0 then redis.call("ZREMRANGEBYRANK", keys.recent(a.id), 0, math.min(aged, TRIMMED_AT_ONCE) - 1) end
+  local listed_from = amounts.text(a.real - policy.kept(p, "lists"))
+  trim(keys.recent(a.id), listed_from)
+  if g.member then trim(keys.made_by(a.id, g.member), listed_from) end
   generations.count("open", -1)
   generations.count(g.state .. ":" .. g.tool, -1)
   generations.count("held", -plan.price)

@@ -11,6 +11,7 @@ function keys.failed() return tag .. ":failed" end
 function keys.waiting(account, tool) return tag .. ":waiting:" .. account .. ":" .. tool end
 function keys.journal(account) return tag .. ":journal:" .. account end
 function keys.recent(account) return tag .. ":recent:" .. account end
+function keys.made_by(account, member) return tag .. ":made_by:" .. account .. ":" .. member end
 function keys.usage(account, day) return tag .. ":usage:" .. account .. ":" .. day end
 function keys.usage_keys(account, day) return tag .. ":usage_keys:" .. account .. ":" .. day end
 function keys.usage_tags(account, day) return tag .. ":usage_tags:" .. account .. ":" .. day end

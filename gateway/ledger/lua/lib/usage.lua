@@ -32,15 +32,15 @@ function usage.count(a, p, g, counters)
   end
   redis.call("PEXPIRE", key, kept)
   if g.key or g.member then
-    local by, member = keys.usage_keys(a.id, day), g.member or ""
-    add(by, {of .. (g.key or "") .. "|" .. member, of .. "other|" .. member, of .. "other|other"}, counters)
-    redis.call("PEXPIRE", by, kept)
+    local rows_key, member = keys.usage_keys(a.id, day), g.member or ""
+    add(rows_key, {of .. (g.key or "") .. "|" .. member, of .. "other|" .. member, of .. "other|other"}, counters)
+    redis.call("PEXPIRE", rows_key, kept)
   end
   if g.tags then
-    local by = keys.usage_tags(a.id, day)
+    local rows_key = keys.usage_tags(a.id, day)
     for name, value in string.gmatch(g.tags, "([^\t\n]+)\t([^\n]*)") do
-      add(by, {of .. name .. "\t" .. value, of .. name .. "\tother"}, counters)
+      add(rows_key, {of .. name .. "\t" .. value, of .. name .. "\tother"}, counters)
     end
-    redis.call("PEXPIRE", by, kept)
+    redis.call("PEXPIRE", rows_key, kept)
   end
 end
