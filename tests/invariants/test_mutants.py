@@ -33,6 +33,7 @@ MUTANTS = [
         "what was drawn first is refunded first",
         "for index, share in ipairs(allocation) do\n    local kept",
         "for index = #allocation, 1, -1 do\n    local share = allocation[index]\n    local kept",
+        rare=True,
     ),
     Mutant(
         "a refund of free credits returns as subscription credits",
@@ -144,6 +145,7 @@ MUTANTS = [
         "a callback is slept through",
         "local pause = called_back and tonumber(dispatch_ms) or math.min(30000 * 2 ^ looks,",
         "local pause = math.min(30000 * 2 ^ looks,",
+        rare=True,
     ),
     Mutant(
         "a callback about another job is heeded",
@@ -164,11 +166,13 @@ MUTANTS = [
         "leases are judged by whoever comes",
         'if judge_leases ~= "1" then return {"not_due"} end',
         "",
+        rare=True,
     ),
     Mutant(
         "one attempt too many",
         "failures >= generations.terms(g).attempts_max",
         "failures > generations.terms(g).attempts_max",
+        rare=True,
     ),
     Mutant(
         "an operation sent again is done again",
