@@ -25,6 +25,7 @@ from gateway.api.access.sessions import has_credentials
 from gateway.api.handlers import (
     accounts,
     audit_log,
+    bulk,
     callbacks,
     cards,
     documentation,
@@ -63,6 +64,7 @@ from gateway.api.middleware.guard import guarded
 from gateway.schemas import accounts as account_schemas
 from gateway.schemas import audit_log as audit_schemas
 from gateway.schemas import base as base_schemas
+from gateway.schemas import bulk as bulk_schemas
 from gateway.schemas import cards as card_schemas
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas import estimates as estimate_schemas
@@ -294,6 +296,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/ops/generations", ops_generations.listed, OPERATORS, ops_generation_schemas.OpsGenerationsQuery,
           ops_generation_schemas.OpsGenerationsOut,
           "List generations of all accounts: open ones, those that failed lately, or those charged for"),
+    Route("POST", "/v1/ops/bulk/cancel", bulk.cancel, ADMIN, bulk_schemas.BulkIn, bulk_schemas.BulkOut,
+          "Cancel all open generations that match a filter: first a dry run, then with its token"),
+    Route("POST", "/v1/ops/bulk/retry", bulk.retry, ADMIN, bulk_schemas.BulkIn, bulk_schemas.BulkOut,
+          "Retry all failed generations that match a filter: first a dry run, then with its token"),
+    Route("POST", "/v1/ops/bulk/refund", bulk.refund, CREDIT_CHANGERS, bulk_schemas.BulkIn, bulk_schemas.BulkOut,
+          "Give back what generations that match a filter were charged: first a dry run, then with its token"),
     Route("GET", "/v1/ops/pauses", pauses.listed, OPERATORS, None, pause_schemas.PausesOut,
           "List paused tools, models and providers"),
     Route("PUT", PAUSE, pauses.put, ADMIN, pause_schemas.PauseIn, pause_schemas.PauseOut,

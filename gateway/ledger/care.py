@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,21 @@ _PARTITIONS_AT_ONCE = 8
 _RECHECKED_AT_ONCE = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A generation whose deadline has passed, as returned by `overdue`."""
+
+    generation: str
+    deadline: int
+
+
 class CareOperations(LedgerCore):
     """One method per script of dispatchers and caretakers."""
 
-    async def overdue(self, *, partition: int, limit: int = 100) -> list[outcomes.Overdue]:
+    async def overdue(self, *, partition: int, limit: int = 100) -> list[Overdue]:
         """The generations of a partition whose deadline has passed, earliest first."""
         found = texts(await self._calls.run("overdue", keys.deadlines(partition), limit=limit))
-        return [outcomes.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
+        return [Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
 
     async def rescue(
         self, *, generation: str, deadline: int, judge_leases: bool

@@ -73,6 +73,7 @@ class FoundGeneration:
     price_millicredits: int
     committed_millicredits: int
     refunded_millicredits: int
+    given_back_millicredits: int
     outputs: int
     delivered: int
     progress_thousandths: int
@@ -184,6 +185,7 @@ def _found(item: Reply) -> FoundGeneration:
         price_millicredits=int(fields["price"]),
         committed_millicredits=int(fields.get("committed", 0)),
         refunded_millicredits=int(fields.get("refunded", 0)),
+        given_back_millicredits=int(fields.get("given_back", 0)),
         outputs=int(fields["outputs"]),
         delivered=int(fields["delivered"]),
         progress_thousandths=int(fields.get("progress", 0)),

@@ -22,6 +22,7 @@ from gateway.domain import (
     PriceLine,
     SettingValue,
     State,
+    WebhookForm,
 )
 from gateway.ledger import outcomes
 from gateway.ledger.records import BUCKETS, optional, pairs
@@ -123,7 +124,13 @@ def encode_terms(terms: Terms, outputs_kept_ms: int) -> str:
 
 
 def first_fields(
-    request: GenerationRequest, operation: str, webhook: OwnWebhook | None, terms: Terms, key: str | None
+    request: GenerationRequest,
+    operation: str,
+    webhook: OwnWebhook | None,
+    terms: Terms,
+    *,
+    key: str | None,
+    retry_of: str | None,
 ) -> dict[str, str]:
     """The fields of a new generation that `reserve` does not decide, except the request and the terms."""
     fields = {
@@ -145,6 +152,8 @@ def first_fields(
         fields |= {name: value for name, value in own.items() if value is not None}
     if key is not None:
         fields["key"] = key
+    if retry_of is not None:
+        fields["retry_of"] = retry_of
     if request.tags:
         fields["tags"] = encode_tags(request.tags)
     return fields
@@ -192,9 +201,21 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         queued_at=optional(fields, "queued_at"),
         started_at=optional(fields, "started_at"),
         finished_at=optional(fields, "finished_at"),
+        given_back_millicredits=int(fields.get("given_back", 0)),
+        retry_of=fields.get("retry_of"),
+        webhook=_decode_webhook(fields),
         key=fields.get("key"),
         member=fields.get("member"),
         entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
+    )
+
+
+def _decode_webhook(fields: Mapping[str, str]) -> OwnWebhook | None:
+    if "webhook" not in fields:
+        return None
+    form, only = fields.get("webhook_form"), fields.get("webhook_only")
+    return OwnWebhook(
+        fields["webhook"], WebhookForm(form) if form else None, "start" if only == "start" else "end" if only else None
     )
 
 

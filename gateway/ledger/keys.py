@@ -181,6 +181,11 @@ def signed_out(key_id: str) -> str:
     return f"fb:signed_out:{key_id}"
 
 
+def bulk(token: str) -> str:
+    """Hash: a bulk operation of operators, and its results; for a day after the last."""
+    return f"fb:bulk:{token}"
+
+
 def rate(key_id: str) -> str:
     """String: when an API key's request allowance is full again."""
     return f"fb:rate:{key_id}"

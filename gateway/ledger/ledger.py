@@ -20,6 +20,7 @@ from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.audit_log import AuditLogOperations
+from gateway.ledger.bulk import BulkLedger
 from gateway.ledger.care import CareOperations
 from gateway.ledger.durability import failover_losses, shortages, weaknesses
 from gateway.ledger.erasure import ErasureOperations
@@ -64,6 +65,7 @@ class Ledger(
     PauseOperations,
     FindOperations,
     ErasureOperations,
+    BulkLedger,
 ):
     """Credits, holds and generations in Redis."""
 

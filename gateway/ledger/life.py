@@ -20,7 +20,7 @@ from gateway.ledger.generation_records import (
 )
 from gateway.ledger.limits import LimitReached, limit_reached
 from gateway.ledger.pause_records import Paused, decode_pause
-from gateway.ledger.records import canonical, decode_account, pairs
+from gateway.ledger.records import canonical, clean_reason, decode_account, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +71,7 @@ class GenerationOperations(LedgerCore):
         key: str | None = None,
         idempotency: tuple[str, str] | None = None,
         webhook: OwnWebhook | None = None,
+        retry_of: str | None = None,
     ) -> Reservation:
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
@@ -80,7 +81,7 @@ class GenerationOperations(LedgerCore):
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
-        fields = first_fields(request, operation, webhook, terms, key)
+        fields = first_fields(request, operation, webhook, terms, key=key, retry_of=retry_of)
         word, rest = await self.run(
             "reserve",
             self.account_key(account),
@@ -294,16 +295,23 @@ class GenerationOperations(LedgerCore):
         account: str | None = None,
         keys_version: int | None = None,
         member: str | None = None,
+        reason: str | None = None,
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Unchanged | outcomes.CancelRequested | outcomes.Ended:
         """Refund immediately if nothing is running, else ask the worker to stop (R18).
 
-        With `account`, and `member`, NotFound if it is not theirs.
+        With `account`, and `member`, NotFound if it is not theirs. `reason` is an operator's, for the journal.
         """
         if not is_generation_id(generation):
             return outcomes.NotFound()
         key = self.generation_key(generation)
         word, rest = await self.run(
-            "cancel", key, account=account, keys_version=keys_version, member=member, dispatch_ms=self.dispatch_ms
+            "cancel",
+            key,
+            account=account,
+            keys_version=keys_version,
+            member=member,
+            reason=reason and clean_reason(reason),
+            dispatch_ms=self.dispatch_ms,
         )
         match word:
             case "ended":

@@ -5,12 +5,14 @@ Each change is idempotent by its `operation` (R11).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, Interval
 from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore
-from gateway.ledger.records import LETTERS, clean_reason
+from gateway.ledger.generation_records import decode_generation
+from gateway.ledger.records import LETTERS, clean_reason, decode_account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 _BALANCE_MAX_MILLICREDITS = 100 * AMOUNT_MAX_MILLICREDITS
 
 _CLOCK_MAX_MS = 221_845_392_000_000  # the year 9000, a few centuries before Python's calendar ends
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """What a generation was charged was given back; both as they are now."""
+
+    generation: outcomes.Generation
+    account: outcomes.Account
 
 
 class OperatorOperations(LedgerCore):
@@ -105,6 +115,31 @@ class OperatorOperations(LedgerCore):
             reason=clean_reason(reason),
             available_max=_BALANCE_MAX_MILLICREDITS,
         )
+
+    async def adjust_generation(
+        self, *, generation: str, operation: str, reason: str
+    ) -> outcomes.NotFound | outcomes.Refused | GivenBack:
+        """Give back what an ended generation was charged, once (R24, R36); its receipt and the journal say why.
+
+        Refused: `open`, `nothing_charged`, `given_back`, `payment_returned` (of what paid for it), `too_much`,
+        `too_many_grants`.
+        """
+        word, rest = await self.run(
+            "adjust_generation",
+            self.generation_key(generation),
+            operation=operation,
+            reason=clean_reason(reason),
+            available_max=_BALANCE_MAX_MILLICREDITS,
+        )
+        match word:
+            case "given_back":
+                found = decode_generation(rest[0][0].decode(), rest[0][1])
+                account = decode_account(found.account, rest[1])
+                return self.moved(GivenBack(found, account))
+            case "refused":
+                return outcomes.Refused(rest[0].decode())
+            case _:
+                return outcomes.NotFound()
 
     async def set_alerts(
         self, *, account: str, operation: str, thousandths: Sequence[int]

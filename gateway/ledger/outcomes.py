@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, State
+from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
@@ -115,6 +115,11 @@ class Generation:
     queued_at: int | None
     started_at: int | None
     finished_at: int | None
+    given_back_millicredits: int
+    """What an operator gave back of what was committed."""
+    retry_of: str | None
+    """The failed generation that an operator retried with it."""
+    webhook: OwnWebhook | None
     key: str | None
     """The id of the API key that made it; None: one that was made before this was stored."""
     member: str | None
@@ -386,11 +391,3 @@ class Refused:
 
     reason: str
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Overdue:
-    """A generation whose deadline has passed, as returned by `overdue`."""
-
-    generation: str
-    deadline: int

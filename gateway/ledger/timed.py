@@ -44,6 +44,7 @@ NOT_TRANSITIONS = frozenset(
         "journal",
         "list_purchase",
         "log_call",
+        "note_bulk",
         "publish",
         "release_email",
         "sign_out",
@@ -52,8 +53,8 @@ NOT_TRANSITIONS = frozenset(
     | {"touch"}
 )
 """Scripts whose writes are of no interest in the log: they roll an account forward, count a request, an upload or a
-key's use, claim an email, record an operator's or remember a client's call, end a browser's session, or publish a rate
-card to all partitions. Timed, but not logged."""
+key's use, claim an email, record an operator's call or what came of it, remember a client's call, end a browser's
+session, or publish a rate card to all partitions. Timed, but not logged."""
 
 _FREQUENT = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
 _NOT_LOGGED = READ_ONLY | NOT_TRANSITIONS

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.domain import GenerationRequest
 from gateway.ledger import outcomes
 from gateway.ledger.figures import Figures
+from gateway.ledger.operators import GivenBack
 from gateway.ledger.payments import Billed, Paid, TakenBack
 from gateway.pricing.card import RateCard
 from gateway.queue.dispatcher import Dispatcher
@@ -77,7 +78,7 @@ class FollowUps:
                 | Billed(account=account, promoted=promoted)
             ):
                 self._account_changed(account, promoted)
-            case TakenBack(account=account):
+            case GivenBack(account=account) | TakenBack(account=account):
                 self._account_changed(account)
 
     def leave_slot(self, provider: str, generation: str) -> None:

@@ -194,6 +194,9 @@ class GenerationCredits(Answer):
     committed: Credits
     refunded: Credits
     allocation: list[Share]
+    given_back: Credits | SkipJsonSchema[None] = Field(
+        default=None, description="Only present if the operator gave back what was committed, with a reason."
+    )
 
 
 class OutputOut(Answer):
@@ -254,6 +257,7 @@ class GenerationOut(Answer):
     paused: HeldBy | SkipJsonSchema[None] = Field(
         default=None, description="Only present while operators have paused what it needs to start."
     )
+    retry_of: str | SkipJsonSchema[None] = Field(default=None, description="Only in a retry: of which failed one.")
     attempt: int
     cancel_requested: bool = Field(
         default=False, description="Present and true while a running generation is being cancelled."

@@ -81,6 +81,7 @@ class OpsGenerationOut(Answer):
     held: Credits
     committed: Credits
     refunded: Credits
+    given_back: Credits = Field(description="What operators gave back of it after its end.")
     created_at: Time
     queued_at: Time | None
     started_at: Time | None

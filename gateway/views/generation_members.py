@@ -46,6 +46,7 @@ class CreditsMembers(TypedDict):
     committed: Number
     refunded: Number
     allocation: list[ShareMembers]
+    given_back: NotRequired[Number]
 
 
 class OutputMembers(TypedDict):
@@ -113,6 +114,7 @@ class GenerationMembers(TypedDict):
     finished_at: str | None
     queue_position: NotRequired[int | None]
     paused: NotRequired[HeldByMembers]
+    retry_of: NotRequired[str]
     cancel_requested: NotRequired[bool]
     outputs_deleted: NotRequired[bool]
     withheld: NotRequired[bool]

@@ -93,19 +93,26 @@ def generation_members(
         "started_at": utc(generation.started_at),
         "finished_at": utc(generation.finished_at),
     }
-    if generation.state is State.QUEUED:
-        members["queue_position"] = standing.position
-    if standing.pause is not None:
-        members["paused"] = held_by_members(standing.pause)
-    if generation.cancel_requested and generation.finished_at is None:
-        members["cancel_requested"] = True
-    if generation.outputs_deleted:
-        members["outputs_deleted"] = True
     if request.inputs:
         members["inputs"] = [_input_members(one, shown=links is not None) for one in request.inputs]
     if links is None:
         members["withheld"] = True
+    _add_optional(members, generation, standing)
     return members
+
+
+def _add_optional(members: GenerationMembers, generation: outcomes.Generation, standing: Standing) -> None:
+    """The members that are only there if there is something to say."""
+    if generation.state is State.QUEUED:
+        members["queue_position"] = standing.position
+    if standing.pause is not None:
+        members["paused"] = held_by_members(standing.pause)
+    if generation.retry_of is not None:
+        members["retry_of"] = generation.retry_of
+    if generation.cancel_requested and generation.finished_at is None:
+        members["cancel_requested"] = True
+    if generation.outputs_deleted:
+        members["outputs_deleted"] = True
 
 
 def work_members(generation: outcomes.Generation) -> WorkMembers:
@@ -138,12 +145,15 @@ def _credits_members(generation: outcomes.Generation) -> CreditsMembers:
     shares = Counter[Bucket]()
     for share in generation.allocation:
         shares[share.bucket] += share.millicredits
-    return {
+    members: CreditsMembers = {
         "held": as_number(generation.held_millicredits / CREDIT),
         "committed": as_number(generation.committed_millicredits / CREDIT),
         "refunded": as_number(generation.refunded_millicredits / CREDIT),
         "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
     }
+    if generation.given_back_millicredits:
+        members["given_back"] = as_number(generation.given_back_millicredits / CREDIT)
+    return members
 
 
 def _price_members(generation: outcomes.Generation) -> PriceMembers:

@@ -42,6 +42,7 @@ def found_shape(found: FoundGeneration, now: int) -> OpsGenerationOut:
         held=credits_of(found.held_millicredits),
         committed=credits_of(found.committed_millicredits),
         refunded=credits_of(found.refunded_millicredits),
+        given_back=credits_of(found.given_back_millicredits),
         created_at=utc(found.created_at),
         queued_at=utc(found.queued_at),
         started_at=utc(found.started_at),

@@ -165,7 +165,7 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
         kept = [line for line in g["entries"].split("\n") if line]
         assert kept[-len(own) :] == own or not own, f"{generation} does not keep its own entries"
         by = ",".join((g.get("key", ""), g.get("member", "")))
-        said = {entry.by for entry in entries if entry.generation == generation}
+        said = {"" if entry.by == "," else entry.by for entry in entries if entry.generation == generation}
         assert said <= {"" if by == "," else by}, f"{generation} is of {by}, its entries say {said}"
         ended = max(int(one.get("finished_at", 0)) for one in mine.values())
         assert generation in partition.recent.get(account, {}) or int(g["created_at"]) <= ended - RECENT, (
@@ -282,7 +282,7 @@ def _check_limits(account: str, fields: dict[str, str], mine: dict[str, dict[str
                 then.strftime("%Y%m") == today.strftime("%Y%m"),
                 True,
             )
-            spent = int(g["price"] if g["state"] in OPEN else g["committed"])
+            spent = int(g["price"]) if g["state"] in OPEN else int(g["committed"]) - int(g.get("given_back", 0))
             found = [sum_ + spent * within for sum_, within in zip(found, periods, strict=True)]
         assert sums == found, f"{account}: {key} has {sums}, but its generations come to {found}"
 

@@ -11,6 +11,7 @@ from gateway.ledger import keys
 from gateway.ledger.accounts import key_id_of
 from gateway.ledger.audit import audit, remember
 from gateway.ledger.audit_log import OperatorCall
+from gateway.ledger.bulk import Bulk
 from gateway.ledger.client_calls import ClientCall, ClientCalls
 from gateway.ledger.idempotency import Request, Requests
 from tests.ledger.world import DAY, World
@@ -51,6 +52,7 @@ EXPIRING = {
     "usage_tags": rf"{TAG}:usage_tags:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
     "client_call": rf"{TAG}:client_call:{ACCOUNT}:[0-9a-f]{{64}}",
+    "bulk": r"fb:bulk:blk_[a-z2-7]{26}",
     "sign_in": r"fb:sign_in:[0-9a-f]{32}",
     "signed_out": r"fb:signed_out:(?:root|key_[0-9a-f]{32})",
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
@@ -66,6 +68,12 @@ EXPIRING = {
     "pending": rf"{TAG}:pending:{OWNER}:{WEBHOOK}",
 }
 """Keys with a TTL; a generation gets its when it ends."""
+
+
+A_BULK = Bulk(
+    id=f"blk_{'a' * 26}", action="cancel", digest="", reason="", generations=(), accounts=0, millicredits=0, more=False,
+    expires_at=0,
+)  # fmt: skip
 
 
 async def a_busy_time(world: World) -> None:
@@ -110,6 +118,7 @@ async def a_busy_time(world: World) -> None:
     await world.ledger.cancel(generation=await world.spend(1_000, "b.o-b_@"))
     await buy(world, "b.o-b_@")
     await ledger.log_call(OperatorCall(request="req_1", key="root", address="::1", action="grantCredits"))
+    await ledger.keep_bulk(A_BULK)
     await remember(ledger, await audit(ledger))
 
 
@@ -134,7 +143,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
-    days |= {"failed": 30, "made_by": 40, "client_call": 1 / 144}
+    days |= {"failed": 30, "made_by": 40, "client_call": 1 / 144, "bulk": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
     days |= {"usage_keys": 400, "usage_tags": 400}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
@@ -167,6 +176,7 @@ def test_python_spells_keys_as_lua_does() -> None:
         "tag",
         "key",
         "email",
+        "bulk",
         "checkout_owner",
         "client_call",
         "sign_in",

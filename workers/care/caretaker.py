@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.errors import FareboxError, LedgerUnavailable
-from gateway.ledger.outcomes import Ended, NotDue, Overdue, Requeued
+from gateway.ledger.care import Overdue
+from gateway.ledger.outcomes import Ended, NotDue, Requeued
 from gateway.tasks import cancel
 from workers.context import WorkerContext
 from workers.metrics import RESCUES

@@ -96,6 +96,9 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/ops/audit"): "askForAudit",
     ("GET", "/v1/ops/series"): "getSeries",
     ("GET", "/v1/ops/generations"): "listOpsGenerations",
+    ("POST", "/v1/ops/bulk/cancel"): "cancelGenerations",
+    ("POST", "/v1/ops/bulk/retry"): "retryGenerations",
+    ("POST", "/v1/ops/bulk/refund"): "refundGenerations",
     ("GET", "/v1/ops/pauses"): "listPauses",
     ("PUT", "/v1/ops/pauses/{kind}/{name}"): "pause",
     ("DELETE", "/v1/ops/pauses/{kind}/{name}"): "resume",
@@ -158,6 +161,15 @@ PARAMETER_EXAMPLES: dict[str, str | int] = {
 }
 
 EXAMPLES: dict[Call, dict[str, Any]] = {
+    ("POST", "/v1/ops/bulk/cancel"): {
+        "filter": {"provider": "replicate", "older_than_seconds": 3600},
+        "reason": "the provider is down",
+    },
+    ("POST", "/v1/ops/bulk/retry"): {
+        "filter": {"model": "flux-dev", "code": "provider_failed"},
+        "reason": "the provider is back",
+    },
+    ("POST", "/v1/ops/bulk/refund"): {"filter": {"account": "acme", "tool": "image"}, "reason": "charged twice"},
     ("PUT", "/v1/ops/pauses/{kind}/{name}"): {"reason": "its provider is down until noon"},
     ("PUT", "/v1/admin/accounts/{account}/pause"): {"reason": "we are looking into a chargeback; write to support"},
     ("POST", "/v1/generations"): {

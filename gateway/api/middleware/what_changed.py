@@ -16,9 +16,9 @@ from aiohttp import web
 
 from gateway.api.access.auth import CALLER
 from gateway.api.services import LEDGER
-from gateway.domain import is_webhook_id
+from gateway.domain import is_webhook_id, millicredits_to_credits
 from gateway.ledger import outcomes
-from gateway.schemas.base import utc
+from gateway.schemas.base import as_number, utc
 from gateway.views.accounts import account_shape, key_shape
 from gateway.views.webhooks import webhook_shape
 
@@ -117,16 +117,27 @@ async def _pause(request: web.Request, kind: str) -> Mapping[str, Any]:
     return {} if pause is None else {"paused": pause.reason, "new": pause.new, "until": utc(pause.until)}
 
 
+async def _bulk(request: web.Request, token: str) -> Mapping[str, Any]:
+    bulk = await request.app[LEDGER].bulk(token)
+    if bulk is None:
+        return {}
+    moved = millicredits_to_credits(bulk.moved_millicredits)
+    return {"count": len(bulk.generations), "credits_moved": as_number(moved), "results": dict(bulk.counts)}
+
+
 STATES: Mapping[str, Callable[[web.Request, str], Awaitable[Mapping[str, Any]]]] = {
     "account": _account,
     "key": _operator_key,
     "webhook": _webhook,
     "event": _payment_event,
     "kind": _pause,
+    "bulk": _bulk,
 }
 """How the state is read of what a path may name, by the parameter's name; the first that it has counts."""
 
-_MADE_BY = {"/v1/admin/keys": "key", "/v1/webhooks": "webhook"}
+_MADE_BY = {"/v1/admin/keys": "key", "/v1/webhooks": "webhook"} | {
+    f"/v1/ops/bulk/{action}": "bulk" for action in ("cancel", "retry", "refund")
+}
 
 
 def _flat(state: Any, path: str = "") -> dict[str, Any]:

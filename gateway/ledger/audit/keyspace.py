@@ -96,6 +96,7 @@ KINDS = (
     _alone("email", re.escape(keys.email("")[:-64]) + "[0-9a-f]{64}"),
     _alone("rate", re.escape(keys.rate("")) + _WORD, expires=True),
     _alone("taken_in", re.escape(keys.taken_in("")) + _WORD, expires=True),
+    _alone("bulk", re.escape(keys.bulk("")) + _WORD, expires=True),
     _alone("sign_in", re.escape(keys.sign_in("")) + _WORD, expires=True),
     _alone("signed_out", re.escape(keys.signed_out("")) + _WORD, expires=True),
     _alone("unapplied", re.escape(keys.UNAPPLIED), expires=True),

@@ -18,8 +18,8 @@ local
   = unpack(ARGV)
 local FIELDS = {
   "state", "account", "tool", "model", "error", "created_at", "request", "key", "price", "outputs", "delivered",
-  "attempt", "failures", "progress", "committed", "refunded", "queued_at", "started_at", "finished_at", "give_up_at",
-  "lease_until", "not_before", "parked", "in_line", "ref", "cancel_requested", "terms",
+  "attempt", "failures", "progress", "committed", "refunded", "given_back", "queued_at", "started_at", "finished_at",
+  "give_up_at", "lease_until", "not_before", "parked", "in_line", "ref", "cancel_requested", "terms",
 }
 local ids, first, ending = {}, tonumber(created_after), tonumber(created_before)
 limit = tonumber(limit)

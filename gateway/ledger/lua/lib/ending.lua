@@ -20,7 +20,7 @@ local function prepare(a, p, g, state)
   local commit, refund, lapsed, revoked = refunds.close(a, p, holds.decode(g.allocation), plan.committed)
   local entries = {}
   if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g) end
-  if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g) end
+  if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g, g.because) end
   if next(lapsed) then entries[#entries + 1] = journal.add(a, a.now, "expire", lapsed, g) end
   if next(revoked) then entries[#entries + 1] = journal.add(a, a.now, "revoke", revoked, g) end
   plan.entries = g.entries .. (#entries > 0 and "\n" or "") .. table.concat(entries, "\n")

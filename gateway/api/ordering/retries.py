@@ -1,0 +1,111 @@
+"""Retries of failed generations by operators (R36): a new generation that points back, at the price as ordered then.
+
+The customer agreed to that price and got nothing; they did not order again at today's. Its id derives from the failed
+one's, so each is retried once, whoever asks and however often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.api.ordering.inputs import stored_keys
+from gateway.domain import GenerationRequest, Input, State, generation_id, partition_of_generation
+from gateway.errors import OutputMissing, OutputNotStored
+from gateway.ledger import limits, outcomes, pause_records
+from gateway.ledger.bulk import Result
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.life import Reservation
+from gateway.ledger.policy_of_card import terms_of
+from gateway.outputs import OutputStore
+from gateway.pricing.card import Model
+from gateway.pricing.reload import RateCards
+from gateway.queue.workforce import Workforce
+
+_REFUSED: Mapping[type[Any], str] = {
+    outcomes.NotFound: "not_found",
+    outcomes.Replayed: "already_retried",
+    outcomes.SubscriptionRequired: "subscription_required",
+    outcomes.PlanLimit: "plan_limit",
+    outcomes.InsufficientCredits: "insufficient_credits",
+    outcomes.WaitingRoomFull: "waiting_room_full",
+    limits.LimitReached: "limit_reached",
+    pause_records.Paused: "paused",
+}
+"""Why one was not retried: the code that its customer would get."""
+
+
+def retry_id(generation: str) -> str:
+    """The id of the generation that retries another."""
+    return generation_id(partition_of_generation(generation), f"retry\n{generation}")
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Retries failed generations by the current rate card's models."""
+
+    ledger: Ledger
+    outputs: OutputStore
+    rate_cards: RateCards
+    workforce: Workforce
+
+    async def retry(self, generation: str, operation: str) -> Result:
+        """Reserve it again: `retried` and the credits held, or why not."""
+        original = await self.ledger.generation(generation=generation)
+        if not isinstance(original, outcomes.Generation):
+            return Result("not_found", 0)
+        model = self.rate_cards.card.models.get(original.request.model)
+        if model is None:
+            return Result("unknown_model", 0)
+        if why := self._why_not(original, model):
+            return Result(why, 0)
+        try:
+            inputs = await self._copied(original.request, generation, retry_id(generation))
+        except (OutputMissing, OutputNotStored) as error:
+            return Result("inputs_gone" if isinstance(error, OutputMissing) else "store_unavailable", 0)
+        # The price does not depend on who makes it, and that may be another provider today.
+        again = replace(original.request, provider=model.provider, provider_model=model.provider_model, inputs=inputs)
+        outcome = await self._reserve(original, again, model, operation)
+        if isinstance(outcome, outcomes.Reserved):
+            return Result("retried", outcome.generation.price_millicredits)
+        if not isinstance(outcome, outcomes.Replayed):
+            await self.outputs.delete(stored_keys(inputs))
+        return Result(_REFUSED.get(type(outcome), "refused"), 0)
+
+    def _why_not(self, original: outcomes.Generation, model: Model) -> str | None:
+        if original.state is not State.FAILED:
+            return "not_failed"
+        if not original.request.prompt:  # every order has one
+            return "erased"
+        if model.tool != original.request.tool:
+            return "unknown_model"
+        return None if self.workforce.takes(model.tool, model.provider) else "no_worker"
+
+    async def _reserve(
+        self, original: outcomes.Generation, again: GenerationRequest, model: Model, operation: str
+    ) -> Reservation:
+        return await self.ledger.reserve(
+            account=original.account,
+            generation=retry_id(original.id),
+            operation=operation,
+            request=again,
+            terms=terms_of(self.rate_cards.card, again.tool),
+            pro=model.pro,
+            keys_version=None,
+            key=original.key,
+            webhook=original.webhook,
+            retry_of=original.id,
+        )
+
+    async def _copied(self, request: GenerationRequest, generation: str, made: str) -> tuple[Input, ...]:
+        """Its inputs; those in the object store are copied, because they are deleted with its record."""
+        inputs = []
+        for given in request.inputs:
+            if given.url.startswith("https:"):
+                inputs.append(given)
+                continue
+            key = given.url.replace(generation, made)
+            await self.outputs.copy(given.url, key)
+            inputs.append(Input(given.kind, key))
+        return tuple(inputs)

@@ -1,0 +1,63 @@
+#!lua
+-- Give back what an ended generation was charged: an operator's correction, with a reason, once (R24, R36).
+-- Credits return to the grants that paid; for one that is gone, to a grant of the bucket with its current expiry.
+--
+-- KEYS[1]  generation
+-- Returns  {"not_found"} {"refused", "open" | "nothing_charged" | "given_back" | "payment_returned" | "too_much"
+--          | "too_many_grants"}
+--          {"given_back", generation, view}: also if this operation has done it before
+-- Writes   generation, account, journal
+--- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks" "lib/holds" "lib/cycles"
+--- @include "lib/steps" "lib/generations" "lib/limits"
+local operation, reason, available_max = unpack(ARGV)
+local HOUR = 3600000
+local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
+local a = g and accounts.load(g.account)
+if not a then return {"not_found"} end
+local p = policy.load(a.fields.plan)
+steps.roll(a, p)
+if g.given_back_by == operation then return {"given_back", generations.reply(g.id), accounts.view(a)} end
+local left = tonumber(g.committed or 0)
+if generations.open(g) then return {"refused", "open"} end
+if left == 0 then return {"refused", "nothing_charged"} end
+if g.given_back then return {"refused", "given_back"} end
+if a.available + a.held + left > tonumber(available_max) then return {"refused", "too_much"} end
+if grants.too_many(a) then return {"refused", "too_many_grants"} end
+
+-- A grant for credits whose own is gone: the last one made for this, if it still lasts as long.
+local function successor(bucket)
+  local grace = math.ceil((a.now + tonumber(policy.rule(p, "grace"))) / HOUR) * HOUR
+  local expires = bucket == "f" and a.resets_at or nil
+  if bucket == "s" then expires = a.fields.plan and cycles.bucket_ends(a) or grace end
+  local made = grants.find(a, a.fields["given_back:" .. bucket] or "")
+  if made and made.expires == expires then return made end
+  made = grants.add(a, "o", bucket, 0, expires)
+  a.fields["given_back:" .. bucket] = made.id
+  return made
+end
+
+local deltas, given = {}, 0
+for _, share in ipairs(holds.decode(g.allocation)) do
+  local amount = math.min(share.amount, left)
+  left = left - amount
+  -- Of a purchase whose payment was returned, its credits were taken back: they are nobody's.
+  if amount > 0 and not marks.has(a, "revoked", share.id) then
+    local grant = grants.find(a, share.id)
+    if not grant then
+      grant = successor(share.bucket)
+      grant.granted = amounts.text(tonumber(grant.granted) + amount)
+    end
+    grant.available = grant.available + amount
+    holds.count(deltas, share.bucket, amount, 0)
+    given = given + amount
+  end
+end
+if given == 0 then return {"refused", "payment_returned"} end
+limits.give_back(a, g, given)
+local entry = journal.add(a, a.now, "adjust", deltas, g, reason)
+accounts.check(a)
+
+accounts.save(a)
+generations.set(
+  g.id, "given_back", amounts.text(given), "given_back_by", operation, "entries", g.entries .. "\n" .. entry)
+return {"given_back", generations.reply(g.id), accounts.view(a)}
