@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from gateway.api import limits
 from gateway.errors import FieldProblem
@@ -45,13 +45,15 @@ from gateway.schemas.errors import (
     WaitingRoomFullDetails,
 )
 
+D = TypeVar("D", bound=Answer)
+
 RETRY_AFTER_SECONDS = 2
 PAUSED_RETRY_SECONDS = 60  # until an operator acts
 STORE_RETRY_SECONDS = 30  # room comes back when an operator acts or files expire, not in a moment
 
 
 class ApiError(Exception):
-    """An error response. A code with members of its own takes them as `details`, of the class's `shape`.
+    """An error response.
 
     `fields_omitted`: how many more fields are invalid than `fields` lists. Those beyond the limit are added to it.
     """
@@ -92,6 +94,21 @@ class ApiError(Exception):
         return {"error": error}
 
 
+class DetailedError(ApiError, Generic[D]):
+    """An error whose code has members of its own: its class says which, as `shape`."""
+
+    def __init__(
+        self,
+        message: str,
+        details: D,
+        *,
+        fields: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, fields=fields, headers=headers)
+        self.details = details
+
+
 class InvalidJson(ApiError):
     """The body is not valid JSON, or repeats a key. Nothing was done; fix the body and send it again."""
 
@@ -116,28 +133,20 @@ class InvalidKey(ApiError):
         super().__init__(message, headers={"WWW-Authenticate": 'Bearer realm="farebox"'})
 
 
-class InsufficientCredits(ApiError):
+class InsufficientCredits(DetailedError[InsufficientCreditsDetails]):
     """The account does not have enough credits available. `ways_out` says how to get more; nothing was reserved."""
 
     status = 402
     code = "insufficient_credits"
     shape = InsufficientCreditsDetails
 
-    def __init__(self, message: str, details: InsufficientCreditsDetails) -> None:
-        super().__init__(message)
-        self.details = details
 
-
-class LimitReached(ApiError):
+class LimitReached(DetailedError[LimitReachedDetails]):
     """The price exceeds what is left of the key's or its member's limit until `resets_at`. Nothing was reserved."""
 
     status = 402
     code = "limit_reached"
     shape = LimitReachedDetails
-
-    def __init__(self, message: str, details: LimitReachedDetails) -> None:
-        super().__init__(message)
-        self.details = details
 
 
 class Forbidden(ApiError):
@@ -147,16 +156,12 @@ class Forbidden(ApiError):
     code = "forbidden"
 
 
-class KeyRestricted(ApiError):
+class KeyRestricted(DetailedError[KeyRestrictedDetails]):
     """The key may not be used for this tool or model, or from this network. `allowed` lists the tools or models."""
 
     status = 403
     code = "key_restricted"
     shape = KeyRestrictedDetails
-
-    def __init__(self, message: str, details: KeyRestrictedDetails) -> None:
-        super().__init__(message)
-        self.details = details
 
 
 class SubscriptionRequired(ApiError):
@@ -171,16 +176,12 @@ class SubscriptionRequired(ApiError):
         self.details = details
 
 
-class PlanLimitExceeded(ApiError):
+class PlanLimitExceeded(DetailedError[PlanLimitDetails]):
     """The account's plan does not allow this value of a setting. `allowed` lists the values it allows."""
 
     status = 403
     code = "plan_limit"
     shape = PlanLimitDetails
-
-    def __init__(self, message: str, details: PlanLimitDetails, *, fields: Sequence[FieldProblem]) -> None:
-        super().__init__(message, fields=fields)
-        self.details = details
 
 
 class NotFound(ApiError):
@@ -204,16 +205,12 @@ class BodyTooSlow(ApiError):
     code = "body_too_slow"
 
 
-class PriceAboveCeiling(ApiError):
+class PriceAboveCeiling(DetailedError[PriceAboveCeilingDetails]):
     """The price is above the request's `max_credits`. `price` is the actual price; nothing was reserved."""
 
     status = 409
     code = "price_above_ceiling"
     shape = PriceAboveCeilingDetails
-
-    def __init__(self, message: str, details: PriceAboveCeilingDetails) -> None:
-        super().__init__(message)
-        self.details = details
 
 
 class QuoteExpired(ApiError):
@@ -272,16 +269,12 @@ class QuoteMismatch(ApiError):
     code = "quote_mismatch"
 
 
-class WaitingRoomFull(ApiError):
+class WaitingRoomFull(DetailedError[WaitingRoomFullDetails]):
     """The plan's limit of waiting generations is reached. Retry after `Retry-After`; nothing was reserved."""
 
     status = 429
     code = "waiting_room_full"
     shape = WaitingRoomFullDetails
-
-    def __init__(self, message: str, details: WaitingRoomFullDetails, *, headers: Mapping[str, str]) -> None:
-        super().__init__(message, headers=headers)
-        self.details = details
 
 
 class RateLimited(ApiError):
@@ -396,4 +389,6 @@ def internal_error() -> InternalError:
 
 def error_classes() -> tuple[type[ApiError], ...]:
     """Every error class, by status, for `/openapi.json` and the tests."""
-    return tuple(sorted(ApiError.__subclasses__(), key=lambda error: (error.status, error.code)))
+    classes = [*ApiError.__subclasses__(), *DetailedError.__subclasses__()]
+    classes.remove(DetailedError)
+    return tuple(sorted(classes, key=lambda error: (error.status, error.code)))
