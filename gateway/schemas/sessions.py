@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from gateway.domain import Scope
+from gateway.domain import Role, Scope
 from gateway.schemas.base import Answer, Body, Text, Time
 
 _TOKEN_MAX_CHARACTERS = 512
@@ -15,7 +15,7 @@ Token = Annotated[Text, Field(min_length=1, max_length=_TOKEN_MAX_CHARACTERS)]
 
 
 class SignIn(Body):
-    """What to sign in with: an API key, or the token of a sign-in link."""
+    """What to sign in with: an API key, or the token of a sign-in link or an invitation."""
 
     key: Token | None = None
     link: Token | None = None
@@ -32,6 +32,15 @@ class SessionOut(Answer):
 
     scope: Scope | None
     account: str | None = Field(description="Null for operators' keys.")
+    member: str | None = Field(default=None, description="The member whose key it is; absent for others.")
+    role: Role | None = Field(default=None, description="What this member may do.")
+
+
+class InvitationOut(Answer):
+    """A one-time link that signs a browser in as the member. Whoever has it can use it: send it to them alone."""
+
+    url: str = Field(description="Omitted when the request is replayed.")
+    expires_at: Time
 
 
 class SignInLinkOut(Answer):

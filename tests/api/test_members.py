@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.api.visitor import Visitor, open_gateway, open_stream
+from tests.api.visitor import SKETCH, Visitor, open_gateway, open_stream
 
+OURS = {"Sec-Fetch-Site": "same-origin"}
 ACCOUNT = "/v1/admin/accounts/acme"
 MEMBERS = f"{ACCOUNT}/members"
 SKETCH_CREDITS = 5
@@ -194,3 +195,44 @@ async def test_r25_members_manage_members_and_keys_by_their_role(
     assert [hand_over["after"][name] for name in names] == ["admin", "owner"]
     added = next(one for one in log if one["action"] == "addMember" and one["status"] == 201)
     assert added["after"][f"members.{eve}.name"] == "(withheld)"
+
+
+async def test_r25_an_invitation_signs_its_member_in_once_with_their_role(gateway: Visitor) -> None:
+    await gateway.account()
+    ada, bob = await add(gateway, "Ada"), await add(gateway, "Bob", role="admin")
+    eve = (await gateway.call("POST", "/v1/members", bob["key"], {"name": "Eve"})).body["id"]
+
+    async def invited(key: str, member: str) -> str:
+        made = await gateway.call("POST", f"/v1/members/{member}/invitation", key)
+        assert made.status == 201, made.raw
+        return str(made.body["url"]).partition("#")[2]
+
+    async def accept(token: str) -> Any:
+        return await gateway.call("POST", "/session", None, {"link": token}, OURS)
+
+    for key, member in ((bob["key"], ada["id"]), (bob["key"], bob["id"])):
+        assert (await gateway.call("POST", f"/v1/members/{member}/invitation", key)).code == "forbidden"
+    assert (await gateway.call("POST", "/v1/members/none/invitation", bob["key"])).code == "not_found"
+    token = await invited(bob["key"], eve)
+    accepted = await accept(token)
+    assert (accepted.status, accepted.body) == (
+        201, {"scope": "account", "account": "acme", "member": eve, "role": "member"},
+    )  # fmt: skip
+    session = {"Cookie": accepted.headers["Set-Cookie"].partition(";")[0]} | OURS
+    made = await gateway.call("POST", "/v1/generations", None, SKETCH, session)
+    assert (made.status, made.body["member"]) == (202, eve)
+    assert (await gateway.call("GET", "/v1/members", None, None, session)).code == "forbidden"
+    assert "already been used" in (await accept(token)).message
+    assert (await accept(await invited(ada["key"], eve))).status == 201
+    keys = (await gateway.call("GET", "/v1/keys", ada["key"])).body["data"]
+    assert [key["label"] for key in keys if key["member"] == eve] == ["Console"], "one for all sessions"
+    kept = await invited(bob["key"], eve)
+    assert (await gateway.call("PATCH", f"/v1/members/{eve}", ada["key"], {"role": "admin"})).status == 200
+    assert (await accept(kept)).code == "invalid_key", "who invited a member cannot sign in as an admin"
+    assert (await gateway.call("GET", "/v1/members", None, None, session)).status == 200
+    late = await invited(ada["key"], eve)
+    assert (await gateway.call("DELETE", f"/v1/members/{eve}", ada["key"])).status == 200
+    assert (await accept(late)).code == "invalid_key"
+    assert (await gateway.call("GET", "/v1/balance", None, None, session)).code == "invalid_key"
+    by_operator = await gateway.call("POST", f"{MEMBERS}/{ada['id']}/invitation", gateway.admin)
+    assert (await accept(by_operator.body["url"].partition("#")[2])).body["role"] == "owner"

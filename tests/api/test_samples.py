@@ -159,7 +159,8 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
         names[name] = {"member": member.body["id"]}
     # Handed over to whoever has it already: an admin could not make all of these calls.
     (owner, *_) = (await gateway.call("GET", "/v1/members", key)).body["data"]
-    names["handOver"] = names["handAccountOver"] = {"member": owner["id"]}
+    for name in ("handOver", "handAccountOver", "inviteMember", "inviteAccountMember"):
+        names[name] = {"member": owner["id"]}
     return names
 
 

@@ -80,6 +80,7 @@ _ADMIN = """
     GET /v1/members
     POST /v1/members
     PATCH /v1/members/{member}
+    POST /v1/members/{member}/invitation
     DELETE /v1/members/{member}
     GET /v1/keys
     POST /v1/keys

@@ -16,7 +16,7 @@ from typing import NewType
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
 from gateway.api.errors import Forbidden, InvalidKey
 from gateway.clock import LedgerTimeSigner
@@ -25,6 +25,7 @@ COOKIE = "farebox_session"
 SESSION_SECONDS = 7 * 24 * 3600
 SIGNED_OUT_SECONDS = SESSION_SECONDS + 24 * 3600  # gateways' clocks may differ by a day
 LINK_SECONDS = 3600
+INVITATION_SECONDS = 7 * 24 * 3600
 ROOT_KEY_ID = "root"
 KeyId = NewType("KeyId", str)
 """A key's id from a cookie or link that we signed. The id alone is public and proves nothing."""
@@ -50,12 +51,23 @@ class SignInLink:
     nonce: str
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """The content of an invitation. `role` is the member's when it was made; `nonce` can be used once."""
+
+    account: str
+    member: str
+    role: str
+    nonce: str
+
+
 class Sessions:
     """Creates and verifies cookies and links; all gateways share the `signing_key`."""
 
     def __init__(self, signing_key: str, root_key: str, public_address: str) -> None:
         self._cookies = URLSafeTimedSerializer(signing_key, salt="farebox.session", signer=LedgerTimeSigner)
         self._links = URLSafeTimedSerializer(signing_key, salt="farebox.sign-in-link", signer=LedgerTimeSigner)
+        self._invitations = URLSafeTimedSerializer(signing_key, salt="farebox.invitation", signer=LedgerTimeSigner)
         self._root_proof = hmac.new(signing_key.encode(), root_key.encode(), hashlib.sha256).hexdigest()[:32]
         self._public_address = public_address
         self._secure = public_address.startswith("https://")
@@ -96,6 +108,20 @@ class Sessions:
         )
         _, key_id, (nonce,) = self._opened(self._links, token, LINK_SECONDS, refusal)
         return SignInLink(key_id, nonce)
+
+    def invitation(self, account: str, member: str, role: str) -> str:
+        """A URL that signs a member in once within a week."""
+        token = self._invitations.dumps([account, member, role, secrets.token_hex(16)])
+        return f"{self._public_address}/sign-in#{token}"
+
+    def open_invitation(self, token: str) -> Invitation | None:
+        """The content of an invitation; None if it is none of ours, InvalidKey if it is older than a week."""
+        try:
+            return Invitation(*self._invitations.loads(token, max_age=INVITATION_SECONDS))
+        except SignatureExpired:
+            raise InvalidKey("This invitation has expired: they are valid for a week. Ask for a new one.") from None
+        except BadData:
+            return None
 
     def _proof(self, key_id: str) -> str:
         return self._root_proof if key_id == ROOT_KEY_ID else ""

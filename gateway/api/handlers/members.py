@@ -6,15 +6,26 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from gateway.api.access.sessions import INVITATION_SECONDS
+from gateway.api.errors import NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
-from gateway.api.ownership.managed_account import ManagedAccount, changed, managed_account, read_account
-from gateway.api.services import LEDGER, RATE_CARDS
+from gateway.api.ownership.managed_account import (
+    ManagedAccount,
+    changed,
+    check_may_act_as,
+    managed_account,
+    read_account,
+)
+from gateway.api.services import LEDGER, RATE_CARDS, SESSIONS
+from gateway.clock import now_seconds
 from gateway.domain import credits_to_millicredits, member_id
 from gateway.ledger import outcomes
 from gateway.ledger.limits import Limit
 from gateway.schemas import members as member_schemas
+from gateway.schemas import sessions as session_schemas
+from gateway.schemas.base import utc
 from gateway.schemas.limits import LimitIn
 from gateway.views.accounts import member_shape, members_shape
 
@@ -65,6 +76,20 @@ async def hand_over(request: web.Request) -> web.Response:
         account=managed.account, member=member, by=managed.by, keys_version=managed.keys_version
     )
     return _member(changed(outcome, _named(managed, member)), member)
+
+
+async def invite(request: web.Request) -> web.Response:
+    """`POST /v1/members/{member}/invitation`, and the same below an account: a link that signs them in once."""
+    managed, account = managed_account(request), await read_account(request)
+    member = next(
+        (one for one in account.members if one.id == request.match_info["member"] and one.removed_at is None), None
+    )
+    if member is None:
+        raise NotFound(f"There is no {_named(managed, request.match_info['member'])}.")
+    check_may_act_as(managed, account, member)
+    url = request.app[SESSIONS].invitation(account.id, member.id, member.role)
+    expires_at = utc((int(now_seconds()) + INVITATION_SECONDS) * 1000)
+    return answer(session_schemas.InvitationOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
 
 
 async def remove(request: web.Request) -> web.Response:

@@ -7,13 +7,23 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.auth import CALLER, Caller
-from gateway.api.access.sessions import COOKIE, LINK_SECONDS, SIGNED_OUT_SECONDS, check_from_our_page, from_our_page
+from gateway.api.access.console_keys import console_key
+from gateway.api.access.sessions import (
+    COOKIE,
+    INVITATION_SECONDS,
+    LINK_SECONDS,
+    SIGNED_OUT_SECONDS,
+    Invitation,
+    check_from_our_page,
+    from_our_page,
+)
 from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
 from gateway.clock import now_seconds
 from gateway.errors import LedgerUnavailable
+from gateway.ledger import outcomes
 from gateway.schemas import sessions as session_schemas
 from gateway.schemas.base import utc
 
@@ -28,20 +38,46 @@ async def sign_in(request: web.Request) -> web.Response:
     _check_ready(request)
     callers = request.app[CALLERS]
     if body.link is not None:
-        link = request.app[SESSIONS].open_link(body.link)
-        caller = await callers.of_key_id(link.key_id)
-        callers.check_bounds(request, caller)
-        if not await request.app[LEDGER].use_sign_in_link(nonce=link.nonce, seconds=LINK_SECONDS):
-            raise InvalidKey(
-                "This link has already been used: it is valid for one sign-in. Request a new one, or sign in with a "
-                "key."
-            )
+        invitation = request.app[SESSIONS].open_invitation(body.link)
+        caller = await (_of_link(request, body.link) if invitation is None else _of_invitation(request, invitation))
     else:
         caller = await callers.of_key(request, body.key or "", operators=True)
         callers.check_bounds(request, caller)
     response = answer(_shape(caller), status=HTTPStatus.CREATED)
     request.app[SESSIONS].begin(response, caller.key_id)
     return response
+
+
+async def _of_link(request: web.Request, token: str) -> Caller:
+    callers, link = request.app[CALLERS], request.app[SESSIONS].open_link(token)
+    caller = await callers.of_key_id(link.key_id)
+    callers.check_bounds(request, caller)
+    await _use(request, link.nonce, LINK_SECONDS)
+    return caller
+
+
+async def _of_invitation(request: web.Request, invitation: Invitation) -> Caller:
+    """The invited member (R25), unless they were removed, or have another role than the one who invited them knew."""
+    ledger, gone = request.app[LEDGER], InvalidKey("This invitation is no longer valid. Ask for a new one.")
+    account = await ledger.account(account=invitation.account)
+    if not isinstance(account, outcomes.Account):
+        raise gone
+    current = {member.id: member.role for member in account.members if member.removed_at is None}
+    if current.get(invitation.member) != invitation.role:
+        raise gone
+    await _use(request, invitation.nonce, INVITATION_SECONDS)
+    key_id = await console_key(ledger, account, invitation.member)
+    if key_id is None:
+        raise gone
+    return await request.app[CALLERS].of_key_id(key_id)
+
+
+async def _use(request: web.Request, nonce: str, seconds: int) -> None:
+    """InvalidKey if the link was used before."""
+    if not await request.app[LEDGER].use_sign_in_link(nonce=nonce, seconds=seconds):
+        raise InvalidKey(
+            "This link has already been used: it is valid for one sign-in. Request a new one, or sign in with a key."
+        )
 
 
 async def who_is_signed_in(request: web.Request) -> web.Response:
@@ -92,7 +128,8 @@ def mount(app: web.Application) -> None:
 
 
 def _shape(caller: Caller) -> session_schemas.SessionOut:
-    return session_schemas.SessionOut(scope=caller.scope, account=caller.account)
+    who = {} if caller.role is None else {"member": caller.member, "role": caller.role}
+    return session_schemas.SessionOut(scope=caller.scope, account=caller.account, **who)
 
 
 def _check_ready(request: web.Request) -> None:

@@ -13,6 +13,7 @@ from gateway.api.ownership.target_account import TargetAccount, account_of, own
 from gateway.domain import Role
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
+from gateway.ledger.member_records import Member
 
 T = TypeVar("T")
 
@@ -50,6 +51,15 @@ async def read_account(request: web.Request) -> outcomes.Account:
     """The account in an operator's path, or the caller's own, to be read."""
     named = request.match_info.get("account")
     return await account_of(request, own(request) if named is None else TargetAccount(named, None))
+
+
+def check_may_act_as(managed: ManagedAccount, account: outcomes.Account, member: Member) -> None:
+    """Forbidden for a member whose role is not above the other's: as in `members.may` of the scripts."""
+    if managed.by is None:
+        return
+    role = next((one.role for one in account.members if one.id == managed.by and one.removed_at is None), None)
+    if role is not Role.OWNER and not (role is Role.ADMIN and member.role is Role.MEMBER):
+        raise _refusal(outcomes.Refused("forbidden"))
 
 
 def changed(outcome: T | outcomes.KeysChanged | outcomes.NotFound | outcomes.Refused, what: str) -> T:
