@@ -186,7 +186,7 @@ MUTANTS = [
     ),
     Mutant(
         "a day's usage is kept for 40 days",
-        'redis.call("PEXPIRE", key, amounts.text(policy.kept(p, "usage")))',
+        'redis.call("PEXPIRE", key, kept)',
         'redis.call("PEXPIRE", key, amounts.text(40 * 86400000))',
     ),
     Mutant(
