@@ -1,7 +1,6 @@
 // The journal on an account's page: by kind, generation and date, older pages, as CSV.
 
-import { get } from "./api.js";
-import { saveCsv } from "./downloads.js";
+import { get, saveCsv } from "./api.js";
 import { element, icon, show, showError } from "./dom.js";
 import { choice, field } from "./fields.js";
 import { entriesTable } from "./receipts.js";

@@ -8,13 +8,12 @@ import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { actButton, may } from "./fields.js";
 import { openPause } from "./pauses.js";
 import { session } from "./shell.js";
-import { amountHead, line, noLines, plainCell, table } from "./tables.js";
+import { records } from "./tables.js";
 import { formatAgo, formatDay, formatLength, time } from "./times.js";
-import { BUCKETS, STATES, costOf } from "./words.js";
+import { BUCKETS, STATES, costOf, hasEnded } from "./words.js";
 
 const LOGGED = 5;
 const SEES_WEBHOOKS = ["support", "admin"];
-const WHAT_IS_FOUND = { account: "account", email: "email", key: "key", generation: "generation", checkout: "checkout" };
 
 let shared = null; // what all accounts share: plans, models' names, operators' keys
 let turn = 0;
@@ -41,13 +40,13 @@ function actsOf(account, again) {
     ["all", "Advance the clock", "advance"],
   ];
   const what = { kind: "account", name: account.id, ...account.paused };
-  const pausing = () => openPause(account.paused ? "resume" : "pause", what, again);
+  const pausing = () => openPause(account.paused ? "resumeWhat" : "pauseWhat", what, again);
   return all.filter(([what]) => may(shared.scope, what)).map(([, text, act]) => actButton(text, () => (act ? openAct(act, { account, again }) : pausing()).catch(showError)));
 }
 
 /** Open an action: their script is loaded when one is pressed. */
 async function openAct(act, given) {
-  const acts = await import("./account-acts.js");
+  const acts = await import("./acts.js");
   acts[act]({ ...given, shared, path: `/v1/admin/accounts/${encodeURIComponent(given.account.id)}` });
 }
 
@@ -76,7 +75,7 @@ async function find(text) {
     return;
   }
   show(byId("account"));
-  const links = data.map(({ kind, account }) => (account ? ["It is ", element("a", { href: `?${new URLSearchParams({ account })}` }, account), ` by its ${WHAT_IS_FOUND[kind]}. `] : ["It is an operator’s key: ", element("a", { href: `/audit-log?key=${text}` }, "what it was used for"), "."]));
+  const links = data.map(({ kind, account }) => (account ? ["It is ", element("a", { href: `?${new URLSearchParams({ account })}` }, account), ` by its ${kind}. `] : ["It is an operator’s key: ", element("a", { href: `/audit-log?key=${text}` }, "what it was used for"), "."]));
   show(byId("nothing"), links.length ? links : ["Nothing has this id or email. Ids and emails must be whole.", text.startsWith("key_") && [" It may be a revoked key: ", element("a", { href: `/audit-log?key=${text}` }, "see the audit log"), "."]]);
 }
 
@@ -118,7 +117,7 @@ function draw(shown) {
     headOf(account, again),
     tilesOf(account),
     panel("Open generations", openOf(shown), `/work?${new URLSearchParams({ account: account.id })}`),
-    panel("Latest generations", latestOf(shown)),
+    panel("Latest generations", latestOf(shown, again)),
     journalOf(account),
     panel("Grants", grantsOf(account)),
     shown.members.length > 0 && panel("Members", membersOf(shown)),
@@ -195,22 +194,61 @@ function tilesOf({ balance }) {
 // --- what it has ------------------------------------------------------------------------------------------------------
 
 function grantsOf({ balance }) {
-  const row = ({ id, bucket, kind, available, held, granted, expires_at: expires }) => line([BUCKETS[bucket], element("div", { class: "hint" }, `${kind}, ${id}`)], [formatCredits(available), formatCredits(held), formatCredits(granted), plainCell(expires ? time(expires) : "never")]);
-  return table(["Bucket", amountHead("Available"), amountHead("Held"), amountHead("Granted"), "Expires"], balance.grants.length ? balance.grants.map(row) : noLines(5, "No grants."), { cards: true });
+  const columns = [
+    ["Bucket", (one) => [BUCKETS[one.bucket], hint(`${one.kind}, ${one.id}`)]],
+    ["Available", (one) => formatCredits(one.available), true],
+    ["Held", (one) => formatCredits(one.held), true],
+    ["Granted", (one) => formatCredits(one.granted), true],
+    ["Expires", (one) => (one.expires_at ? time(one.expires_at) : "never")],
+  ];
+  return records(columns, balance.grants, "No grants.");
 }
 
-function marked(quoted, id) {
-  return { class: quoted === id && "found" };
+function hint(...content) {
+  return element("div", { class: "hint" }, content);
+}
+
+/** The row of what was searched for. */
+function marked(quoted) {
+  return ({ id }) => ({ class: quoted === id && "found" });
+}
+
+function modelOf({ model }) {
+  return shared.models.get(model) ?? model;
 }
 
 function openOf({ working, quoted }) {
-  const row = (one) => line(generationLink(one.id), [plainCell(shared.models.get(one.model) ?? one.model), plainCell(STATES[one.status]), plainCell(formatLength(one.age_seconds * 1000)), plainCell(one.gives_up_at ? time(one.gives_up_at) : "–"), formatCredits(one.held)], marked(quoted, one.id));
-  return table(["Generation", "Model", "State", "Age", "Ends at the latest", amountHead("Held")], working.data.length ? working.data.map(row) : noLines(6, "Nothing is open."), { cards: true, numbers: 5 });
+  const columns = [
+    ["Generation", ({ id }) => generationLink(id)],
+    ["Model", modelOf],
+    ["State", ({ status }) => STATES[status]],
+    ["Age", (one) => formatLength(one.age_seconds * 1000)],
+    ["Ends at the latest", ({ gives_up_at: at }) => (at ? time(at) : "–")],
+    ["Held", ({ held }) => formatCredits(held), true],
+  ];
+  return records(columns, working.data, "Nothing is open.", marked(quoted));
 }
 
-function latestOf({ account, quoted }) {
-  const row = (one) => line(generationLink(one.id), [plainCell(time(one.created_at)), plainCell(shared.models.get(one.model) ?? one.model), plainCell(STATES[one.status], one.error && element("div", { class: "hint" }, one.error.code)), plainCell(costOf(one))], marked(quoted, one.id));
-  return table(["Generation", "When", "Model", "State", "Cost"], account.generations.length ? account.generations.map(row) : noLines(5, "None yet."), { cards: true, numbers: 9 });
+/** Refund a generation that was charged. */
+function refundButton(account, one, again) {
+  const { committed } = one.credits;
+  const open = async () => {
+    const { openBulk } = await import("./acts.js");
+    openBulk("refund", { generations: [one.id], account: account.id }, { title: `Refund ${one.id}`, one: { credits: committed }, account: account.id, done: again });
+  };
+  return committed > 0 && hasEnded(one) && may(shared.scope, "credits") && actButton("Refund", () => open().catch(showError), `Refund ${one.id}`);
+}
+
+function latestOf({ account, quoted }, again) {
+  const columns = [
+    ["Generation", ({ id }) => generationLink(id)],
+    ["When", (one) => time(one.created_at)],
+    ["Model", modelOf],
+    ["State", ({ status, error }) => [STATES[status], error && hint(error.code)]],
+    ["Cost", costOf],
+    ["Actions", (one) => refundButton(account, one, again)],
+  ];
+  return records(columns, account.generations, "None yet.", marked(quoted));
 }
 
 function limitOf({ limit, limit_remaining: left }) {
@@ -218,24 +256,49 @@ function limitOf({ limit, limit_remaining: left }) {
 }
 
 function membersOf({ members, account, quoted }) {
-  const row = (one) => line([one.name, element("div", { class: "hint" }, element("code", {}, one.id))], [plainCell(one.removed_at ? ["removed ", time(one.removed_at, formatDay(one.removed_at))] : one.role), plainCell(one.email ?? "–"), plainCell(String(account.keys.filter((key) => key.member === one.id).length)), formatCredits(one.usage_monthly), plainCell(limitOf(one))], marked(quoted, one.id));
-  return table(["Member", "Role", "Email", "Keys", amountHead("This month"), "Limit"], members.map(row), { cards: true });
+  const columns = [
+    ["Member", (one) => [one.name, hint(element("code", {}, one.id))]],
+    ["Role", (one) => (one.removed_at ? ["removed ", time(one.removed_at, formatDay(one.removed_at))] : one.role)],
+    ["Email", ({ email }) => email ?? "–"],
+    ["Keys", ({ id }) => account.keys.filter((key) => key.member === id).length, true],
+    ["This month", (one) => formatCredits(one.usage_monthly), true],
+    ["Limit", limitOf],
+  ];
+  return records(columns, members, "", marked(quoted));
 }
 
 function keysOf({ account, members, quoted }, again) {
   const nameOf = (id) => members.find((one) => one.id === id)?.name ?? id;
-  const row = (key) => line([key.label ?? "(no label)", key.member && element("span", { class: "quiet-text" }, ` · ${nameOf(key.member)}`), element("div", { class: "hint" }, element("code", {}, key.id))], [plainCell(time(key.created_at, formatDay(key.created_at))), plainCell(key.last_used_at ? time(key.last_used_at, formatAgo(key.last_used_at)) : "never"), plainCell(limitOf(key)), plainCell(key.expires_at ? time(key.expires_at) : "never"), plainCell(may(shared.scope, "all") && actButton("Revoke", () => openAct("revokeKey", { account, key, again }).catch(showError), `Revoke ${key.label ?? key.id}`))], marked(quoted, key.id));
-  return table(["Key", "Created", "Last used", "Limit", "Expires", "Actions"], account.keys.length ? account.keys.map(row) : noLines(6, "No keys."), { cards: true, numbers: 9 });
+  const columns = [
+    ["Key", (key) => [key.label ?? "(no label)", key.member && element("span", { class: "quiet-text" }, ` · ${nameOf(key.member)}`), hint(element("code", {}, key.id))]],
+    ["Created", (key) => time(key.created_at, formatDay(key.created_at))],
+    ["Last used", ({ last_used_at: at }) => (at ? time(at, formatAgo(at)) : "never")],
+    ["Limit", limitOf],
+    ["Expires", ({ expires_at: at }) => (at ? time(at) : "never")],
+    ["Actions", (key) => may(shared.scope, "all") && actButton("Revoke", () => openAct("revokeKey", { account, key, again }).catch(showError), `Revoke ${key.label ?? key.id}`)],
+  ];
+  return records(columns, account.keys, "No keys.", marked(quoted));
 }
 
 function purchasesOf({ purchases, quoted }) {
-  const row = (one) => line([one.name, element("div", { class: "hint" }, element("code", {}, one.id))], [plainCell(time(one.created_at)), plainCell(one.status), plainCell(formatMoney(one.price)), plainCell(one.refunded ? `${formatMoney(one.refunded)}, ${formatCredits(one.taken_back)} credits taken back` : "–")], marked(quoted, one.id));
-  return table(["Purchase", "When", "State", "Price", "Refunded"], purchases.data.length ? purchases.data.map(row) : noLines(5, "None."), { cards: true, numbers: 9 });
+  const columns = [
+    ["Purchase", (one) => [one.name, hint(element("code", {}, one.id))]],
+    ["When", (one) => time(one.created_at)],
+    ["State", ({ status }) => status],
+    ["Price", ({ price }) => formatMoney(price)],
+    ["Refunded", (one) => (one.refunded ? `${formatMoney(one.refunded)}, ${formatCredits(one.taken_back)} credits taken back` : "–")],
+  ];
+  return records(columns, purchases.data, "None.", marked(quoted));
 }
 
 function webhooksOf({ webhooks }) {
-  const row = (one) => line(one.url, [plainCell(one.status, one.failing_since && element("div", { class: "bad-text small" }, "failing since ", time(one.failing_since))), plainCell(counted(one.events.length, "event")), plainCell(one.delivered_at ? time(one.delivered_at) : "never")]);
-  return table(["Webhook", "State", "Events", "Last delivered"], webhooks.data.length ? webhooks.data.map(row) : noLines(4, "None."), { cards: true, numbers: 9 });
+  const columns = [
+    ["Webhook", ({ url }) => url],
+    ["State", (one) => [one.status, one.failing_since && element("div", { class: "bad-text small" }, "failing since ", time(one.failing_since))]],
+    ["Events", ({ events }) => counted(events.length, "event")],
+    ["Last delivered", ({ delivered_at: at }) => (at ? time(at) : "never")],
+  ];
+  return records(columns, webhooks.data, "None.");
 }
 
 function auditOf({ log }) {

@@ -2,6 +2,7 @@
 
 const TRIES = 4;
 const PAUSE_MS = 500;
+const SAVED_WITHIN_MS = 10_000;
 
 /** An error response. `code` and `message` are the API's; `details` has the rest, such as `ways_out` and `fields`. */
 export class Refusal extends Error {
@@ -74,6 +75,15 @@ export async function call(method, path, body, { headers = {}, signal } = {}) {
   const refusal = new Refusal(response.status, answer?.error ?? { code: "internal", message: `Farebox responded with status ${response.status}.` });
   if (refusal.status === 401 && location.pathname !== "/sign-in") signInFirst();
   throw refusal;
+}
+
+/** Save what a path answers as CSV, as `name`. */
+export async function saveCsv(path, query, name) {
+  const answer = await fetch(withQuery(path, query), { headers: { Accept: "text/csv" } });
+  if (!answer.ok) throw new Error(`The export failed (${answer.status}). Try again.`);
+  const url = URL.createObjectURL(await answer.blob());
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), SAVED_WITHIN_MS);
 }
 
 /** Whether an error only means that its call was aborted. */

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { element } from "./dom.js";
-import { line, plainCell, table } from "./tables.js";
+import { records } from "./tables.js";
 import { formatTime, time } from "./times.js";
 
 const SHOWN_CHARACTERS = 12;
@@ -11,9 +11,15 @@ const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 
 /** The entries as a table. `keys`: operators' keys by id, for their labels; `account: false` leaves the account out. */
 export function auditTable(entries, keys, { account = true } = {}) {
-  const heads = ["What", "When", "Who", account && "Account", "Before → after", "Reason"].filter(Boolean);
-  const row = (entry) => line([actionName(entry.action), outcomeOf(entry)], [plainCell(time(entry.created_at)), plainCell(whoOf(entry, keys)), account && plainCell(entry.account ? accountLink(entry.account) : (entry.subject ?? "–")), plainCell(changesOf(entry)), plainCell(entry.reason ?? "–")].filter(Boolean));
-  return table(heads, entries.map(row), { cards: true, numbers: 9, "aria-label": "Audit log" });
+  const columns = [
+    ["What", (entry) => [actionName(entry.action), outcomeOf(entry)]],
+    ["When", (entry) => time(entry.created_at)],
+    ["Who", (entry) => whoOf(entry, keys)],
+    account && ["Account", (entry) => (entry.account ? accountLink(entry.account) : (entry.subject ?? "–"))],
+    ["Before → after", changesOf],
+    ["Reason", ({ reason }) => reason ?? "–"],
+  ];
+  return records(columns.filter(Boolean), entries);
 }
 
 /** Operators' keys by id, for who may read them. */

@@ -8,7 +8,7 @@ import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { pauseButton, pausesTable, readPauses } from "./pauses.js";
 import { session } from "./shell.js";
-import { line, noLines, table } from "./tables.js";
+import { line, records, table } from "./tables.js";
 import { formatUntil } from "./times.js";
 
 const RANGES = {
@@ -140,45 +140,75 @@ function badge(kind, picture, text) {
   return element("span", { class: `badge ${kind}` }, icon(picture), text);
 }
 
+/** The column with buttons that pause and resume. */
+function pausing(kind, nameOf) {
+  return ["Actions", (one) => pauseButton({ kind, name: nameOf(one) }, pauses, who.scope, afterPause)];
+}
+
+function toolOf({ tool }) {
+  return names.tool.get(tool) ?? tool;
+}
+
 function drawQueues() {
   const waits = new Map(past?.tools.map(({ tool, waits }) => [tool, waits]));
-  const row = (queue) => {
-    const { tool, depth, running, waiting, workers } = queue;
-    const wait = waits.get(tool);
-    const missing = workers === 0 && depth + running > 0 && badge("bad", "warning", "none");
-    const known = workers === null ? "unknown" : WHOLE.format(workers);
-    return line(names.tool.get(tool) ?? tool, [listed(depth, { status: "queued", tool }), length(queue.oldest_age_seconds), listed(waiting, { status: "waiting", tool }), listed(running, { status: "running", tool }), missing || known, length(wait?.median_seconds), length(wait?.p95_seconds), element("td", {}, pauseButton({ kind: "tool", name: tool }, pauses, who.scope, afterPause))]);
-  };
-  redraw(byId("queues"), table(["Queue", "Queued", "Oldest queued", "Waiting for a limit", "In work", "Workers", "Median wait", "95 % within", element("th", { scope: "col" }, "Actions")], now.queues.map(row)));
+  const missing = ({ workers, depth, running }) => workers === 0 && depth + running > 0 && badge("bad", "warning", "none");
+  const columns = [
+    ["Queue", toolOf],
+    ["Queued", ({ tool, depth }) => listed(depth, { status: "queued", tool }), true],
+    ["Oldest queued", (queue) => length(queue.oldest_age_seconds), true],
+    ["Waiting for a limit", ({ tool, waiting }) => listed(waiting, { status: "waiting", tool }), true],
+    ["In work", ({ tool, running }) => listed(running, { status: "running", tool }), true],
+    ["Workers", (queue) => missing(queue) || (queue.workers === null ? "unknown" : WHOLE.format(queue.workers)), true],
+    ["Median wait", ({ tool }) => length(waits.get(tool)?.median_seconds), true],
+    ["95 % within", ({ tool }) => length(waits.get(tool)?.p95_seconds), true],
+    pausing("tool", ({ tool }) => tool),
+  ];
+  redraw(byId("queues"), records(columns, now.queues));
 }
 
 const LISTED = /^(provider_|output_|moderated)/; // how a generation may fail; "unreachable" and "busy" are tried again
 
 const PROVIDER_STATES = { working: ["good", "check", "working"], failing: ["bad", "warning", "failing"], unknown: ["", "clock", "unused for a week"] };
 
+function failuresOf({ name, last_hour: { succeeded: _, ...failures } }) {
+  const of = ([code, count]) => element("div", {}, element("code", {}, code), " ", LISTED.test(code) ? listed(count, { status: "failed", provider: name, code }) : WHOLE.format(count));
+  return Object.keys(failures).length ? Object.entries(failures).map(of) : "–";
+}
+
+function rateOf({ last_hour: { succeeded = 0, busy: _, ...failures } }) {
+  const tries = addUp(Object.values(failures)) + succeeded; // one without room is tried again: no failure
+  return tries ? `${formatRounded((100 * succeeded) / tries)} % of ${WHOLE.format(tries)}` : "–";
+}
+
+function workOf({ name, in_work: inWork, max_in_work: most }) {
+  return listed(inWork, { status: "running", provider: name }, most === null ? WHOLE.format(inWork) : `${WHOLE.format(inWork)} of ${WHOLE.format(most)}`);
+}
+
 function drawProviders() {
-  const row = ({ name, kind, state, in_work: inWork, max_in_work: most, in_line: inLine, succeeded_at: good, failed_at: bad, last_hour: hour }) => {
-    const { succeeded = 0, busy = 0, ...failures } = hour;
-    const tries = addUp(Object.values(failures)) + succeeded; // one without room is tried again: no failure
-    const others = Object.entries({ ...failures, ...(busy && { busy }) }).map(([code, count]) => element("div", {}, element("code", {}, code), " ", LISTED.test(code) ? listed(count, { status: "failed", provider: name, code }) : WHOLE.format(count)));
-    const rate = tries ? `${formatRounded((100 * succeeded) / tries)} % of ${WHOLE.format(tries)}` : "–";
-    const work = most === null ? WHOLE.format(inWork) : `${WHOLE.format(inWork)} of ${WHOLE.format(most)}`;
-    const head = [name, element("div", { class: "hint" }, kind)];
-    return line(head, [element("td", {}, badge(...PROVIDER_STATES[state])), element("td", {}, others.length ? others : "–"), rate, listed(inWork, { status: "running", provider: name }, work), listed(inLine, { status: "queued", provider: name }), ago(good), ago(bad), element("td", {}, pauseButton({ kind: "provider", name }, pauses, who.scope, afterPause))]);
-  };
+  const columns = [
+    ["Provider", ({ name, kind }) => [name, element("div", { class: "hint" }, kind)]],
+    ["State", ({ state }) => badge(...PROVIDER_STATES[state])],
+    ["Failures, last hour", failuresOf],
+    ["Succeeded, last hour", rateOf, true],
+    ["In work", workOf, true],
+    ["Queued", ({ name, in_line: inLine }) => listed(inLine, { status: "queued", provider: name }), true],
+    ["Last success", ({ succeeded_at: at }) => ago(at), true],
+    ["Last failure", ({ failed_at: at }) => ago(at), true],
+    pausing("provider", ({ name }) => name),
+  ];
   const none = now.providers ? "Only the sandbox, which renders test images: the rate card has no other provider." : "The queue is not responding.";
-  const rows = now.providers?.length ? now.providers.map(row) : noLines(9, none);
-  redraw(byId("providers"), table(["Provider", "State", "Failures, last hour", "Succeeded, last hour", "In work", "Queued", "Last success", "Last failure", element("th", { scope: "col" }, "Actions")], rows, { numbers: 3 }));
+  redraw(byId("providers"), records(columns, now.providers ?? [], none));
 }
 
 function drawWorkers() {
+  const columns = [
+    ["Worker", ({ name }) => element("code", {}, name)],
+    ["Queue", toolOf],
+    ["State", ({ silent_seconds: silent }) => (silent < ALIVE_SECONDS ? badge("good", "check", "alive") : badge("bad", "warning", "silent"))],
+    ["Last heartbeat", ({ silent_seconds: silent }) => `${length(silent)} ago`, true],
+  ];
   const workers = now.queues.flatMap(({ tool, heartbeats }) => heartbeats.map((worker) => ({ tool, ...worker })));
-  const row = ({ tool, name, silent_seconds: silent }) => {
-    const state = silent < ALIVE_SECONDS ? badge("good", "check", "alive") : badge("bad", "warning", "silent");
-    return line(element("code", {}, name), [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, state), `${length(silent)} ago`]);
-  };
-  const rows = workers.length ? workers.map(row) : noLines(4, "No worker seen in the last five minutes.");
-  show(byId("workers"), table(["Worker", "Queue", "State", "Last heartbeat"], rows, { numbers: 3 }));
+  show(byId("workers"), records(columns, workers, "No worker seen in the last five minutes."));
 }
 
 // --- the past ---------------------------------------------------------------------------------------------------------
@@ -187,11 +217,12 @@ async function readPast() {
   const mine = ++turn;
   const { ms, name } = RANGES[range()];
   const from = new Date(Date.now() - ms).toISOString();
-  const read = await get("/v1/ops/series", { from });
+  const [read, paused] = await Promise.all([get("/v1/ops/series", { from }), readPauses()]);
   if (mine !== turn) return;
-  past = read;
+  [past, pauses] = [read, paused];
   showError(null);
   if (isPressed()) return;
+  drawPauses();
   byId("past-heading").textContent = name;
   const worst = past.step_seconds > 10 ? ", showing the worst in each" : "";
   const gaps = past.open.every((value) => value === null) ? "No samples yet: is a caretaker running?" : past.open.includes(null) ? "Gaps: no samples." : "";
@@ -289,12 +320,16 @@ function drawFailures() {
   const ended = new Map();
   for (const { model, generations } of past.outcomes) ended.set(model, (ended.get(model) ?? 0) + generations);
   const failed = past.outcomes.filter(({ status }) => status === "failed").sort((a, b) => b.generations - a.generations);
-  const row = ({ tool, model, code, generations }) => {
-    const share = `${formatRounded((100 * generations) / ended.get(model))} % of ${WHOLE.format(ended.get(model))}`;
-    return line(names.model.get(model) ?? model, [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, element("code", {}, code)), listed(generations, { status: "failed", model, code }), share, element("td", {}, pauseButton({ kind: "model", name: model }, pauses, who.scope, afterPause))]);
-  };
+  const columns = [
+    ["Model", ({ model }) => names.model.get(model) ?? model],
+    ["Queue", toolOf],
+    ["Code", ({ code }) => element("code", {}, code)],
+    ["Failed", ({ model, code, generations }) => listed(generations, { status: "failed", model, code }), true],
+    ["Share", ({ model, generations }) => `${formatRounded((100 * generations) / ended.get(model))} % of ${WHOLE.format(ended.get(model))}`, true],
+    pausing("model", ({ model }) => model),
+  ];
   byId("failures-heading").textContent = `Failures by model, ${RANGES[range()].name.toLowerCase()}`;
-  redraw(byId("failures"), table(["Model", "Queue", "Code", "Failed", "Share", element("th", { scope: "col" }, "Actions")], failed.length ? failed.map(row) : noLines(6, "Nothing failed."), { numbers: 3 }));
+  redraw(byId("failures"), records(columns, failed, "Nothing failed."));
 }
 
 const who = await session;

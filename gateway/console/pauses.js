@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { element } from "./dom.js";
 import { actButton, may } from "./fields.js";
-import { line, plainCell, table } from "./tables.js";
+import { records } from "./tables.js";
 import { time } from "./times.js";
 
 /** What is paused, oldest first. */
@@ -13,15 +13,21 @@ export async function readPauses() {
 
 /** The pauses as a table, each with a button that resumes it; `done(text)` is called afterwards. */
 export function pausesTable(pauses, scope, done) {
-  const row = (pause) => line(nameOf(pause), [plainCell(time(pause.since), pause.until && element("div", { class: "hint" }, "until ", time(pause.until))), plainCell(pause.new === "wait" ? "wait" : "refused"), plainCell(pause.reason), plainCell(may(scope, "all") && actButton("Resume", () => openPause("resume", pause, done), `Resume ${nameOf(pause)}`))]);
-  return table(["Paused", "Since", "New ones", "Reason", "Actions"], pauses.map(row), { cards: true, numbers: 9 });
+  const columns = [
+    ["Paused", nameOf],
+    ["Since", ({ since, until }) => [time(since), until && element("div", { class: "hint" }, "until ", time(until))]],
+    ["New ones", (pause) => (pause.new === "wait" ? "wait" : "refused")],
+    ["Reason", ({ reason }) => reason],
+    ["Actions", (pause) => pauseButton(pause, pauses, scope, done)],
+  ];
+  return records(columns, pauses);
 }
 
 /** A button that pauses or resumes it, whichever applies; null for roles that may not. */
 export function pauseButton({ kind, name }, pauses, scope, done) {
   if (!may(scope, "all")) return null;
   const pause = pauses.find((one) => one.kind === kind && one.name === name);
-  return pause ? actButton("Resume", () => openPause("resume", pause, done), `Resume ${nameOf(pause)}`) : actButton("Pause", () => openPause("pause", { kind, name }, done), `Pause ${nameOf({ kind, name })}`);
+  return pause ? actButton("Resume", () => openPause("resumeWhat", pause, done), `Resume ${nameOf(pause)}`) : actButton("Pause", () => openPause("pauseWhat", { kind, name }, done), `Pause ${nameOf({ kind, name })}`);
 }
 
 /** "provider fal" */
@@ -29,8 +35,8 @@ export function nameOf({ kind, name }) {
   return `${kind} ${name}`;
 }
 
-/** Open the action "pause" or "resume": its script is loaded when it is pressed. */
+/** Open the action `pauseWhat` or `resumeWhat`: its script is loaded when it is pressed. */
 export async function openPause(act, what, done) {
-  const acts = await import("./pause-acts.js");
+  const acts = await import("./acts.js");
   acts[act](what, done);
 }

@@ -13,6 +13,18 @@ export function table(heads, rows, { foot, numbers = 1, cards = false, ...proper
   return cards ? asCards(made) : made;
 }
 
+/**
+ * A table of things, each a card on a narrow screen. `columns` are `[name, cell(one), isAmount]`, the first one the row's
+ * header; `none` is said if there are none; `of(one)` has a row's properties.
+ */
+export function records(columns, things, none, of = () => ({})) {
+  const heads = columns.map(([name, , isAmount]) => (isAmount ? amountHead(name) : name));
+  const [[, head], ...others] = columns;
+  const whole = (content) => (Array.isArray(content) ? element("div", {}, content) : content); // one thing beside its name
+  const row = (one) => line(head(one), others.map(([, cell, isAmount]) => (isAmount ? cell(one) : plainCell(whole(cell(one))))), of(one));
+  return table(heads, things.length ? things.map(row) : noLines(columns.length, none), { cards: true });
+}
+
 /** The head of a numeric column. */
 export function amountHead(text) {
   return element("th", { scope: "col", class: "amount" }, text);

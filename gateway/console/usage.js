@@ -1,11 +1,10 @@
 // The Usage page: credits and generations by day, tool and model. The URL determines what the chart, the tables and the
 // CSV show: the same rows of one call, with days in one time zone.
 
-import { get } from "./api.js";
+import { get, saveCsv } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
 import { bars, compact, swatch } from "./chart.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
-import { saveCsv } from "./downloads.js";
 import { on } from "./live.js";
 import { session, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";

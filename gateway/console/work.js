@@ -5,10 +5,11 @@ import { counted, formatCredits, sum } from "./amounts.js";
 import { accountLink } from "./audit.js";
 import { generationLink } from "./copying.js";
 import { byId, element, isPressed, redraw, showError } from "./dom.js";
+import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { nameOf, pauseButton, pausesTable, readPauses } from "./pauses.js";
 import { session } from "./shell.js";
-import { amountHead, line, noLines, plainCell, table } from "./tables.js";
+import { records } from "./tables.js";
 import { formatLength, formatUntil, time } from "./times.js";
 import { STATES } from "./words.js";
 
@@ -98,33 +99,69 @@ function draw() {
   const ended = status === "failed" || status === "charged";
   const amount = ended ? ["charged", "committed"] : ["held", "held"];
   byId("list-heading").textContent = `${counted(found.length, "generation")}${next ? " so far" : ""}, ${formatCredits(sum(found.map((one) => one[amount[1]])))} credits ${amount[0]}`;
-  const heads = ["Generation", "Account", "Model", "Attempt", "Age", ended ? "Ended" : "Ends at the latest", amountHead(ended ? "Charged" : "Held"), ended && amountHead("Returned")].filter(Boolean);
   const none = complete ? "Nothing matches." : "Nothing matches among those that were read: there are too many. Narrow it down by account.";
-  redraw(byId("list"), table(heads, found.length ? found.map((one) => rowOf(one, ended)) : noLines(heads.length, none), { cards: true, numbers: 9 }));
+  redraw(byId("list"), records(columnsOf(ended), found, none));
   byId("more").hidden = next === null;
   byId("paused").hidden = pauses.length === 0;
   redraw(byId("pauses"), pausesTable(pauses, scope, done));
   const chosen = PAUSABLE.filter((kind) => given()[kind]).map((kind) => ({ kind, name: given()[kind] }));
-  redraw(byId("acts"), chosen.map((what) => element("span", { class: "row" }, element("span", { class: "hint" }, nameOf(what)), pauseButton(what, pauses, scope, done))));
+  redraw(byId("acts"), allButton(status), chosen.map((what) => element("span", { class: "row" }, element("span", { class: "hint" }, nameOf(what)), pauseButton(what, pauses, scope, done))));
 }
 
-function rowOf(one, ended) {
-  const state = one.code ?? STATES[one.status];
-  const attempts = `${one.attempt}${one.failures ? `, ${one.failures} failed` : ""}`;
+/** What can be done with generations that are shown under a status, and by whom; null: nothing. */
+function actOf(status) {
+  const action = { failed: "retry", charged: "refund" }[status] ?? "cancel";
+  return may(scope, action === "refund" ? "credits" : "all") ? action : null;
+}
+
+async function openBulk(action, filter, options) {
+  const acts = await import("./acts.js");
+  acts.openBulk(action, filter, { ...options, done });
+}
+
+/** A button for all that match; the API takes no call without a filter. */
+function allButton(status) {
+  const action = actOf(status);
+  const { status: shown, older_than_seconds: age, ...only } = given();
+  const filter = Object.fromEntries(Object.entries({ ...only, status: ["waiting", "queued", "running"].includes(shown) ? shown : "" }).filter(([, value]) => value));
+  if (age) filter.older_than_seconds = Number(age);
+  if (!action || shown === "overdue" || !found.length) return null;
+  if (!Object.keys(filter).length) return element("span", { class: "hint" }, `To ${action} many at once, set a filter.`);
+  const name = `${action[0].toUpperCase()}${action.slice(1)} all…`;
+  return actButton(name, () => openBulk(action, filter, { title: `${name.slice(0, -1)} that match`, account: filter.account }).catch(showError));
+}
+
+/** A button for one of them. */
+function oneButton(one) {
+  const action = actOf(given().status);
+  const credits = { cancel: one.held, retry: one.price, refund: one.committed }[action];
+  if (!action || one.cancel_requested || one.given_back) return one.given_back ? "given back" : "";
+  const name = action[0].toUpperCase() + action.slice(1);
+  return actButton(name, () => openBulk(action, { generations: [one.id], account: one.account }, { title: `${name} ${one.id}`, one: { credits }, account: one.account }).catch(showError), `${name} ${one.id}`);
+}
+
+function columnsOf(ended) {
+  return [
+    ["Generation", (one) => [generationLink(one.id), element("div", { class: one.code ? "bad-text small" : "hint" }, one.code ?? STATES[one.status], whereOf(one))]],
+    ["Account", ({ account }) => accountLink(account)],
+    ["Model", (one) => [names.get(one.model) ?? one.model, element("div", { class: "hint" }, [one.tool, one.provider, one.provider_job].filter(Boolean).join(" · "))]],
+    ["Attempt", ({ attempt, failures }) => `${attempt}${failures ? `, ${failures} failed` : ""}`],
+    ["Age", (one) => formatLength(one.age_seconds * 1000)],
+    ended ? ["Ended", (one) => time(one.finished_at)] : ["Ends at the latest", endOf],
+    ended ? ["Charged", (one) => formatCredits(one.committed), true] : ["Held", (one) => formatCredits(one.held), true],
+    ended && ["Returned", (one) => formatCredits(sum([one.refunded, one.given_back ?? 0])), true],
+    ["Actions", oneButton],
+  ].filter(Boolean);
+}
+
+function whereOf(one) {
   const where = one.parked ? "left with the provider" : one.waits_for_slot ? "the provider is full" : one.cancel_requested ? "stopping" : null;
-  const end = ended ? time(one.finished_at) : one.overdue ? element("strong", { class: "bad-text" }, "overdue") : one.gives_up_at ? time(one.gives_up_at, formatUntil(one.gives_up_at)) : "–";
-  return line(
-    [generationLink(one.id), element("div", { class: one.code ? "bad-text small" : "hint" }, state, where && ` · ${where}`)],
-    [
-      plainCell(accountLink(one.account)),
-      plainCell(names.get(one.model) ?? one.model, element("div", { class: "hint" }, [one.tool, one.provider, one.provider_job].filter(Boolean).join(" · "))),
-      plainCell(attempts),
-      plainCell(formatLength(one.age_seconds * 1000)),
-      plainCell(end),
-      formatCredits(ended ? one.committed : one.held),
-      ended && formatCredits(one.refunded),
-    ].filter((cell) => cell !== false),
-  );
+  return where && ` · ${where}`;
+}
+
+function endOf({ overdue, gives_up_at: at }) {
+  if (overdue) return element("strong", { class: "bad-text" }, "overdue");
+  return at ? time(at, formatUntil(at)) : "–";
 }
 
 const who = await session;

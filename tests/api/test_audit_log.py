@@ -233,3 +233,12 @@ async def test_the_command_shows_it(gateway: Visitor) -> None:
     said = await run(gateway, "audit-log", "--action", "grantCredits")
     for part in ("root admin 127.0.0.1 grant credits acme 201", "top_up.available 0 → 40", "sorry about Monday"):
         assert part in said
+
+
+async def test_a_call_for_many_generations_of_one_account_is_in_that_accounts_entries(gateway: Visitor) -> None:
+    """Its path names no account: what was refunded was in the log, but not in what support was shown of the account."""
+    await gateway.account()
+    refund = {"filter": {"account": "acme"}, "reason": "charged twice"}
+    await gateway.call("POST", "/v1/ops/bulk/refund", gateway.admin, refund)
+    (entry,) = await entries(gateway, "account=acme&limit=1")
+    assert (entry["action"], entry["account"], entry["reason"]) == ("refundGenerations", "acme", "charged twice")

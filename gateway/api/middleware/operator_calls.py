@@ -89,11 +89,24 @@ async def _changes(
 
 async def _conclude(request: web.Request, begun: str, call: OperatorCall) -> None:
     repeatable = seed(request)
-    call = replace(call, reason=_reason(request), operation=None if repeatable is None else operation_id(repeatable))
+    call = replace(
+        call,
+        account=call.account or _cut(_filtered_account(request)),
+        reason=_reason(request),
+        operation=None if repeatable is None else operation_id(repeatable),
+    )
     try:
         await request.app[LEDGER].log_call(call, begun=begun)
     except LedgerUnavailable as error:
         log.warning("audit_log_outcome_not_written", request_id=call.request, action=call.action, error=str(error))
+
+
+def _filtered_account(request: web.Request) -> str | None:
+    """The account that the body narrows a call down to: its entry is one of that account's."""
+    body = request.get(DOCUMENT)
+    given = body.get("filter") if isinstance(body, dict) else None
+    account = given.get("account") if isinstance(given, dict) else None
+    return account if isinstance(account, str) else None
 
 
 def _reason(request: web.Request) -> str | None:
