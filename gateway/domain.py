@@ -158,9 +158,10 @@ class WebhookForm(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a key may do: act for one account, or one of the operators' roles (`gateway/api/access/roles.py`)."""
+    """What a key may do: act for an account, a token little of it; or an operator's role (`api/access/roles.py`)."""
 
     ACCOUNT = "account"
+    TOKEN = "token"  # noqa: S105 - its name
     OPS = "ops"
     VIEWER = "viewer"
     SUPPORT = "support"

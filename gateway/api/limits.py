@@ -70,3 +70,5 @@ REFUSALS_SAID_SECONDS = 10.0  # between two log lines
 
 # File descriptors reserved for other uses: the ledger's pool of 100, the queue's, files, and a margin.
 DESCRIPTORS_KEPT = 256
+
+TOKENS_PER_MINUTE = 600  # per API key: 36,000 in the hour that one lives, of half a kilobyte each

@@ -12,6 +12,9 @@ from gateway.api.access.roles import (
     ACCOUNT,
     ADMIN,
     ANY_KEY,
+    CLIENT,
+    CLIENT_OR_READER,
+    CLIENT_OR_SUPPORT,
     CREDIT_CHANGERS,
     MONEY_CHANGERS,
     OPERATORS,
@@ -52,6 +55,7 @@ from gateway.api.handlers import (
     series,
     sign_in,
     subscriptions,
+    tokens,
     uploads,
     usage,
     webhook_tests,
@@ -78,6 +82,7 @@ from gateway.schemas import persons as person_schemas
 from gateway.schemas import purchases as purchase_schemas
 from gateway.schemas import search as search_schemas
 from gateway.schemas import sessions as session_schemas
+from gateway.schemas import tokens as token_schemas
 from gateway.schemas import uploads as upload_schemas
 from gateway.schemas import usage as usage_schemas
 from gateway.schemas import webhooks as webhook_schemas
@@ -105,22 +110,22 @@ _GENERATION_EVENTS: dict[str, type[BaseModel]] = {
 
 # fmt: off
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "/v1/generations", generations.create, ACCOUNT, generation_schemas.GenerationIn,
+    Route("POST", "/v1/generations", generations.create, CLIENT, generation_schemas.GenerationIn,
           generation_schemas.GenerationOut, "Create a generation: price it, reserve its credits, queue it", 202,
           errors=_RESERVE_ERRORS, own_idempotency=True),
     Route("GET", "/v1/generations", generations.listed, OWNER_OR_READER, generation_schemas.GenerationsQuery,
           generation_schemas.GenerationsOut, "List generations, newest first", errors=("not_found",)),
-    Route("GET", GENERATION, generations.get, OWNER_OR_READER, None, generation_schemas.GenerationOut,
+    Route("GET", GENERATION, generations.get, CLIENT_OR_READER, None, generation_schemas.GenerationOut,
           "Get a generation"),
     Route("POST", f"{GENERATION}/cancel", generations.cancel, ACCOUNT, None, generation_schemas.GenerationOut,
           "Cancel a generation"),
-    Route("GET", f"{GENERATION}/events", events.of_generation, OWNER_OR_READER, None, None,
+    Route("GET", f"{GENERATION}/events", events.of_generation, CLIENT_OR_READER, None, None,
           "Stream a generation's events: snapshot, progress, output, done", media=SSE, events=_GENERATION_EVENTS),
     Route("GET", "/v1/events", events.of_caller, ANY_KEY, base_schemas.OfAccount, None,
           "Stream an account's generations and balance, or for operators the queues", media=SSE,
           events=_GENERATION_EVENTS | {"balance": credit_schemas.Balance, "queues": operations_schemas.QueuesOut}),
-    Route("GET", f"{GENERATION}/outputs/{{index}}", outputs.get, OWNER_OR_SUPPORT, generation_schemas.OutputQuery, None,
-          "Download an output; Range requests are supported", media="*/*",
+    Route("GET", f"{GENERATION}/outputs/{{index}}", outputs.get, CLIENT_OR_SUPPORT,
+          generation_schemas.OutputQuery, None, "Download an output; Range requests are supported", media="*/*",
           errors=("range_not_satisfiable", "store_unavailable"),
           opened_by_signature=outputs.get_signed),
     Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_READER, None, generation_schemas.Receipt,
@@ -128,7 +133,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/uploads", uploads.create, ACCOUNT, None, upload_schemas.UploadOut,
           "Upload an image or a video to use as an input", 201, takes_bytes=uploads.TAKEN_TYPES,
           errors=("store_unavailable",), own_idempotency=True, looks_up_key=True),
-    Route("POST", "/v1/quotes", quotes.create, ACCOUNT, generation_schemas.QuoteIn, generation_schemas.QuoteOut,
+    Route("POST", "/v1/quotes", quotes.create, CLIENT, generation_schemas.QuoteIn, generation_schemas.QuoteOut,
           "Create a quote: a firm price for ten minutes", errors=("invalid_settings", "unknown_model")),
     Route("POST", "/v1/estimates", estimates.create, ANY_KEY, estimate_schemas.EstimateIn, estimate_schemas.EstimateOut,
           "Estimate a month's credits and the plan they need, from items or the last 30 days",
@@ -137,6 +142,9 @@ ROUTES: tuple[Route, ...] = (
           "Get the balance"),
     Route("GET", "/v1/key", own_key.get, ACCOUNT, None, account_schemas.OwnKeyOut,
           "Get the API key of this request: what it may do, and what it has spent"),
+    Route("POST", "/v1/tokens", tokens.create, ACCOUNT, token_schemas.TokenIn, token_schemas.TokenOut,
+          "Create a client token for a browser or a phone; it is shown once", 201, errors=("rate_limited",),
+          shown_once=("token",), looks_up_key=True),
     Route("GET", "/v1/journal", credits_.journal, OWNER_OR_READER, credit_schemas.JournalQuery,
           credit_schemas.JournalOut, "List journal entries, newest first; CSV of all pages with `Accept: text/csv`",
           also_media=("text/csv",)),

@@ -131,6 +131,7 @@ def first_fields(
     *,
     key: str | None,
     retry_of: str | None,
+    token: str | None,
 ) -> dict[str, str]:
     """The fields of a new generation that `reserve` does not decide, except the request and the terms."""
     fields = {
@@ -154,6 +155,8 @@ def first_fields(
         fields["key"] = key
     if retry_of is not None:
         fields["retry_of"] = retry_of
+    if token is not None:
+        fields["token"] = token
     if request.tags:
         fields["tags"] = encode_tags(request.tags)
     return fields
@@ -206,6 +209,7 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         webhook=_decode_webhook(fields),
         key=fields.get("key"),
         member=fields.get("member"),
+        token=fields.get("token"),
         entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
     )
 

@@ -30,6 +30,15 @@ class KeyBounds:
     expires_at: int | None = None
     networks: tuple[IPv4Network | IPv6Network, ...] | None = None
 
+    def within(self, other: KeyBounds) -> KeyBounds:
+        """The tools, models and end of both."""
+        ends = [at for at in (self.expires_at, other.expires_at) if at is not None]
+        return KeyBounds(
+            tools=_both(self.tools, other.tools),
+            models=_both(self.models, other.models),
+            expires_at=min(ends, default=None),
+        )
+
 
 UNBOUND = KeyBounds()
 
@@ -50,6 +59,12 @@ def decode_bounds(text: str | None) -> KeyBounds:
         expires_at=None if expires_at is None else int(expires_at),
         networks=None if networks is None else tuple(map(ip_network, networks)),
     )
+
+
+def _both(names: tuple[str, ...] | None, others: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is None or others is None:
+        return names if others is None else others
+    return tuple(name for name in names if name in others)
 
 
 def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:

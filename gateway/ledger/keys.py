@@ -54,6 +54,11 @@ def waiting(partition: int, account: str, tool: str) -> str:
     return f"{tag(partition)}:waiting:{account}:{tool}"
 
 
+def token(partition: int, account: str, token: str) -> str:
+    """Hash: what a client token may spend, and has spent."""
+    return f"{tag(partition)}:token:{account}:{token}"
+
+
 def journal(partition: int, account: str) -> str:
     """List: an account's entries, newest first."""
     return f"{tag(partition)}:journal:{account}"
@@ -169,6 +174,11 @@ def subject(key: str) -> list[tuple[str, str]]:
 def key(key_id: str) -> str:
     """String: an API key's record. `key_id` is the start of the key's digest."""
     return f"fb:key:{key_id}"
+
+
+def client_token(token: str) -> str:
+    """String: a client token's record, for as long as it is valid."""
+    return f"fb:client_token:{token}"
 
 
 def sign_in(nonce: str) -> str:

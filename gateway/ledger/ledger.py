@@ -38,6 +38,7 @@ from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
 from gateway.ledger.signing_key import SigningKeyOperations
 from gateway.ledger.sums import Totals
+from gateway.ledger.tokens import TokenOperations
 from gateway.ledger.unapplied import UnappliedOperations
 from gateway.ledger.webhooks import WebhookOperations
 
@@ -66,6 +67,7 @@ class Ledger(
     FindOperations,
     ErasureOperations,
     BulkLedger,
+    TokenOperations,
 ):
     """Credits, holds and generations in Redis."""
 

@@ -69,6 +69,7 @@ class GenerationOperations(LedgerCore):
         pro: bool,
         keys_version: int | None,
         key: str | None = None,
+        token: str | None = None,
         idempotency: tuple[str, str] | None = None,
         webhook: OwnWebhook | None = None,
         retry_of: str | None = None,
@@ -76,12 +77,13 @@ class GenerationOperations(LedgerCore):
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
         `idempotency`: digests of the caller's key, and of method, path and body; `operation` is new for each request;
-        `key` is the API key's id. In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused,
-        SubscriptionRequired, PlanLimit, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
+        `key` and `token` are the ids of the API key and the client token. In order of precedence: NotFound,
+        KeysChanged, Replayed, KeyReused, Paused, SubscriptionRequired, PlanLimit, InsufficientCredits, LimitReached,
+        WaitingRoomFull, Reserved.
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
-        fields = first_fields(request, operation, webhook, terms, key=key, retry_of=retry_of)
+        fields = first_fields(request, operation, webhook, terms, key=key, token=token, retry_of=retry_of)
         word, rest = await self.run(
             "reserve",
             self.account_key(account),
@@ -89,6 +91,7 @@ class GenerationOperations(LedgerCore):
             operation=operation,
             keys_version=keys_version,
             key=key,
+            token=token,
             key_digest=key_digest,
             request_digest=request_digest,
             price=request.price_millicredits,

@@ -45,7 +45,7 @@ class LimitReached:
     `resets_at` is in account time; None: never.
     """
 
-    whose: Literal["key", "member"]
+    whose: Literal["key", "member", "token"]
     limit: Limit
     used_millicredits: int
     resets_at: int | None
@@ -69,7 +69,7 @@ def decode_counter(text: str) -> Counter:
 
 
 def limit_reached(
-    whose: Literal["key", "member"], millicredits: str, period: str, used: str, resets_at: str
+    whose: Literal["key", "member", "token"], millicredits: str, period: str, used: str, resets_at: str
 ) -> LimitReached:
     """What `reserve` replies."""
     limit = Limit(int(millicredits), LimitPeriod(period))

@@ -124,6 +124,8 @@ class Generation:
     """The id of the API key that made it; None: one that was made before this was stored."""
     member: str | None
     """The id of the member whose key it was; None: the account's own."""
+    token: str | None
+    """The id of the client token that made it, if one did."""
     entry_texts: tuple[str, ...]
 
 

@@ -84,7 +84,9 @@ class InsufficientCreditsDetails(Answer):
 class LimitReachedDetails(Answer):
     """The limit that was reached, and what is left of it; nothing about the account's credits."""
 
-    whose: Literal["key", "member"] = Field(description="What the limit is set on: the key, or its member.")
+    whose: Literal["key", "member", "token"] = Field(
+        description="What the limit is set on: the key, its member, or the client token."
+    )
     limit: LimitOut
     used: Credits = Field(description="Held or charged for generations created in this period.")
     remaining: Credits

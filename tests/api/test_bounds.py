@@ -131,8 +131,9 @@ def all_routes(app: web.Application) -> list[tuple[str, str]]:
 
 
 def writing_routes(app: web.Application) -> list[tuple[str, str]]:
-    """Those that may have a body."""
-    return [(method, path) for method, path in all_routes(app) if method not in {"GET", "HEAD"}]
+    """Those that may have a body; last the one after which the account's keys are gone."""
+    found = [(method, path) for method, path in all_routes(app) if method not in {"GET", "HEAD"}]
+    return sorted(found, key=lambda route: route[1].endswith("/person"))
 
 
 def by_path() -> dict[tuple[str, str], Route]:

@@ -17,11 +17,11 @@ from gateway.facades.routes import FACADE_ROUTES
 from tests.api.visitor import Reply, Visitor, open_gateway, open_stream
 
 ALL_ROUTES = (*ROUTES, *FACADE_ROUTES)
-ROLES = tuple(scope.value for scope in Scope if scope is not Scope.ACCOUNT)
+ROLES = tuple(scope.value for scope in Scope if scope not in {Scope.ACCOUNT, Scope.TOKEN})
 TEAM = {"member": Role.MEMBER, "team admin": Role.ADMIN, "owner": Role.OWNER}
-WHO = ("nobody", "unknown", "revoked", "own", "other", *TEAM, *ROLES, "revoked support", "revoked admin")
+WHO = ("nobody", "unknown", "revoked", "own", "other", "token", *TEAM, *ROLES, "revoked support", "revoked admin")
 STATUS = {"invalid_key": 401, "forbidden": 403, "not_found": 404}
-SCOPE = {"own": Scope.ACCOUNT, "other": Scope.ACCOUNT} | {role: Scope(role) for role in ROLES}
+SCOPE = {"own": Scope.ACCOUNT, "other": Scope.ACCOUNT, "token": Scope.TOKEN} | {role: Scope(role) for role in ROLES}
 SCOPE |= dict.fromkeys(TEAM, Scope.ACCOUNT)
 
 
@@ -61,6 +61,7 @@ async def place(gateway: Visitor) -> Place:
     assert (await gateway.call("GET", "/v1/balance", gone["key"])).status == 200, "it is cached when it is revoked"
     await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{gone['id']}", gateway.admin)
     keys = {"nobody": None, "unknown": "fbx_" + "0" * 43, "revoked": gone["key"], "own": own, "other": other}
+    keys["token"] = (await gateway.call("POST", "/v1/tokens", own, {"credits": 5})).body["token"]
     keys |= {role: await gateway.operator_key(role) for role in ROLES}
     for name, role in reversed(TEAM.items()):
         body = {"name": name, "role": role}
@@ -87,7 +88,7 @@ def expected(route: Route, who: str) -> str:
         call, role = for_members(route.method, route.named_path), TEAM.get(who)
         if call.only if role is None else not admits(call.least, role):
             return "forbidden"
-    return "not_found" if who in {"other", "member"} and "{generation}" in route.path else "admitted"
+    return "not_found" if who in {"other", "token", "member"} and "{generation}" in route.path else "admitted"
 
 
 def is_as_expected(route: Route, who: str, status: int, code: str) -> bool:

@@ -65,6 +65,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "page of a list": (base.PAGE_MAX, ""),
     "requests per minute": (Settings.model_fields["requests_per_minute"].default or "off", "429 rate_limited"),
     "invalid keys": (limits.WRONG_KEYS_PER_MINUTE, "429 rate_limited"),
+    "client tokens": (limits.TOKENS_PER_MINUTE, "429 rate_limited"),
     "event streams": (limits.STREAMS_MAX, "429 rate_limited"),
     "request head": (limits.HEAD_SECONDS, ""),
     "idle connection": (limits.IDLE_SECONDS, ""),

@@ -58,6 +58,8 @@ EXPIRING = {
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
+    "token": rf"{TAG}:token:{ACCOUNT}:tok_[0-9a-f]{{32}}",
+    "client_token": r"fb:client_token:tok_[0-9a-f]{32}",
     "audit_log": r"fb:audit_log",
     "unapplied": r"fb:unapplied",
     "checkout": rf"{TAG}:checkout:{ACCOUNT}:chk_\w+",
@@ -86,6 +88,9 @@ async def a_busy_time(world: World) -> None:
     member = member_id()
     await ledger.add_member(account="ann", member=member, name="Ann")
     await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None, member=member)
+    await ledger.add_token(
+        token="fbt_t", parent=key_id_of("fbx_a"), account="ann", keys_version=0, millicredits=5, lifetime_ms=60_000
+    )
     await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)
     await ledger.use_sign_in_link(nonce="0" * 32, seconds=3600)
     await ledger.sign_out(key_id="root", session="s", began_at=await world.now() // 1000, kept_seconds=8 * 86_400)

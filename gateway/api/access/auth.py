@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import NewType, TypeVar
 
@@ -36,6 +36,7 @@ from gateway.domain import Role, Scope
 from gateway.ledger import outcomes
 from gateway.ledger.key_records import UNBOUND, KeyBounds, KeyRecord
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.tokens import ClientToken
 from gateway.outside.addresses import within
 from gateway.outside.proxies import parse
 from gateway.schemas.base import utc
@@ -44,6 +45,7 @@ from gateway.schemas.errors import KeyRestrictedDetails
 CACHE_SECONDS = 60
 CACHE_ENTRIES_MAX = 20_000  # half a kilobyte each
 KEY_PREFIX = "fbx_"
+TOKEN_PREFIX = "fbt_"  # noqa: S105 - how a token begins
 _KINDS = frozenset({"bearer", "key"})
 KEY_MAX_CHARACTERS = 256
 OWN_ACCOUNT = "account of this key"
@@ -68,7 +70,8 @@ def owner_of(account: str) -> str:
 class Caller:
     """Who is calling. `account` and `keys_version` are None for operators' keys.
 
-    `member` and `role` are None unless the key belongs to a member of the account (R25).
+    `member` and `role` are None unless the key belongs to a member of the account (R25). `token` is the id of a client
+    token, which `key_id` made: such a caller may do little, and sees what it made itself.
     """
 
     scope: Scope
@@ -78,6 +81,7 @@ class Caller:
     bounds: KeyBounds = UNBOUND
     member: str | None = None
     role: Role | None = None
+    token: str | None = None
 
     @property
     def owner(self) -> str:
@@ -157,7 +161,9 @@ class Callers:
 
     async def _within_bounds(self, request: web.Request, caller: Caller) -> Caller:
         """The caller, whose key may be used now and from here; looked up again if not: it may be a minute old."""
-        if self._problem(request, caller) is not None:
+        if (problem := self._problem(request, caller)) is not None:
+            if caller.token is not None:
+                raise problem  # its bounds never change, and its key's are wider
             self.forget(request)
             caller = _caller(await self._ledger.find_key_by_id(key_id=caller.key_id))
             self.check_bounds(request, caller)
@@ -172,9 +178,8 @@ class Callers:
         """Why a key may not be used now, or from where the request comes (R27)."""
         bounds = caller.bounds
         if bounds.expires_at is not None and now_ms() >= bounds.expires_at:
-            return InvalidKey(
-                f"This API key expired at {utc(bounds.expires_at)}. Ask the operator of this gateway for a new one."
-            )
+            what, whom = ("token", "your app's server") if caller.token else ("API key", "the operator of this gateway")
+            return InvalidKey(f"This {what} expired at {utc(bounds.expires_at)}. Ask {whom} for a new one.")
         if bounds.networks is None:
             return None
         client = self._client(request)
@@ -190,7 +195,8 @@ class Callers:
     async def _of_header(self, request: web.Request, digest: HeaderDigest, *, operators: bool) -> Caller:
         header = request.headers.get("Authorization")
         key = bearer(header)
-        caller = await self.of_key(request, key, operators=operators)
+        look_up = self._of_token if key.startswith(TOKEN_PREFIX) else self.of_key
+        caller = await look_up(request, key, operators=operators)
         if (
             isinstance(caller, AccountCaller)
             and header is not None
@@ -206,6 +212,21 @@ class Callers:
         except InvalidKey:
             await self._wrong_keys.note(request, operators=operators)
             raise
+
+    async def _of_token(self, request: web.Request, token: str, *, operators: bool) -> Caller:
+        """The caller of a client token: its key's account and member, bound to what both may do.
+
+        Only in a header: a token signs nobody in. The key's networks do not bind it, because it is for other machines.
+        """
+        found = await self._ledger.find_token(token=token)
+        parent: KeyRecord | outcomes.NotFound = outcomes.NotFound()
+        if isinstance(found, ClientToken):
+            parent = await self._ledger.find_key_by_id(key_id=found.parent)
+        if not isinstance(found, ClientToken) or not isinstance(parent, KeyRecord):
+            await self._wrong_keys.note(request, operators=operators)
+            raise InvalidKey("This token is invalid, has expired, or its API key was revoked.")
+        bounds = found.bounds.within(parent.bounds)
+        return replace(_caller(parent), scope=Scope.TOKEN, bounds=bounds, token=found.id)
 
     async def _find(self, key: str) -> Caller:
         if hmac.compare_digest(hashlib.sha256(key.encode()).digest(), self._root_digest):
@@ -261,7 +282,11 @@ def bearer(header: str | None) -> str:
 
 def wrong_scope(caller: Caller, scopes: Collection[Scope]) -> Forbidden:
     """The error for a caller without one of these `scopes`; it says which key the call requires."""
-    operators = [scope for scope in Scope if scope in scopes and scope is not Scope.ACCOUNT]
+    operators = (
+        []
+        if caller.token and Scope.ACCOUNT in scopes
+        else [one for one in Scope if one in scopes and one not in {Scope.ACCOUNT, Scope.TOKEN}]
+    )
     wanted = f"{', '.join(operators[:-1])} or {operators[-1]}" if len(operators) > 1 else "".join(operators)
     needed = f"an operator's key with the role {wanted}" if operators else _ACCOUNTS_KEY
     return Forbidden(f"This call requires {needed}. Yours is {_A_KEY[caller.scope]}.")
@@ -297,6 +322,7 @@ def _caller(found: KeyRecord | outcomes.NotFound) -> Caller:
 _ACCOUNTS_KEY = "an account's API key (created with POST /v1/admin/accounts/{id}/keys)"
 _A_KEY = {
     Scope.ACCOUNT: "an account's key",
+    Scope.TOKEN: "a client token, which quotes, generates and reads what it made",
     Scope.OPS: "an ops key, which is read-only",
     Scope.VIEWER: "a viewer key, which is read-only",
     Scope.SUPPORT: "a support key",

@@ -32,6 +32,7 @@ _MEMBER = """
     GET /v1/journal
     GET /v1/usage
     POST /v1/sign-in-links
+    POST /v1/tokens
     POST /openai/v1/images/generations
     POST /openai/v1/images/edits
     POST /openai/v1/videos

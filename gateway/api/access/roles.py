@@ -19,9 +19,11 @@ from gateway.domain import Scope
 PUBLIC: frozenset[Scope] = frozenset()
 ACCOUNT = frozenset({Scope.ACCOUNT})
 ADMIN = frozenset({Scope.ADMIN})
+CLIENT = frozenset({Scope.ACCOUNT, Scope.TOKEN})
+"""What a client token may do too: quote, generate, and read what it made itself."""
 READERS = frozenset({Scope.VIEWER, Scope.SUPPORT, Scope.BILLING, Scope.ADMIN})
 OPERATORS = READERS | {Scope.OPS}
-CONTENT_READERS = frozenset({Scope.ACCOUNT, Scope.SUPPORT, Scope.ADMIN})
+CONTENT_READERS = frozenset({Scope.ACCOUNT, Scope.TOKEN, Scope.SUPPORT, Scope.ADMIN})
 """Who is shown prompts, inputs and outputs."""
 MONEY_CHANGERS = frozenset({Scope.BILLING, Scope.ADMIN})
 CREDIT_CHANGERS = MONEY_CHANGERS | {Scope.SUPPORT}
@@ -29,4 +31,6 @@ CREDIT_CHANGERS = MONEY_CHANGERS | {Scope.SUPPORT}
 OWNER_OR_ADMIN = ACCOUNT | ADMIN
 OWNER_OR_SUPPORT = ACCOUNT | ADMIN | {Scope.SUPPORT}
 OWNER_OR_READER = ACCOUNT | READERS
-ANY_KEY = frozenset(Scope)
+CLIENT_OR_SUPPORT = CLIENT | OWNER_OR_SUPPORT
+CLIENT_OR_READER = CLIENT | OWNER_OR_READER
+ANY_KEY = frozenset(Scope) - {Scope.TOKEN}

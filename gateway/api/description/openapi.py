@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from gateway.api.access.roles import CLIENT
 from gateway.api.description.error_shapes import error_shapes
 from gateway.api.description.operations import CHANGES_NOTHING, EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
 from gateway.api.errors import ApiError, error_classes
@@ -208,7 +209,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
 
 def _is_logged(route: Route) -> bool:
     """Whether operators' calls of it are in the audit log."""
-    operators = bool(route.scopes - {Scope.ACCOUNT})
+    operators = bool(route.scopes - CLIENT)
     return operators and route.method != "GET" and NAMES[route.method, route.path] not in CHANGES_NOTHING
 
 

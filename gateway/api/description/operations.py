@@ -25,6 +25,7 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/estimates"): "createEstimate",
     ("GET", "/v1/balance"): "getBalance",
     ("GET", "/v1/key"): "getOwnKey",
+    ("POST", "/v1/tokens"): "createToken",
     ("GET", "/v1/journal"): "listJournal",
     ("GET", "/v1/usage"): "getUsage",
     ("POST", "/v1/sign-in-links"): "createSignInLink",
@@ -127,6 +128,7 @@ TAGS: dict[str, str] = {
     "key": "What the API key of the request may do, and what it has spent.",
     "members": "The people of an account. Changed by its admins and its owner.",
     "keys": "The API keys of an account and its members. Changed by its admins and its owner.",
+    "tokens": "Short-lived tokens for browsers and phones.",
     "journal": "Every credit movement of an account.",
     "usage": "Generations and credits by day, tool, model, member, key and tag.",
     "sign-in-links": "Sign-in links for the console.",
@@ -181,6 +183,7 @@ EXAMPLES: dict[Call, dict[str, Any]] = {
         "outputs": 2,
         "max_credits": 20,
     },
+    ("POST", "/v1/tokens"): {"credits": 50, "tools": ["image"], "expires_in_seconds": 900},
     ("POST", "/v1/quotes"): {"tool": "image", "model": "nano-banana-2", "settings": {"resolution": "2K"}},
     ("POST", "/v1/webhooks"): {
         "url": "https://example.com/farebox",

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from ipaddress import ip_network
 from typing import Literal
@@ -14,11 +10,13 @@ from typing import Literal
 from aiohttp import web
 
 from gateway.api.access.auth import KEY_PREFIX
+from gateway.api.access.new_keys import new_secret
 from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
 from gateway.api.ownership.managed_account import ManagedAccount, changed, managed_account, read_account
+from gateway.api.ownership.sold import known_names
 from gateway.api.services import LEDGER, RATE_CARDS, SETTINGS
 from gateway.clock import now_ms
 from gateway.domain import Scope, credits_to_millicredits
@@ -27,13 +25,10 @@ from gateway.ledger import outcomes
 from gateway.ledger.accounts import key_id_of
 from gateway.ledger.key_records import AccountKey, BoundsChange
 from gateway.ledger.limits import Limit
-from gateway.pricing.values import did_you_mean, show
 from gateway.schemas import accounts as account_schemas
 from gateway.schemas.base import to_milliseconds
 from gateway.schemas.limits import BoundsIn, LimitIn
 from gateway.views.accounts import key_shape
-
-KEY_BYTES = 32  # 256 bits
 
 
 async def create_for_account(request: web.Request) -> web.Response:
@@ -96,7 +91,11 @@ async def change_of_account(request: web.Request) -> web.Response:
 async def rotate_of_account(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/keys/{key}/rotate`: a successor, and an end for the old one (R27)."""
     body = await read_body(request, account_schemas.KeyRotationIn)
-    managed, key_id, key = managed_account(request), request.match_info["key"], _new_key(request)
+    managed, key_id, key = (
+        managed_account(request),
+        request.match_info["key"],
+        _new_key(request),
+    )
     outcome = await request.app[LEDGER].rotate_key(
         account=managed.account,
         key_id=key_id,
@@ -147,9 +146,9 @@ def _bounds(request: web.Request, body: BoundsIn) -> BoundsChange:
     card, given = request.app[RATE_CARDS].card, body.model_fields_set
     change: BoundsChange = {}
     if "tools" in given:
-        change["tools"] = _known("tools", body.tools, card.tools)
+        change["tools"] = known_names("tools", body.tools, card.tools)
     if "models" in given:
-        change["models"] = _known("models", body.models, card.models)
+        change["models"] = known_names("models", body.models, card.models)
     if "expires_at" in given:
         change["expires_at"] = None if body.expires_at is None else to_milliseconds(body.expires_at)
         if body.expires_at is not None and to_milliseconds(body.expires_at) <= now_ms():
@@ -171,23 +170,10 @@ def _networks(texts: Iterable[str]) -> Iterator[str]:
             ) from None
 
 
-def _known(field: str, names: list[str] | None, known: Collection[str]) -> list[str] | None:
-    for index, name in enumerate(names or ()):
-        if name not in known:
-            text = f"{show(name)} is not on the rate card{did_you_mean(name, known) or '.'}"
-            raise InvalidRequest(text, fields=[FieldProblem(f"{field}.{index}", text)])
-    return names
-
-
 def _limit(limit: LimitIn) -> Limit:
     return Limit(credits_to_millicredits(limit.credits), limit.period)
 
 
 def _new_key(request: web.Request) -> str:
-    """256 random bits; with an idempotency key, derived from it, so that concurrent duplicates share one."""
-    made_from = seed(request)
-    if made_from is None:
-        return KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
-    secret = request.app[SETTINGS].secret("signing-key").encode()
-    derived = hmac.digest(secret, f"api-key\n{made_from}".encode(), hashlib.sha256)
-    return KEY_PREFIX + base64.urlsafe_b64encode(derived).rstrip(b"=").decode()
+    signing_key = request.app[SETTINGS].secret("signing-key")
+    return new_secret(KEY_PREFIX, purpose="api-key", made_from=seed(request), signing_key=signing_key)

@@ -86,8 +86,8 @@ async def digests_of(
             problem = FieldProblem(IDEMPOTENCY_HEADER, "must be 1 to 255 visible ASCII characters, without spaces")
             raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is invalid.", fields=[problem])
     # Includes the scope: an account named `admin` shares nothing with the operators. A member's keys share theirs, but
-    # nothing of another member's is replayed for them.
-    scope = caller.scope if caller.member is None else caller.member
+    # nothing of another member's is replayed for them; nor of one client token for another.
+    scope = caller.token or caller.member or caller.scope
     of_key = hashlib.sha256(f"{scope}\n{key}".encode()).hexdigest()
     if digest is None:
         body = canonical_json(await raw_body(request), request.get(DOCUMENT, UNREAD))

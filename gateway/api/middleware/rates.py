@@ -30,7 +30,7 @@ async def admit(
     """
     give_up_at = context(request).came_at + (0 if rate_wait is None else rate_wait(request))
     while True:
-        outcome = await request.app[LEDGER].admit(key_id=who.key_id, per_minute=per_minute)
+        outcome = await request.app[LEDGER].admit(key_id=who.token or who.key_id, per_minute=per_minute)
         if isinstance(outcome, Admitted) or monotonic() + outcome.retry_after_ms / 1000 > give_up_at:
             break
         await asyncio.sleep(outcome.retry_after_ms / 1000)

@@ -175,6 +175,7 @@ class Ordering:
             pro=priced.model.pro,
             keys_version=caller.keys_version,
             key=caller.key_id,
+            token=caller.token,
             idempotency=None if digests is None else (digests.key, digests.request),
             webhook=priced.webhook,
         )

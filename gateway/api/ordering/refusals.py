@@ -141,13 +141,20 @@ def _paused(pause: pause_records.Pause, request: GenerationRequest, card: RateCa
     )
 
 
+_LIMITS = {
+    "key": ("This API key's", "ask whoever manages this account's API keys to raise it."),
+    "member": ("Your", "ask whoever manages this account's members to raise it."),
+    "token": ("This token's", "get a new token."),
+}
+"""Whose limit was reached, and what to do."""
+
+
 def _limit_reached(outcome: limits.LimitReached, request: GenerationRequest) -> LimitReached:
     limit, used = outcome.limit, outcome.used_millicredits
     remaining = max(0, limit.millicredits - used)
     period = "" if limit.period is LimitPeriod.NEVER else f"{limit.period} "
     wait = "" if outcome.resets_at is None else f"The limit resets at {utc(outcome.resets_at)}. Until then, "
-    whose, managed = ("This API key's", "API keys") if outcome.whose == "key" else ("Your", "members")
-    advice = f"ask whoever manages this account's {managed} to raise it."
+    whose, advice = _LIMITS[outcome.whose]
     return LimitReached(
         f"{whose} {period}limit of {format_credits(limit.millicredits)} credits is reached: the price is "
         f"{format_credits(request.price_millicredits)}, and {format_credits(remaining)} are left. "

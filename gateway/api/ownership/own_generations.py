@@ -39,7 +39,10 @@ async def own_generation(
         member=caller.sees_only,
         known=known,
     )
-    return found(outcome, f"generation {generation}")
+    own = found(outcome, f"generation {generation}")
+    if caller.token not in {None, own.token}:
+        raise NotFound(f"There is no generation {generation}.")
+    return own
 
 
 async def own_page(

@@ -25,6 +25,7 @@ _ACCOUNT = r"(?P<account>[A-Za-z0-9_.@-]{1,64})"  # earlier versions accepted `.
 _GENERATION = f"(?P<generation>{GENERATION_PATTERN.strip('^$')})"
 _OWNER = rf"(?:{re.escape(ALL_ACCOUNTS)}|{_ACCOUNT})"
 _WEBHOOK = f"(?P<webhook>{WEBHOOK_PATTERN.strip('^$')}|{DEFAULT})"
+_CLIENT_ID = "tok_[0-9a-f]{32}"
 _EVENT = EVENT_PATTERN.strip("^$")
 _WORD = "[^:]+"
 _TAG = r"\{fb(?P<partition>[0-9a-f]{2})\}"
@@ -85,6 +86,7 @@ KINDS = (
     _in_partition(keys.checkout, _ACCOUNT, _WORD, expires=True),
     _in_partition(keys.purchases, _ACCOUNT, expires=True),
     _in_partition(keys.billing, _ACCOUNT, expires=True),
+    _in_partition(keys.token, _ACCOUNT, _CLIENT_ID, expires=True),
     _in_partition(keys.webhook, _OWNER, _WEBHOOK),
     _in_partition(keys.webhooks),
     _in_partition(keys.pending, _OWNER, _WEBHOOK, expires=True),
@@ -93,6 +95,7 @@ KINDS = (
     _in_partition(keys.totals),
     _in_partition(keys.policy),
     _alone("key", re.escape(keys.key("")) + "key_[0-9a-f]{32}"),
+    _alone("client_token", re.escape(keys.client_token("")) + _CLIENT_ID, expires=True),
     _alone("email", re.escape(keys.email("")[:-64]) + "[0-9a-f]{64}"),
     _alone("rate", re.escape(keys.rate("")) + _WORD, expires=True),
     _alone("taken_in", re.escape(keys.taken_in("")) + _WORD, expires=True),

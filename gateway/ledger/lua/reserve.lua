@@ -8,13 +8,14 @@
 --          {"limit_reached", whose, limit, period, used, resets at or ""} {"waiting_room_full", plan, limit}
 --          {"reserved", its id, deadline, score in the queue or "" (not now), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
--- Writes   account, journal, generation, deadlines, recent, made_by, totals; waiting; idempotency
+-- Writes   account, journal, generation, deadlines, recent, made_by, totals; waiting; idempotency; token
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
---- @include "lib/generations" "lib/limits" "lib/pauses"
+--- @include "lib/generations" "lib/limits" "lib/tokens" "lib/pauses"
 local
   generation, operation,
   keys_version, -- or "": do not check
   key, -- the API key's id, or ""
+  token, -- the client token's, or ""
   key_digest, -- of the idempotency key, or ""
   request_digest, price, tool, model, provider,
   pro, -- "1" or "0"
@@ -66,7 +67,8 @@ end
 local allocation = holds.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
 local counted, limited_by = limits.count(a, p, key, price)
-if not counted then return limited_by end
+limited_by = limited_by or tokens.refusal(a.id, token, price)
+if limited_by then return limited_by end
 local waits = accounts.count(a, "work:" .. tool) >= policy.concurrency(p, plan, tool)
 if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(own.max_waiting) then
   return {"waiting_room_full", plan or "free", own.max_waiting}
@@ -94,6 +96,7 @@ local check_ms = paused and CHECK_AGAIN_MS or tonumber(dispatch_ms)
 local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or check_ms)
 
 accounts.save(a)
+tokens.spend(a.id, token, price)
 redis.call("HSET", keys.generation(id), "request", request, "terms", limits, unpack(stored))
 if waits then redis.call("ZADD", keys.waiting(a.id, tool), place, id) end
 generations.set_deadline(id, deadline)

@@ -1,6 +1,6 @@
 -- The only way a generation ends: commit the delivered share, refund the rest, promote waiting ones (R9, R10, R14).
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
---- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/promotion" "lib/usage"
+--- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/tokens" "lib/promotion" "lib/usage"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
@@ -44,6 +44,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   local plan = prepare(a, p, g, state)
   local key, kept = keys.generation(g.id), generations.terms(g).outputs_kept
   accounts.save(a)
+  tokens.spend(a.id, g.token, plan.committed - plan.price)
   generations.set(
     g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
     "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries)

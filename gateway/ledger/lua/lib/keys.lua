@@ -8,6 +8,7 @@ function keys.generation(generation) return tag .. ":generation:" .. generation 
 function keys.deadlines() return tag .. ":deadlines" end
 function keys.outputs() return tag .. ":outputs" end
 function keys.failed() return tag .. ":failed" end
+function keys.token(account, token) return tag .. ":token:" .. account .. ":" .. token end
 function keys.waiting(account, tool) return tag .. ":waiting:" .. account .. ":" .. tool end
 function keys.journal(account) return tag .. ":journal:" .. account end
 function keys.recent(account) return tag .. ":recent:" .. account end
