@@ -150,6 +150,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
     days |= {"failed": 30, "made_by": 40, "client_call": 1 / 144, "bulk": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
+    days |= {"token": 2 / 1440, "client_token": 1 / 1440}  # of a minute, here
     days |= {"usage_keys": 400, "usage_tags": 400}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
@@ -183,6 +184,7 @@ def test_python_spells_keys_as_lua_does() -> None:
         "email",
         "bulk",
         "checkout_owner",
+        "client_token",
         "client_call",
         "sign_in",
         "rate",
