@@ -20,13 +20,16 @@ from gateway.settings import Settings, load_settings
 Call = Callable[[GatewayClient], Coroutine[Any, Any, dict[str, Any]]]
 
 
-def ask_gateway(call: Call) -> dict[str, Any]:
-    """Call the gateway as its operator; an error response ends the command with its message."""
+def ask_gateway(call: Call, reason: str | None = None) -> dict[str, Any]:
+    """Call the gateway as its operator; an error response ends the command with its message.
+
+    `reason` is for the audit log, where the call's body has none.
+    """
     settings = load_settings()
     key = admin_key(settings)
 
     async def exchange() -> dict[str, Any]:
-        async with GatewayClient(settings.operators_address, key) as client:
+        async with GatewayClient(settings.operators_address, key, reason) as client:
             return await call(client)
 
     try:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, Self
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -54,19 +55,22 @@ class Reply:
 
 @dataclass(slots=True)
 class GatewayClient:
-    """Calls a gateway with one key. Use it as an asynchronous context manager.
+    """Calls a gateway with one key, and an operator's `reason` for the audit log. Use it as a context manager.
 
     GatewayUnreachable, if it does not respond, says how to start one; an error response raises GatewayRefused.
     """
 
     address: str
     key: str
+    reason: str | None = None
     _outgoing: Outgoing | None = None
 
     async def __aenter__(self) -> Self:
         """Prepare the session; connections are opened when needed."""
         at = URL(self.address)
         headers = {"Authorization": f"Bearer {self.key}"}
+        if self.reason is not None:
+            headers["X-Farebox-Reason"] = quote(self.reason)
         self._outgoing = Outgoing(AddressGuard.beside(at.host), own=at, headers=headers)
         return self
 
