@@ -231,7 +231,8 @@ function openOf({ working, quoted }) {
 
 /** Refund a generation that was charged. */
 function refundButton(account, one, again) {
-  const { committed } = one.credits;
+  const { committed, given_back: back } = one.credits;
+  if (back) return `${formatCredits(back)} given back`;
   const open = async () => {
     const { openBulk } = await import("./acts.js");
     openBulk("refund", { generations: [one.id], account: account.id }, { title: `Refund ${one.id}`, one: { credits: committed }, account: account.id, done: again });

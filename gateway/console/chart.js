@@ -14,7 +14,7 @@ const LABEL_WIDTH = 64;
 export const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format;
 
 /**
- * Stacked bars. `labels` and `titles` have one text per bar (below it, and in full), `series` are
+ * Stacked bars. `labels` and `titles` have one text per bar (below it, or null for none, and in full), `series` are
  * `{name, color, values}`, `format` formats a value, `axis` one at the axis, `label` describes the chart.
  */
 export function bars(root, { labels, titles, series, format, axis = compact, label, low }) {
@@ -89,8 +89,9 @@ function chart(root, { count, labels, top, format, axis, label, draw, tell, heig
     const inner = Math.max(1, width - LEFT - 8);
     plot = { width: inner, height: height - TOP - BOTTOM, bottom: height - BOTTOM, x: (index) => LEFT + ((index + 0.5) * inner) / count };
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const every = Math.ceil(count / Math.max(1, Math.floor(inner / LABEL_WIDTH)));
-    const below = labels.map((text, index) => (index % every || plot.x(index) + 20 > width ? null : drawing("text", { x: Math.max(plot.x(index), LEFT), y: height - 6, "text-anchor": "middle" }, text)));
+    const marked = labels.flatMap((text, index) => (text && plot.x(index) + 20 <= width ? [index] : []));
+    const every = Math.ceil(marked.length / Math.max(1, Math.floor(inner / LABEL_WIDTH)));
+    const below = marked.filter((_, mark) => mark % every === 0).map((index) => drawing("text", { x: Math.max(plot.x(index), LEFT), y: height - 6, "text-anchor": "middle" }, labels[index]));
     show(svg, gridOf(plot, top, axis, width), below, drawing("rect", { class: "cursor", width: Math.max(2, inner / count), height: plot.height, y: TOP, visibility: "hidden" }), draw(plot));
     if (shown !== null) tellAt(shown);
   }

@@ -12,9 +12,9 @@ import { line, records, table } from "./tables.js";
 import { formatUntil } from "./times.js";
 
 const RANGES = {
-  "1h": { ms: 3_600_000, name: "The last hour", bar: 30, thin: 2 },
-  "24h": { ms: 86_400_000, name: "The last 24 hours", bar: 30, thin: 6 },
-  "7d": { ms: 7 * 86_400_000, name: "The last 7 days", bar: 24, thin: 4 },
+  "1h": { ms: 3_600_000, name: "The last hour", bar: 30, thin: 2, mark: 10 },
+  "24h": { ms: 86_400_000, name: "The last 24 hours", bar: 30, thin: 6, mark: 180 },
+  "7d": { ms: 7 * 86_400_000, name: "The last 7 days", bar: 24, thin: 4, mark: 1440 },
 };
 const READ_EVERY_MS = 10_000;
 const TABLE_ROWS = 12;
@@ -42,7 +42,6 @@ async function start() {
     history.replaceState(null, "", range() === "1h" ? location.pathname : `?range=${range()}`);
     readPast().catch(showError);
   });
-  for (const spec of CHARTS) byId("charts").append(panelOf(spec));
   on("queues", (data) => !paused && takeNow(data));
   on("again", () => !paused && readPast().catch(showError));
   byId("audit-now").append(...(may(who.scope, "all") ? [actButton("Run now", askForAudit, "Run the audit now")] : []));
@@ -249,9 +248,9 @@ const CHARTS = [
   { id: "running", name: "In work", series: byTool("running") },
   { id: "waiting", name: "Waiting for their account's limit", series: byTool("waiting") },
   { id: "ended", name: "Throughput: ended", series: endings, of: addUp },
-  { id: "alive", name: "Live workers", series: byTool("workers"), of: fewest },
+  { id: "alive", name: "Live workers", series: byTool("workers"), of: fewest, alarming: (last) => last === 0 },
   { id: "held-credits", name: "Held credits", series: one("Held", "held_credits", "var(--series-3)"), format: formatCredits },
-  { id: "late", name: "Overdue deadlines", series: one("Overdue", "overdue", "var(--bad)") },
+  { id: "late", name: "Overdue deadlines", series: one("Overdue", "overdue", "var(--bad)"), alarming: (last) => last > 0 },
 ];
 
 function endings() {
@@ -270,20 +269,32 @@ function panelOf({ id, name }) {
 }
 
 function drawCharts() {
+  // Not before there is something to draw: panels that change their order later would move.
+  if (!byId("charts").childElementCount) byId("charts").append(...CHARTS.map(panelOf));
   const first = Date.parse(past.first_at);
   const times = past.open.map((_, index) => new Date(first + index * past.step_seconds * 1000));
-  const { bar, thin, name: when } = RANGES[range()];
-  const label = (at) => (range() === "7d" ? DAY.format(at) : CLOCK.format(at));
-  for (const { id, name, series, format = WHOLE.format, axis, nice, of = most } of CHARTS) {
+  const { bar, thin, mark, name: when } = RANGES[range()];
+  for (const { id, name, series, format = WHOLE.format, axis, nice, of = most, alarming } of CHARTS) {
     const counts = of === addUp;
-    const drawn = { series: series(), labels: times.map(label), titles: times.map((at) => `${DAY.format(at)}, ${CLOCK.format(at)}`) };
+    const drawn = { series: series(), labels: times, titles: times.map((at) => `${DAY.format(at)}, ${CLOCK.format(at)}`) };
     const legend = drawn.series.map(({ name: what, color }, index) => element("span", { class: "row legend" }, counts ? swatch(color) : dashed(color, index), what));
     show(byId(`${id}-legend`), drawn.series.length > 1 && legend);
+    // What is wrong now comes first.
+    const wrong = alarming && drawn.series.some(({ values }) => alarming(values.findLast((value) => value !== null)));
+    byId(`${id}-heading`).closest("section").style.order = wrong ? -1 : 0;
     const parts = counts ? bar : thin;
     byId(`${id}-each`).textContent = counts ? `in each ${length(parts * past.step_seconds)}` : "";
-    (counts ? bars : lines)(byId(`${id}-chart`), { ...parted(drawn, parts, of), format, axis, nice, label: `${name}, ${when.toLowerCase()}`, low: true });
+    const plotted = parted(drawn, parts, of);
+    (counts ? bars : lines)(byId(`${id}-chart`), { ...plotted, labels: marksOf(plotted.labels, mark), format, axis, nice, label: `${name}, ${when.toLowerCase()}`, low: true });
     drawTable(byId(`${id}-table`), parted(drawn, Math.ceil(times.length / TABLE_ROWS), of), format, of);
   }
+}
+
+/** Texts for the first of the times in each span of `minutes` of a day, and null for the others: 23:10, 23:20. */
+function marksOf(times, minutes) {
+  const begins = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate(), 0, Math.floor((at.getHours() * 60 + at.getMinutes()) / minutes) * minutes);
+  const text = minutes < 1440 ? CLOCK : DAY;
+  return times.map((at, index) => (index && begins(at) > begins(times[index - 1]) ? text.format(begins(at)) : null));
 }
 
 function dashed(color, index) {
