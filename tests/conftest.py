@@ -16,6 +16,7 @@ import hypothesis
 import pytest
 import structlog
 
+from tests.ends_with_folder import EndsWithFolder
 from tests.lengths import LONG
 from tests.on_the_cluster import OnTheCluster, note_scripts
 from tests.redis_servers import RedisCluster, RedisServer
@@ -41,8 +42,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have it checked that every script runs on the cluster."""
+    """Have it checked that every script runs on the cluster, and end what a folder's tests share with them."""
     config.pluginmanager.register(OnTheCluster())
+    config.pluginmanager.register(EndsWithFolder())
     if hasattr(config, "workerinput"):
         _compile_a_share(int(config.workerinput["workerid"][2:]), config.workerinput["workercount"])
 
