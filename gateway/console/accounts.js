@@ -75,8 +75,9 @@ async function find(text) {
     return;
   }
   show(byId("account"));
-  const links = data.map(({ kind, account }) => (account ? ["It is ", element("a", { href: `?${new URLSearchParams({ account })}` }, account), ` by its ${kind}. `] : ["It is an operator’s key: ", element("a", { href: `/audit-log?key=${text}` }, "what it was used for"), "."]));
-  show(byId("nothing"), links.length ? links : ["Nothing has this id or email. Ids and emails must be whole.", text.startsWith("key_") && [" It may be a revoked key: ", element("a", { href: `/audit-log?key=${text}` }, "see the audit log"), "."]]);
+  const links = data.map(({ kind, account }) => [`${kind} of `, account ? element("a", { href: `?${new URLSearchParams({ account })}` }, account) : "an operator", ". "]);
+  const used = text.startsWith("key_") && element("a", { href: `/audit-log?key=${text}` }, "What the key was used for");
+  show(byId("nothing"), links.length ? links : "Nothing has this id or email. Ids and emails must be whole. ", used);
 }
 
 /** Show an account; `quoted` is what it was found by. */

@@ -179,7 +179,7 @@ export function makeKey({ account, again, path }) {
     send: ({ label }, call) => call("POST", `${path}/keys`, { label }),
     done: ({ key }) => {
       const shown = element("input", { id: "new-key", class: "mono", readonly: true, value: key ?? "" });
-      openDialog("The new key", key ? [element("p", {}, "It is shown only this once. Send it to the customer by a safe way."), field("Key", shown), element("p", { class: "row" }, copyButton(key, "the key", "Copy"))] : element("p", {}, "The response with the key was lost, and a key is shown only once. Revoke it and make another."));
+      openDialog("The new key", key ? [element("p", {}, "It is shown only this once. Send it by a safe way."), field("Key", shown), element("p", { class: "row" }, copyButton(key, "the key", "Copy"))] : element("p", {}, "The response with the key was lost. Revoke it and make another."));
       return again(`Made a key for ${account.id}.`);
     },
   });
@@ -190,7 +190,7 @@ export function revokeKey({ account, key, again, path }) {
   openAct({
     title: `Revoke ${key.label ?? key.id}`,
     account: account.id,
-    about: "Requests with it are refused at once. What they have created goes on.",
+    about: "Requests with it are refused at once.",
     verb: "Revoke",
     changes: () => [["Keys", String(account.keys.length), String(account.keys.length - 1)]],
     send: (_, call) => call("DELETE", `${path}/keys/${key.id}`),
@@ -203,7 +203,7 @@ export function advance({ account, again, path }) {
   openAct({
     title: `Advance the clock of ${account.id}`,
     account: account.id,
-    about: "In test mode only. It cannot be turned back, and the account stays a test account: it can no longer pay real money.",
+    about: "In test mode only. It cannot be turned back, and the account can no longer pay real money.",
     fields: [field("Days", element("input", { name: "days", type: "number", min: 0, step: "any", value: 1, required: true }))],
     verb: "Advance",
     changes: ({ days }) => (days > 0 ? [["Its time", formatTime(account.clock.now), formatTime(Date.parse(account.clock.now) + days * DAY_SECONDS * 1000)]] : []),
@@ -276,7 +276,7 @@ export function openBulk(action, filter, { title, one, account, done }) {
   openAct({
     title,
     account,
-    about: one ? null : "First a dry run, which counts what matches and touches nothing. What comes later is not touched either.",
+    about: one ? null : "The dry run counts what matches now and touches nothing.",
     note: action === "retry" ? "For the audit log." : "For the audit log, and shown to the customer in the journal.",
     verb: one ? words.verb : "Dry run",
     changes: () => {

@@ -7,8 +7,8 @@ import { session } from "./shell.js";
 
 const AT_ONCE = 50;
 const ACTIONS = [
-  "grantCredits", "adjustCredits", "putAccount", "putAccountSubscription", "changeAccountSubscription", "cancelAccountSubscription", "resumeAccountSubscription", "setAlerts", "pauseAccount", "resumeAccount",
-  "advanceClock", "createAccountKey", "changeAccountKey", "rotateAccountKey", "revokeAccountKey", "createOperatorKey", "revokeOperatorKey", "pause", "resume", "retryPaymentEvent", "dropPaymentEvent",
+  "grantCredits", "adjustCredits", "putAccount", "putAccountSubscription", "changeAccountSubscription", "pauseAccount", "resumeAccount",
+  "advanceClock", "createAccountKey", "revokeAccountKey", "createOperatorKey", "revokeOperatorKey", "pause", "resume", "refundGenerations", "cancelGenerations",
 ];
 
 const form = byId("filters");

@@ -61,7 +61,7 @@ function leadToAccounts() {
   const link = element("a", { href: withQuery("/accounts", { account }) }, account ? `Account ${account}` : "Accounts");
   const parts = [...byId("main").children];
   for (const part of parts.slice(parts.indexOf(byId("connection")) + 1)) part.remove();
-  byId("main").append(element("div", { class: "empty panel" }, element("p", {}, "This page shows the account that is signed in. You are signed in with an operator’s key."), element("p", {}, "Everything of any account: ", link)));
+  byId("main").append(element("div", { class: "empty panel" }, element("p", {}, "This page shows the account that is signed in."), element("p", {}, "For operators: ", link)));
   return new Promise(() => {});
 }
 

@@ -17,7 +17,6 @@ const AT_ONCE = 100;
 const READ_EVERY_MS = 10_000;
 const OVERDUE_PAGES = 10;
 const PAUSABLE = ["provider", "model", "tool"];
-const CODES = ["provider_failed", "provider_rejected", "provider_timeout", "output_unusable", "moderated", "queue_timeout", "waiting_timeout", "worker_lost", "store_unavailable", "internal"];
 
 const form = byId("filters");
 let scope = "";
@@ -34,7 +33,6 @@ async function start() {
   offer("tool", card.tools.map(({ id, name }) => [id, name]));
   offer("model", card.models.map(({ id, name }) => [id, name]));
   offer("provider", (queues.providers ?? []).map(({ name }) => [name, name]));
-  offer("code", CODES.map((code) => [code, code]));
   const asked = new URLSearchParams(location.search);
   for (const { name } of form.elements) {
     const value = asked.get(name);
@@ -53,8 +51,9 @@ async function start() {
 
 /** Offer values in a filter, each once. */
 function offer(name, options) {
-  const offered = new Set([...form[name].options].map(({ value }) => value));
-  form[name].append(...options.filter(([value]) => !offered.has(value)).map(([value, text]) => element("option", { value }, text)));
+  for (const [value, text] of options) {
+    if (![...form[name].options].some((known) => known.value === value)) form[name].append(element("option", { value }, text));
+  }
 }
 
 function given() {
@@ -85,7 +84,7 @@ async function read(anew) {
   if (mine !== turn) return;
   showError(null);
   [found, next, complete, pauses] = [listed, place, whole, paused];
-  offer("provider", listed.map(({ provider }) => [provider, provider]));
+  for (const name of ["provider", "code"]) offer(name, listed.filter((one) => one[name]).map((one) => [one[name], one[name]]));
   draw();
 }
 
@@ -99,7 +98,7 @@ function draw() {
   const ended = status === "failed" || status === "charged";
   const amount = ended ? ["charged", "committed"] : ["held", "held"];
   byId("list-heading").textContent = `${counted(found.length, "generation")}${next ? " so far" : ""}, ${formatCredits(sum(found.map((one) => one[amount[1]])))} credits ${amount[0]}`;
-  const none = complete ? "Nothing matches." : "Nothing matches among those that were read: there are too many. Narrow it down by account.";
+  const none = complete ? "Nothing matches." : "Nothing matches among those read, and there are more. Narrow it down by account.";
   redraw(byId("list"), records(columnsOf(ended), found, none));
   byId("more").hidden = next === null;
   byId("paused").hidden = pauses.length === 0;
