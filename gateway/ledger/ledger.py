@@ -217,6 +217,10 @@ def _terms(terms: PlanTerms) -> str:
     return ";".join((numbers, tools, json.dumps(allow) if allow else ""))
 
 
+def _seats(terms: PlanTerms) -> str:
+    return "" if terms.seats is None else str(terms.seats)
+
+
 def _policy_fields(policy: Policy) -> list[str]:
     fields = {
         "zone": ";".join(f"{at},{offset}" for at, offset in policy.zone_changes),
@@ -228,9 +232,11 @@ def _policy_fields(policy: Policy) -> list[str]:
         "leftover": str(int(policy.keep_upgrade_leftover)),
         "spent": "debt" if policy.spent_is_owed else "forgive",
         "free": _terms(policy.free),
+        "seats:free": _seats(policy.free),
     }
     for plan, terms in policy.plans.items():
         fields[f"plan:{plan}"] = _terms(terms)
         fields[f"price:{plan}"] = ",".join(f"{months}:{cents}" for months, cents in terms.price_cents.items())
         fields[f"sale:{plan}"] = "1"
+        fields[f"seats:{plan}"] = _seats(terms)
     return [item for pair in fields.items() for item in pair]

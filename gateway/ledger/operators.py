@@ -48,7 +48,8 @@ class OperatorOperations(LedgerCore):
     ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Start or renew a subscription, or change its plan immediately (R2, R3, R12).
 
-        Refused: `unknown_plan`, `starts_in_future`, `paid_through_past`; `detail` is the account's now.
+        Refused: `unknown_plan`, `starts_in_future`, `paid_through_past`; `detail` is the account's now. Or, as in
+        `change`, `too_few_seats`.
         """
         return await self._operate(
             "subscribe",
@@ -64,7 +65,11 @@ class OperatorOperations(LedgerCore):
     async def change(
         self, *, account: str, operation: str, plan: str, interval: Interval | None, when: Literal["now", "period_end"]
     ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
-        """Change the plan or interval (R12). Refused: `no_subscription`, `unknown_plan`."""
+        """Change the plan or interval (R12).
+
+        Refused: `no_subscription`, `unknown_plan`, or `too_few_seats` (R25) with the plan's seats and, in a line each,
+        the id and the name of who would have to go.
+        """
         dispatch_ms = self.dispatch_ms
         return await self._operate(
             "change", account, operation, plan=plan, interval=interval, when=when, dispatch_ms=dispatch_ms

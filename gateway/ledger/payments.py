@@ -187,7 +187,7 @@ class PaymentOperations(LedgerCore):
         """Start a purchase; repeating an id returns the purchase it started.
 
         Refused, in this order: `test_account` (R22), `subscription_required` (R4), `unknown_plan`,
-        `already_subscribed`.
+        `already_subscribed`, `too_few_seats` (R25) as in `change`.
         """
         word, rest = await self.run(
             "check_out",
@@ -211,7 +211,7 @@ class PaymentOperations(LedgerCore):
                 await self.command("SET", keys.checkout_owner(checkout), account, "PX", _OWNER_KEPT_MS)
                 return decode_checkout(account, rest[0])
             case "refused":
-                return outcomes.Refused(rest[0].decode())
+                return outcomes.Refused(*texts(rest))
             case "keys_changed":
                 return outcomes.KeysChanged()
             case _:

@@ -17,6 +17,7 @@ class PlanTerms:
     """A plan's terms, or those of `[free]` (then the allotment and price-related fields are 0).
 
     `concurrency` by tool (a tool without an entry: 1); `allow` limits settings: tool → setting → allowed values.
+    `seats`: how many members an account may have; None: any number.
     `price_cents`: months per billing interval → the price of the interval.
     """
 
@@ -24,6 +25,7 @@ class PlanTerms:
     price_cents: Mapping[int, int] = field(default_factory=dict)
     concurrency: Mapping[str, int] = field(default_factory=dict)
     max_waiting: int
+    seats: int | None = None
     head_start_ms: int = 0
     allow: Mapping[str, Mapping[str, tuple[SettingValue, ...]]] = field(default_factory=dict)
 

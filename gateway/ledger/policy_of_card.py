@@ -83,7 +83,7 @@ def _offset_ms(zone: ZoneInfo, second: int) -> int:
 
 
 def _free_terms(free: Free) -> PlanTerms:
-    return PlanTerms(concurrency=free.concurrency, max_waiting=free.max_waiting, allow=free.allow)
+    return PlanTerms(concurrency=free.concurrency, max_waiting=free.max_waiting, seats=free.seats, allow=free.allow)
 
 
 def _plan_terms(plan: Plan) -> PlanTerms:
@@ -92,6 +92,7 @@ def _plan_terms(plan: Plan) -> PlanTerms:
         price_cents=_prices(plan),
         concurrency=plan.concurrency,
         max_waiting=plan.max_waiting,
+        seats=plan.seats,
         head_start_ms=plan.head_start_ms,
         allow=plan.allow,
     )

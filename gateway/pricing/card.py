@@ -65,6 +65,8 @@ When = Mapping[str, ValueOrValues]
 """A condition: setting (or `input_images`, `input_videos`) → the values it matches. Empty matches everything."""
 
 Concurrency = Mapping[str, Count]
+Seats = Annotated[Whole, Field(ge=1, le=500)]
+"""How many members an account may have (R25); none: as many as it likes."""
 Allow = Mapping[str, Mapping[str, ValueOrValues]]
 
 
@@ -77,6 +79,7 @@ class Free(Table):
     timezone: Zone = "UTC"
     concurrency: Concurrency = Field(default_factory=dict)
     max_waiting: Annotated[Whole, Field(ge=0, le=1_000_000)] = 20
+    seats: Seats | None = None
     allow: Allow = Field(default_factory=dict)
 
     @property
@@ -144,6 +147,7 @@ class Plan(Table):
     price: PlanPrice
     concurrency: Concurrency = Field(default_factory=dict)
     max_waiting: Annotated[Whole, Field(ge=0, le=1_000_000)] = 20
+    seats: Seats | None = None
     head_start_ms: DurationMs = Field(0, alias="head_start")
     allow: Allow = Field(default_factory=dict)
 

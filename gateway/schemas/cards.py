@@ -156,6 +156,7 @@ class FreePlanOut(Answer):
     daily_credits: Credits
     concurrency: Counts = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
+    seats: int | None = Field(description="How many members the account may have; null: any number.")
     allow: Allow = Field(description="The settings values that a tool is limited to.")
     estimated_generations: EstimatedByTool
 
@@ -169,6 +170,7 @@ class PlanOut(Answer):
     price: PriceOut
     concurrency: Counts = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
+    seats: int | None = Field(description="How many members the account may have; null: any number.")
     head_start_seconds: Credits = Field(description="How far ahead of others its generations are queued.")
     allow: Allow = Field(description="The settings values that a tool is limited to.")
     estimated_generations: EstimatedByTool

@@ -62,3 +62,5 @@ class MembersOut(Answer):
     """An account's members, oldest first, former ones among them."""
 
     data: list[MemberSpending]
+    seats: int | None = Field(description="How many members the plan has room for; null: any number.")
+    seats_used: int = Field(description="The number of current members.")

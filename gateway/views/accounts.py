@@ -11,7 +11,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.key_records import AccountKey, KeyBounds
 from gateway.ledger.limits import Limit, resets_at, today
 from gateway.ledger.member_records import Member
-from gateway.pricing.card import FREE_PLAN
+from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.schemas import accounts
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import utc
@@ -159,10 +159,15 @@ def member_shape(member: Member) -> MemberOut:
     return MemberOut(**_member(member))
 
 
-def members_shape(account: outcomes.Account, timezone: str) -> MembersOut:
-    """An account's members with what they have spent."""
-    data = [MemberSpending(**_member(one) | spending(account, one, timezone)) for one in account.members]
-    return MembersOut(data=data)
+def members_shape(account: outcomes.Account, card: RateCard) -> MembersOut:
+    """An account's members with what they have spent, and the seats of its plan."""
+    timezone, subscription = card.free.timezone, account.subscription
+    plan = card.free if subscription is None else card.plans.get(subscription.plan)
+    return MembersOut(
+        data=[MemberSpending(**_member(one) | spending(account, one, timezone)) for one in account.members],
+        seats=None if plan is None else plan.seats,
+        seats_used=sum(one.removed_at is None for one in account.members),
+    )
 
 
 def _member(member: Member) -> dict[str, Any]:

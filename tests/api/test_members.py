@@ -236,3 +236,27 @@ async def test_r25_an_invitation_signs_its_member_in_once_with_their_role(gatewa
     assert (await gateway.call("GET", "/v1/balance", None, None, session)).code == "invalid_key"
     by_operator = await gateway.call("POST", f"{MEMBERS}/{ada['id']}/invitation", gateway.admin)
     assert (await accept(by_operator.body["url"].partition("#")[2])).body["role"] == "owner"
+
+
+async def test_r25_a_plan_without_seats_for_all_is_not_sold_and_says_who_would_have_to_go(gateway: Visitor) -> None:
+    await gateway.account()
+    ada, bob = await add(gateway, "Ada"), await add(gateway, "Bob")
+    await add(gateway, "Eve")
+    plan = {"plan": "basic", "interval": "monthly"}
+    for method, path, key in (
+        ("POST", "/v1/subscriptions", ada["key"]),
+        ("PUT", f"{ACCOUNT}/subscription", gateway.admin),
+    ):
+        refused = await gateway.call(method, path, key, plan)
+        assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["plan"]), refused.raw
+        assert "has 2 seats, and the account has 3 members. Remove 1 first" in refused.message
+        assert ": Eve (mem_" in refused.message
+    assert (await gateway.call("DELETE", f"/v1/members/{bob['id']}", ada["key"])).status == 200
+    await gateway.subscribe()
+    listed = (await gateway.call("GET", "/v1/members", ada["key"])).body
+    assert (listed["seats"], listed["seats_used"]) == (2, 2)
+    full = await gateway.call("POST", "/v1/members", ada["key"], {"name": "Bob"})
+    assert (full.status, full.code) == (422, "invalid_request")
+    assert "the basic plan has 2, and all are taken. Remove a member, or choose a plan with more seats" in full.message
+    plans = (await gateway.call("GET", "/v1/plans")).body
+    assert ([one["seats"] for one in plans["data"] if one["id"] == "basic"], plans["free"]["seats"]) == ([2], None)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.domain import LimitPeriod, Role, Scope, member_id
+from gateway.domain import Interval, LimitPeriod, Role, Scope, member_id, operation_id
 from gateway.ledger import keys, outcomes
 from gateway.ledger.accounts import key_id_of
 from gateway.ledger.key_records import AccountKey, KeyRecord
 from gateway.ledger.limits import Limit, LimitReached
 from gateway.ledger.member_records import Member
-from tests.ledger.world import World, the
+from tests.ledger.world import FREE, POLICY, World, the
 
 TEN = Limit(10_000, LimitPeriod.DAILY)
 
@@ -223,3 +224,43 @@ async def test_each_role_changes_what_it_may_and_nobody_above_it(world: World, b
         else:
             assert outcome == outcomes.Refused("forbidden", ""), (action, target)
             assert await world.contents() == before
+
+
+@pytest.mark.cluster
+async def test_a_plans_seats_are_kept_by_adding_and_by_changes_of_plan(world: World) -> None:
+    """Whoever would have to go is named: by role, then by time."""
+    plans = {name: replace(POLICY.plans[name], seats=seats) for name, seats in (("standard", 4), ("pro", 2))}
+    await world.publish(plans=plans)
+    who = await team(world)
+    refused = the(outcomes.Refused, await world.ledger.subscribe(
+        account="ann", plan="pro", interval=Interval.MONTHLY, operation=operation_id()
+    ))  # fmt: skip
+    gone = ["other admin", "member", "other"]
+    assert refused == outcomes.Refused("too_few_seats", "\n".join(["2", *(f"{who[name]} {name}" for name in gone)]))
+    the(outcomes.Account, await world.ledger.remove_member(account="ann", member=who["other"]))
+    await world.subscribe(plan="standard")
+
+    async def added() -> object:
+        return await world.ledger.add_member(account="ann", member=member_id(), name="new")
+
+    assert await added() == outcomes.Refused("no_seat", "standard 4")
+    before = await world.contents()
+    for when in ("now", "period_end"):
+        changed = await world.ledger.change(
+            account="ann", operation=operation_id(), plan="pro", interval=None, when=when
+        )
+        assert the(outcomes.Refused, changed).reason == "too_few_seats"
+    assert await world.contents() == before
+    for name in ("member", "other admin"):
+        the(outcomes.Account, await world.ledger.remove_member(account="ann", member=who[name]))
+    scheduled = await world.ledger.change(
+        account="ann", operation=operation_id(), plan="pro", interval=None, when="period_end"
+    )
+    the(outcomes.Applied, scheduled)
+    assert await added() == outcomes.Refused("no_seat", "pro 2"), "the plan to come has no seat for them"
+    await world.publish(plans=POLICY.plans)
+    the(outcomes.Account, await added())
+    await world.publish(free=replace(FREE, seats=1), plans=POLICY.plans)
+    await world.ledger.unsubscribe(account="ann", operation=operation_id(), when="now")
+    assert len([one for one in (await world.look()).members if not one.removed_at]) == 3, "time removes nobody"
+    assert await added() == outcomes.Refused("no_seat", "free 1")

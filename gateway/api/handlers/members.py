@@ -32,7 +32,7 @@ from gateway.views.accounts import member_shape, members_shape
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/members`, `GET /v1/admin/accounts/{account}/members`."""
-    return answer(members_shape(await read_account(request), request.app[RATE_CARDS].card.free.timezone))
+    return answer(members_shape(await read_account(request), request.app[RATE_CARDS].card))
 
 
 async def add(request: web.Request) -> web.Response:

@@ -20,6 +20,7 @@ from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, 
 from gateway.api.http.parse import query_of, raw_body, read_body, read_form
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
+from gateway.api.ownership.changes import too_few_seats
 from gateway.api.ownership.sold import not_sold, plan_sold
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENT_EVENTS, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
 from gateway.domain import Interval
@@ -180,7 +181,7 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, r
         cancel_url=cancel_url,
     )
     if isinstance(outcome, outcomes.Refused):
-        raise _refusal(outcome.reason)
+        raise too_few_seats(outcome) if outcome.reason == "too_few_seats" else _refusal(outcome.reason)
     begun = found(outcome, OWN_ACCOUNT)
     try:
         started = await _start(request, provider, begun)

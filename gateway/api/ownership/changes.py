@@ -25,6 +25,9 @@ def check_support_ceiling(request: web.Request, millicredits: int) -> None:
         )
 
 
+_NAMED_MAX = 10  # of the members who would have to go
+
+
 def applied(
     request: web.Request, outcome: outcomes.NotFound | outcomes.Refused | outcomes.Applied, field: str
 ) -> outcomes.Applied:
@@ -33,6 +36,8 @@ def applied(
     match outcome:
         case outcomes.NotFound():
             raise NotFound(f"There is no account {account}.")
+        case outcomes.Refused("too_few_seats"):
+            raise too_few_seats(outcome)
         case outcomes.Refused():
             raise refusal_of_change(outcome, field, plans=request.app[RATE_CARDS].card.plans)
         case outcomes.Applied():
@@ -73,6 +78,18 @@ def refusal_of_change(refused: outcomes.Refused, field: str, plans: Any = ()) ->
             path, text = field, f"was refused: {reason.replace('_', ' ')}"
     about = f"`{path}` {text}." if path else f"It {text}."
     return InvalidRequest(f"{about} Nothing was changed.", fields=[FieldProblem(path, text)])
+
+
+def too_few_seats(refused: outcomes.Refused) -> InvalidRequest:
+    """The error for a plan with fewer seats than the account has members (R25): who would have to go."""
+    seats, *leaving = refused.detail.split("\n")
+    names = [f"{name} ({member})" for member, _, name in (line.partition(" ") for line in leaving)]
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    text = (
+        f"has {seats} seats, and the account has {int(seats) + len(names)} members. Remove {len(names)} first; by role "
+        f"and time, these came last: {', '.join(names[:_NAMED_MAX])}{more}"
+    )
+    return InvalidRequest(f"`plan` {text}. Nothing was changed.", fields=[FieldProblem("plan", text)])
 
 
 def _time(refused: outcomes.Refused) -> str:

@@ -89,6 +89,13 @@ def _refusal(refused: outcomes.Refused) -> ApiError:
             field, text = "email", f"already belongs to member {refused.detail}"
         case "unknown_member":
             field, text = "member", "must be a member of this account"
+        case "no_seat":
+            plan, _, seats = refused.detail.partition(" ")
+            field = ""
+            text = (
+                f"needs another seat: the {plan} plan has {seats}, and all are taken. Remove a member, or choose a "
+                "plan with more seats (GET /v1/plans)"
+            )
         case "too_many_members":
             field, text = "", "would exceed the limit of 500 members per account"
         case reason:

@@ -3,9 +3,9 @@
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"changed", account}: also if this member was added before
---          {"refused", "forbidden" | "needs_owner" | "has_owner" | "email_taken" | "too_many_members", whose}
+--          {"refused", "forbidden" | "needs_owner" | "has_owner" | "email_taken" | "no_seat" | "too_many_members", …}
 -- Writes   account; journal: only what rolling forward changed
---- @include "lib/amounts" "lib/members"
+--- @include "lib/amounts" "lib/members" "lib/seats"
 local
   keys_version, -- or "": do not check
   by, -- the member who adds it; "": an operator
@@ -14,8 +14,8 @@ local
   role, -- or "": the owner if it is the first, else a member
   limit -- millicredits,period, or ""
   = unpack(ARGV)
-local a, refusal = members.open(keys_version)
-if not a then return refusal end
+local a, p = members.open(keys_version)
+if not a then return p end
 local owner = members.owner(a)
 if role == "" then role = owner and "member" or "owner" end
 if not members.find(a, member) then
@@ -24,6 +24,8 @@ if not members.find(a, member) then
   if owner and role == "owner" then return {"refused", "has_owner", owner.id} end
   local other = email ~= "" and members.email_taken(a, email, member)
   if other then return {"refused", "email_taken", other} end
+  local plan, most = seats.lacking(a, p)
+  if plan then return {"refused", "no_seat", plan .. " " .. most} end
   if not members.make_room(a) then return {"refused", "too_many_members", ""} end
   members.put(a, {id = member, created = amounts.text(a.real), role = role, name = name})
   if email ~= "" then a.fields["email:" .. member] = email end

@@ -3,10 +3,11 @@
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "no_subscription" | "unknown_plan", account's now}
+--          {"refused", "too_few_seats", seats and who would have to go}
 --          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
 --- @include "lib/amounts" "lib/calendar" "lib/zones" "lib/journal" "lib/cycles" "lib/promotion" "lib/operations"
---- @include "lib/subscriptions"
+--- @include "lib/subscriptions" "lib/seats"
 local
   operation, plan,
   interval, -- or "": unchanged
@@ -19,6 +20,8 @@ local f = a.fields
 if not f.plan then return {"refused", "no_subscription", amounts.text(a.now)} end
 if not subscriptions.on_sale(p, plan, f.plan) then return {"refused", "unknown_plan", amounts.text(a.now)} end
 if interval == "" then interval = f.interval end
+local gone = plan ~= f.plan and seats.too_few(a, p, plan)
+if gone then return {"refused", "too_few_seats", gone} end
 
 if plan == f.plan and interval == f.interval then
   -- Choosing the current plan is not a change: it only cancels a scheduled one.

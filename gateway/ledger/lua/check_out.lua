@@ -4,9 +4,10 @@
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"}
 --          {"refused", "test_account" | "subscription_required" | "unknown_plan" | "already_subscribed"}
+--          {"refused", "too_few_seats", seats and who would have to go}
 --          {"checkout", checkout}
 -- Writes   checkout, the account's list of purchases
---- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/subscriptions" "lib/checkouts"
+--- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/subscriptions" "lib/checkouts" "lib/seats"
 local
   checkout,
   keys_version, -- or "": do not check
@@ -34,6 +35,8 @@ else
   -- Paying for the current plan again would buy nothing. After a cancellation it buys the continuation.
   local same = f.plan == what and f.interval == interval
   if same and not f.cancelled_to and not f.scheduled then return {"refused", "already_subscribed"} end
+  local gone = f.plan ~= what and seats.too_few(a, p, what)
+  if gone then return {"refused", "too_few_seats", gone} end
 end
 
 -- The rolled state is not saved: the next script that spends or reads does that.

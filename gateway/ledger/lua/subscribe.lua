@@ -3,9 +3,10 @@
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "unknown_plan" | "starts_in_future" | "paid_through_past", account's now}
---          {"applied", "", view, dispatches}
+--          {"refused", "too_few_seats", seats and who would have to go} {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
 --- @include "lib/amounts" "lib/zones" "lib/journal" "lib/promotion" "lib/operations" "lib/subscriptions"
+--- @include "lib/seats"
 local
   operation, plan, interval,
   started_at, -- or ""
@@ -19,6 +20,8 @@ local f, now = a.fields, amounts.text(a.now)
 if not subscriptions.on_sale(p, plan, f.plan) then return {"refused", "unknown_plan", now} end
 if started_at and started_at > a.now then return {"refused", "starts_in_future", now} end
 if paid_through and paid_through <= a.now then return {"refused", "paid_through_past", now} end
+local gone = plan ~= f.plan and seats.too_few(a, p, plan)
+if gone then return {"refused", "too_few_seats", gone} end
 
 if f.plan == plan and (not started_at or started_at == tonumber(f.anchor)) then
   -- A renewal grants no credits. It undoes a cancellation, because the plan was paid for or renewed on purpose.

@@ -91,13 +91,14 @@ function members.may_use(a, by, whose)
   return by == "" or (whose ~= nil and whose.id == by) or members.may(a, by, whose or {role = "owner"})
 end
 
--- Load the account, rolled forward; nil and the reply if it cannot be changed.
+-- Load the account, rolled forward, and the policy; nil and the reply if it cannot be changed.
 function members.open(keys_version)
   local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
   if not a then return nil, {"not_found"} end
   if accounts.keys_changed(a, keys_version) then return nil, {"keys_changed"} end
-  steps.roll(a, policy.load(a.fields.plan))
-  return a
+  local p = policy.load(a.fields.plan)
+  steps.roll(a, p)
+  return a, p
 end
 
 -- Save a change. With `invalidates`, no gateway goes on by what it has cached of the account's keys.
