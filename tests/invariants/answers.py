@@ -51,7 +51,7 @@ def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for
         case outcomes.InsufficientCredits():
             return sum(outcome.account.available_millicredits.values())
         case LimitReached():
-            return outcome.used_millicredits, outcome.resets_at
+            return outcome.whose, outcome.used_millicredits, outcome.resets_at
         case outcomes.Replayed():
             return outcome.generation.id
         case outcomes.Unchanged():

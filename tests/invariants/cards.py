@@ -37,4 +37,5 @@ TERMS = (
         attempts_max=2,
         retry_pauses_ms=(1 * SECOND, 5 * SECOND),
     ),
+    Terms(queue_timeout_ms=HOUR, provider_timeout_ms=45 * MINUTE, waiting_timeout_ms=DAY, attempts_max=1),
 )

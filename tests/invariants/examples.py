@@ -8,8 +8,9 @@ from pathlib import Path
 from random import Random
 
 from tests.invariants.patched import replaced
-from tests.invariants.scenes import ACCOUNTS, FIRST_KEYS, MOVES
+from tests.invariants.scenes import ACCOUNTS
 from tests.invariants.stage import HASHES_STAY_COMPACT, Difference, Stage, Step
+from tests.invariants.teams import FIRST_KEYS, FIRST_MEMBERS, MOVES
 from tests.redis_servers import RedisServer
 
 STEPS = 80
@@ -39,6 +40,8 @@ def open_scene(stage: Stage) -> None:
     stage.begin()
     for account in ACCOUNTS:
         stage.take(Step("put_account", {"account": account}))
+    for arguments in FIRST_MEMBERS:
+        stage.take(Step("add_member", arguments))
     for arguments in FIRST_KEYS:
         stage.take(Step("add_key", arguments))
 

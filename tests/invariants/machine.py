@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.invariants.examples import a_step, open_scene, sent_again
-from tests.invariants.scenes import MOVES
 from tests.invariants.stage import Stage
+from tests.invariants.teams import MOVES
 
 # One number a step: Hypothesis chooses which moves come after which, and leaves out those that a failure does not need.
 _dice = st.integers(0, 2**32 - 1).map(Random)
@@ -24,7 +24,7 @@ GROUPS = {
     "time": ("pass_time", "advance"),
     "operators": ("grant", "adjust", "account", "publish"),
     "plans": ("subscribe", "change", "unsubscribe", "resume"),
-    "keys": ("add_key", "change_key", "revoke_key"),
+    "keys": ("add_key", "change_key", "revoke_key", "add_member", "change_member", "remove_member"),
     "purchases": ("check_out", "pay", "decline", "take_back"),
 }
 """One rule for all that the same hands do: a rule each, and few generations would come to their end."""

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.domain import partition_of_account, partition_of_generation
 from gateway.ledger import keys
 from tests.invariants.model.credits import Account, Changes, Entry
-from tests.invariants.model.generations import OPEN, Generation
+from tests.invariants.model.generations import OPEN, Generation, Key, Member
 from tests.invariants.model.keys import PERIODS
 from tests.invariants.model.life import DAY, Model
 
@@ -49,6 +49,8 @@ def picture_of(model: Model, partitions: int) -> Picture:
             picture[keys.waiting(partition, account.id, tool)] = {
                 g.id: g.order for g in mine[account.id] if g.state == "waiting" and g.request.tool == tool
             }
+    for (name, member), places in model.made_by.items():
+        picture[keys.made_by(_partition_of(name, partitions), name, member)] = places
     for (name, day), counters in model.usage.items():
         picture[keys.usage(_partition_of(name, partitions), name, day)] = _texts(counters)
     for (part, name, day), rows in model.parts.items():
@@ -127,15 +129,20 @@ def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
 
 
 def _counters(model: Model, a: Account) -> dict[str, str]:
-    """R26: what each key may spend, and has spent in the periods of the last day on which it did."""
+    """R25, R26: what each key and member may spend, and has spent in the periods of the last day on which it did."""
     values: dict[str, Any] = {"keys_version": a.keys_version, "day": a.day and f"{_number(a.day[0])},{a.day[1]}"}
     for key in a.keys.values():
         values[f"key:{key.id}"] = f"{key.created_at},"
-        values[f"limit:{key.id}"] = key.limit and f"{key.limit.millicredits},{key.limit.period}"
-        days = [g.counted[0] for g in model.generations.values() if g.counted and g.counted[1] is key]
+        values[f"of:{key.id}"] = key.member
+    for member in a.members.values():
+        values[f"member:{member.id}"] = f"{member.created_at},{member.role},{member.removed_at or ''},"
+    limited: list[Key | Member] = [*a.keys.values(), *(one for one in a.members.values() if not one.removed_at)]
+    for whose in limited:
+        values[f"limit:{whose.id}"] = whose.limit and f"{whose.limit.millicredits},{whose.limit.period}"
+        days = [g.counted[0] for g in model.generations.values() if g.counted and whose in g.counted[1]]
         if days:
-            sums = (model.used((max(days), key), period) for period in PERIODS)
-            values[f"counted:{key.id}"] = ",".join(map(str, (_number(max(days)), *sums)))
+            sums = (model.used(whose, max(days), period) for period in PERIODS)
+            values[f"counted:{whose.id}"] = ",".join(map(str, (_number(max(days)), *sums)))
     return _texts(values)
 
 
@@ -160,7 +167,8 @@ def _generation(g: Generation) -> dict[str, str]:
         ),
         "entries": "\n".join(f"{_entry(entry)}|" if entry.by else _entry(entry) for entry in g.entries),
         "tags": "\n".join(f"{tag}\t{value}" for tag, value in g.request.tags.items()),
-        "key": g.key, "counted": g.counted and f"{_number(g.counted[0])},{g.counted[1].id}",
+        "key": g.key, "member": g.member,
+        "counted": g.counted and ",".join([str(_number(g.counted[0])), *(whose.id for whose in g.counted[1])]),
     }  # fmt: skip
     if ended:
         values |= {"committed": g.committed, "refunded": price - g.committed}

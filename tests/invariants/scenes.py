@@ -17,14 +17,11 @@ from gateway.domain import (
     FailureCode,
     GenerationRequest,
     Interval,
-    LimitPeriod,
     Output,
-    Scope,
     generation_id,
     partition_of_account,
 )
 from gateway.ledger.accounts import key_id_of
-from gateway.ledger.limits import Limit
 from tests.invariants.cards import CARDS, HOUR, MINUTE, SECOND, START, TERMS
 from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation
@@ -67,15 +64,22 @@ def _operation(dice: Random) -> dict[str, str]:
     return {"operation": f"{dice.getrandbits(64):016x}"}
 
 
-def _account(model: Model, dice: Random, *, subscribed: bool = False) -> str:
+def some_account(model: Model, dice: Random, *, subscribed: bool = False) -> str:
     """Mostly one with a plan, if that is asked for; and the first more often, so that its limits are met."""
     first, *others = model.accounts
     found = [name for name, a in model.accounts.items() if a.subscription] if subscribed else []
     return dice.choice(found if found and dice.random() < SENSIBLE else [first, first, first, *others])
 
 
+def some_key(model: Model, dice: Random, account: str) -> str | None:
+    """Mostly one of the account's, and of these the first more often, so that its limit is met."""
+    own = list(model.accounts[account].keys)
+    others = [None, key_id_of("fbx_nobody's")]
+    return dice.choice([own[0], *own] if own and dice.random() < SENSIBLE else others)
+
+
 def _on_account(model: Model, dice: Random, *, subscribed: bool = False, **asked: Any) -> dict[str, Any]:
-    return {"account": _account(model, dice, subscribed=subscribed), **_operation(dice), **asked}
+    return {"account": some_account(model, dice, subscribed=subscribed), **_operation(dice), **asked}
 
 
 def _milliseconds_to(moments: list[int], now: int, dice: Random) -> int:
@@ -123,7 +127,7 @@ def _price(a: Account, dice: Random) -> int:
 
 
 def reserve(model: Model, dice: Random) -> Arguments:
-    account = _account(model, dice)
+    account = some_account(model, dice)
     tool = dice.choice(TOOLS)
     settings: dict[str, Any] = {"resolution": dice.choice(("480p", "1080p"))} if dice.random() < 0.3 else {}
     request = GenerationRequest(
@@ -138,7 +142,7 @@ def reserve(model: Model, dice: Random) -> Arguments:
         "generation": generation_id(partition_of_account(account, PARTITIONS), str(dice.getrandbits(64))),
         "request": request, "terms": dice.choice(TERMS), "pro": dice.random() < 0.08, "keys_version": None,
         "idempotency": (f"key-{digest}", dice.choice(("this", "this", "that"))) if dice.random() < 0.2 else None,
-        "key": _key(model, dice, account), **_operation(dice),
+        "key": some_key(model, dice, account), **_operation(dice),
     }  # fmt: skip
 
 
@@ -244,7 +248,7 @@ def pass_time(model: Model, dice: Random) -> Arguments:
 
 
 def advance(model: Model, dice: Random) -> Arguments:
-    account = _account(model, dice)
+    account = some_account(model, dice)
     milliseconds = _milliseconds_to(_account_moments(model, account), _account_now(model, account), dice)
     return {"account": account, **_operation(dice), "advance_ms": milliseconds}
 
@@ -258,50 +262,7 @@ def publish(model: Model, dice: Random) -> Arguments:
 
 
 def put_account(model: Model, dice: Random) -> Arguments:
-    return {"account": _account(model, dice), "free_credits": dice.choice((None, True, True, False))}
-
-
-# --- keys, and what they may spend ---
-
-
-def _key(model: Model, dice: Random, account: str) -> str | None:
-    """Mostly one of the account's, and of these the first more often, so that its limit is met."""
-    own = list(model.accounts[account].keys)
-    others = [None, key_id_of("fbx_nobody's")]
-    return dice.choice([own[0], *own] if own and dice.random() < SENSIBLE else others)
-
-
-def _limit(dice: Random) -> Limit:
-    return Limit(dice.choice((0, 999, 60_000, 100_000, 150_001, 400_000)), dice.choice(list(LimitPeriod)))
-
-
-def _new_key(account: str, number: int, limit: Limit | None) -> dict[str, Any]:
-    secret = f"fbx_{account}-{number}"
-    return {"key": secret, "scope": Scope.ACCOUNT, "account": account, "label": None, "limit": limit}
-
-
-FIRST_KEYS = (
-    _new_key("ann", 0, Limit(100_000, LimitPeriod.DAILY)), _new_key("ann", 1, Limit(250_000, LimitPeriod.WEEKLY)),
-    _new_key("bob", 0, None), _new_key("eve", 0, Limit(150_001, LimitPeriod.MONTHLY)),
-)  # fmt: skip
-
-
-def add_key(model: Model, dice: Random) -> Arguments:
-    name = _account(model, dice)
-    return _new_key(name, dice.getrandbits(32), dice.choice((None, _limit(dice))))
-
-
-def change_key(model: Model, dice: Random) -> Arguments:
-    name = _account(model, dice)
-    key = _key(model, dice, name)
-    limit = _limit(dice) if dice.random() < SENSIBLE else "none"
-    return {"account": name, "key_id": key, "limit": limit} if key else None
-
-
-def revoke_key(model: Model, dice: Random) -> Arguments:
-    name = _account(model, dice)
-    key = _key(model, dice, name)
-    return {"account": name, "key_id": key} if key else None
+    return {"account": some_account(model, dice), "free_credits": dice.choice((None, True, True, False))}
 
 
 # --- accounts ---
@@ -345,7 +306,7 @@ def resume(model: Model, dice: Random) -> Arguments:
 
 def check_out(model: Model, dice: Random) -> Arguments:
     return {
-        "account": _account(model, dice, subscribed=True), "checkout": f"chk_{len(model.checkouts)}",
+        "account": some_account(model, dice, subscribed=True), "checkout": f"chk_{len(model.checkouts)}",
         "keys_version": None, "kind": "bundle", "what": "small", "interval": None, "name": "Small",
         "millicredits": 70_001, "price": Decimal(5), "currency": "USD", "provider": "local", "live": False,
     }  # fmt: skip
@@ -384,7 +345,6 @@ MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
     "publish": (1, publish), "put_account": (1, put_account), "account": (2, account), "grant": (4, grant),
     "adjust": (2, adjust),
     "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),
-    "add_key": (1, add_key), "change_key": (3, change_key), "revoke_key": (1, revoke_key),
     "check_out": (2, check_out), "pay": (3, pay), "decline": (1, decline), "take_back": (2, take_back),
 }  # fmt: skip
-"""Each move: how often it is made, and how."""
+"""Each move: how often it is made, and how; those of keys and members are in `teams`."""

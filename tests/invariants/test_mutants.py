@@ -95,6 +95,7 @@ MUTANTS = [
         "a cancelled plan renews once more",
         "if paid and cancelled then return math.min(paid, cancelled) end",
         "if paid and cancelled then return math.max(paid, cancelled) end",
+        rare=True,
     ),
     Mutant(
         "the account may work on one generation too many",
@@ -172,7 +173,6 @@ MUTANTS = [
         "one attempt too many",
         "failures >= generations.terms(g).attempts_max",
         "failures > generations.terms(g).attempts_max",
-        rare=True,
     ),
     Mutant(
         "an operation sent again is done again",
@@ -186,8 +186,48 @@ MUTANTS = [
     ),
     Mutant(
         "a day's usage is kept for 40 days",
-        'redis.call("PEXPIRE", key, kept)',
-        'redis.call("PEXPIRE", key, amounts.text(40 * 86400000))',
+        'amounts.text(policy.kept(p, "usage"))',
+        "amounts.text(40 * 86400000)",
+    ),
+    Mutant(
+        "usage by key is kept for ever",
+        'redis.call("PEXPIRE", rows_key, kept)\n  end\n  if g.tags',
+        "end\n  if g.tags",
+    ),
+    Mutant(
+        "a row of usage forgets what was in it",
+        'string.gmatch(sums or "0,0,0,0,0", "%d+")',
+        'string.gmatch("0,0,0,0,0", "%d+")',
+    ),
+    Mutant(
+        "usage by key is counted for the account's own keys only",
+        "if g.key or g.member then",
+        "if g.key and not g.member then",
+    ),
+    Mutant(
+        "usage by key does not say whose key it is",
+        'of .. (g.key or "") .. "|" .. member, of',
+        'of .. (g.key or "") .. "|", of',
+    ),
+    Mutant(
+        "of a generation's tags only the first is counted",
+        r'string.gmatch(g.tags, "([^\t\n]+)\t([^\n]*)")',
+        r'string.gmatch(string.match(g.tags, "[^\n]+"), "([^\t\n]+)\t([^\n]*)")',
+    ),
+    Mutant(
+        "every value of a tag is counted as other",
+        r'of .. name .. "\t" .. value, of',
+        r'of .. name .. "\tother", of',
+    ),
+    Mutant(
+        "a journal entry does not name the key",
+        'return g.id .. "|" .. (g.key or "") .. ","',
+        'return g.id .. "|" .. ","',
+    ),
+    Mutant(
+        "a journal entry does not name the member",
+        '"," .. (g.member or "") .. "|"',
+        '"," .. "|"',
     ),
     Mutant(
         "an idempotency key is remembered for ever",
@@ -274,6 +314,37 @@ MUTANTS = [
         "a revoked key leaves its count behind",
         ', "limit:" .. purse, "counted:" .. purse)',
         ', "limit:" .. purse)',
+    ),
+    Mutant(
+        "what a key reserves is not counted for its member",
+        'return {own, member and {whose = "member", id = member}}',
+        "return {own}",
+    ),
+    Mutant(
+        "a key of a member counts for the member only",
+        'return {own, member and {whose = "member", id = member}}',
+        'return {member and {whose = "member", id = member} or own}',
+    ),
+    Mutant(
+        "the limit of a member is not looked at",
+        "if limit and counter[period] + price > tonumber(limit) then",
+        'if limit and level.whose == "key" and counter[period] + price > tonumber(limit) then',
+    ),
+    Mutant(
+        "the limit of a member is called the key's",
+        'return nil, {"limit_reached", level.whose, limit,',
+        'return nil, {"limit_reached", "key", limit,',
+    ),
+    Mutant(
+        "a refund makes room for the key and not for its member",
+        'for id in string.gmatch(ids, "[^,]+") do',
+        'for id in string.gmatch(string.match(ids, "^[^,]+"), "[^,]+") do',
+    ),
+    Mutant(
+        "a removed member leaves their count behind",
+        'f["limit:" .. member], f["counted:" .. member], f["email:" .. member] = nil, nil, nil',
+        'f["limit:" .. member], f["email:" .. member] = nil, nil',
+        rare=True,
     ),
     Mutant(
         "the first word on a dispute counts",

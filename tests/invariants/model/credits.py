@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.invariants.model.plans import Subscription
 
 if TYPE_CHECKING:
-    from tests.invariants.model.generations import Key
+    from tests.invariants.model.generations import Key, Member
 
 BUCKETS = ("free", "subscription", "top_up")  # R5: burn order
 ALERTS_THOUSANDTHS = (200, 0)
@@ -71,6 +71,7 @@ class Account:
     journal: list[Entry] = field(default_factory=list)
     alerted: frozenset[int] = frozenset()
     keys: dict[str, Key] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
     keys_version: int = 0
     day: tuple[date, int] | None = None  # R26: the last that counted for a key, and when it ends
 
@@ -79,7 +80,7 @@ class Account:
         plan = self.subscription and replace(self.subscription)
         return replace(
             self, grants=grants, journal=list(self.journal), subscription=plan, returned=dict(self.returned),
-            keys=dict(self.keys),
+            keys=dict(self.keys), members=dict(self.members),
         )  # fmt: skip
 
     def available(self) -> int:

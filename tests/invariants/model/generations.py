@@ -21,6 +21,18 @@ class Key:
     id: str
     created_at: int
     limit: Limit | None = None
+    member: str | None = None
+
+
+@dataclass(eq=False)
+class Member:
+    """One who is removed stays, without a limit and with nothing spent."""
+
+    id: str
+    role: str
+    created_at: int
+    limit: Limit | None = None
+    removed_at: int | None = None
 
 
 @dataclass(eq=False)
@@ -58,14 +70,15 @@ class Generation:
     cancel_requested: bool = False
     committed: int = 0
     key: str | None = None
-    counted: tuple[date, Key] | None = None  # R26: on which day, and for which key
+    member: str | None = None
+    counted: tuple[date, tuple[Key | Member, ...]] | None = None  # R26: on which day, and for whom
     error: str = ""
     entries: list[Entry] = field(default_factory=list)
 
     @property
     def by(self) -> str:
         """R28: who is named in its journal entries."""
-        return f"{self.key}," if self.key else ""
+        return f"{self.key or ''},{self.member or ''}" if self.key or self.member else ""
 
     @property
     def dispatch(self) -> Answer:

@@ -14,7 +14,7 @@ from gateway.ledger.limits import Limit
 from gateway.ledger.policy import Policy
 from tests.invariants.model.accounts import Accounts, Answer
 from tests.invariants.model.credits import Account
-from tests.invariants.model.generations import OPEN, Generation, Key
+from tests.invariants.model.generations import OPEN, Generation, Key, Member
 from tests.invariants.model.plans import EPOCH, MILLISECOND, day
 
 PERIODS = ("daily", "weekly", "monthly", "never")
@@ -55,12 +55,15 @@ class Keys(Accounts):
     stored_keys: dict[str, str] = field(default_factory=dict)
     """What leads from a key to its account."""
 
-    def add_key(self, *, key: str, account: str, limit: Limit | None, **_: Any) -> Answer:
+    def add_key(self, *, key: str, account: str, limit: Limit | None, member: str | None, **_: Any) -> Answer:
         if account not in self.accounts:
             return "NotFound", None
         a, name = self.accounts[account], key_id_of(key)
+        if member and (member not in a.members or a.members[member].removed_at):
+            return "Refused", "unknown_member"
         a.keys.setdefault(name, Key(name, self.clock))
         a.keys[name].limit = limit or a.keys[name].limit
+        a.keys[name].member = member or a.keys[name].member
         digest = hashlib.sha256(key.encode()).hexdigest()
         self.stored_keys[name] = f"account,{account},{digest},{a.keys[name].created_at},"
         return "AccountKey", None
@@ -81,28 +84,69 @@ class Keys(Accounts):
         del self.stored_keys[key_id]
         return "yes", None
 
-    def counting(self, a: Account, key_id: str | None, price: int) -> tuple[date, Key] | None:
-        """For which key a generation of this price counts, and on which day."""
+    # --- members (R25): they have limits, too ---
+
+    def add_member(self, *, account: str, member: str, limit: Limit | None, **_: Any) -> Answer:
+        if account not in self.accounts:
+            return "NotFound", None
+        a = self.rolled(account)
+        if member not in a.members:
+            role = "member" if any(not one.removed_at for one in a.members.values()) else "owner"
+            a.members[member] = Member(member, role, self.clock, limit)
+        self.keep(a)
+        return "Account", a.available()
+
+    def change_member(self, *, account: str, member: str, limit: Limit | None) -> Answer:
+        known = account in self.accounts and self.accounts[account].members.get(member)
+        if not known or known.removed_at:
+            return "NotFound", None
+        a = self.rolled(account)
+        known.limit = limit if isinstance(limit, Limit) else None
+        self.keep(a)
+        return "Account", a.available()
+
+    def remove_member(self, *, account: str, member: str) -> Answer:
+        """Their keys go with them; an owner goes last."""
+        known = account in self.accounts and self.accounts[account].members.get(member)
+        if not known or known.removed_at:
+            return "NotFound", None
+        a = self.rolled(account)
+        if known.role == "owner" and sum(not one.removed_at for one in a.members.values()) > 1:
+            return "Refused", "owner_stays"
+        for key in [key for key in a.keys.values() if key.member == member]:
+            del a.keys[key.id], self.stored_keys[key.id]
+        known.removed_at, known.limit = self.clock, None
+        a.keys_version += 1
+        self.keep(a)
+        return "Account", a.available()
+
+    # --- what counts for a limit ---
+
+    def counting(self, a: Account, key_id: str | None, price: int) -> tuple[date, tuple[Key | Member, ...]] | None:
+        """For whom a generation of this price counts, and on which day."""
         key = a.keys.get(key_id or "")
         if not price or not key:
             return None
         a.day = today(self.policy, a.now, a.day)
-        return a.day[0], key
+        return a.day[0], (key, a.members[key.member]) if key.member else (key,)
 
-    def used(self, counted: tuple[date, Key], period: str) -> int:
-        """R26: what is held and committed of what a key reserved in the period of a day."""
-        within, key = counted
+    def used(self, whose: Key | Member, within: date, period: str) -> int:
+        """R26: what is held and committed of what a key or a member reserved in the period of a day."""
         return sum(
             g.request.price_millicredits if g.state in OPEN else g.committed
             for g in self.generations.values()
-            if g.counted and g.counted[1] is key and SAME[period](g.counted[0], within)
+            if g.counted and whose in g.counted[1] and SAME[period](g.counted[0], within)
         )
 
-    def reached(self, counted: tuple[date, Key] | None, price: int) -> tuple[int, int | None] | None:
-        """If a limit has no room for the price: how much of it is used, and when it begins anew."""
-        if not counted or not counted[1].limit:
-            return None
-        within, key = counted
-        assert key.limit
-        used, credits_ = self.used(counted, key.limit.period), key.limit.millicredits
-        return (used, ends(self.policy, key.limit.period, within)) if used + price > credits_ else None
+    def reached(
+        self, counted: tuple[date, tuple[Key | Member, ...]] | None, price: int
+    ) -> tuple[str, int, int | None] | None:
+        """If a limit has no room for the price: whose it is, how much of it is used, and when it begins anew."""
+        within, levels = counted or (EPOCH.date(), ())
+        for whose in levels:
+            if limit := whose.limit:
+                used = self.used(whose, within, limit.period)
+                if used + price > limit.millicredits:
+                    name = "key" if isinstance(whose, Key) else "member"
+                    return name, used, ends(self.policy, limit.period, within)
+        return None

@@ -22,6 +22,7 @@ POLL_PAUSES_MS = (30_000, 60_000, 120_000, 240_000, 300_000)
 class Model(Keys):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    made_by: defaultdict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     usage: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     parts: defaultdict[tuple[str, str, str], dict[str, tuple[int, ...]]] = field(
         default_factory=lambda: defaultdict(dict)
@@ -93,6 +94,7 @@ class Model(Keys):
             generation, account, request, terms, entitled.head_start_ms, shares, operation, order, self.clock, "waiting"
         )
         g.key, g.counted = key, counted
+        g.member = a.keys[key].member if key in a.keys else None
         g.deadline = self.clock + terms.waiting_timeout_ms
         if changes:
             g.entries.append(a.record("reserve", a.now, changes, generation, g.by))
@@ -101,6 +103,8 @@ class Model(Keys):
         self.keep(a)
         self.generations[generation] = g
         self.recent[account] = {**self.recent[account], generation: order}
+        if g.member:
+            self.made_by[account, g.member] = {**self.made_by[account, g.member], generation: order}
         if asked:
             self.asked[account, asked] = digest, generation
         return "Reserved", None if waits else g.dispatch
@@ -254,8 +258,9 @@ class Model(Keys):
     def end(self, g: Generation, state: str, failure: str, operation: str) -> Answer:
         """R9: commit exactly the share delivered, refund the rest, and let those go on who waited (R14)."""
         a, k, n = self.rolled(g.account), len(g.outputs), g.request.outputs
-        listed = self.recent[g.account].items()
-        self.recent[g.account] = {name: at for name, at in listed if at > self.clock - 40 * DAY}
+        self.recent[g.account] = self.listed(self.recent[g.account])
+        if g.member:
+            self.made_by[g.account, g.member] = self.listed(self.made_by[g.account, g.member])
         g.committed = g.request.price_millicredits * k // n
         g.entries += a.end_hold(g.shares, g.committed, g.id, g.by, self.policy.refund_grace_ms)
         worked, g.state, g.operation, g.finished_at, g.parked = (
@@ -274,13 +279,17 @@ class Model(Keys):
         }  # fmt: skip
         today = f"{day(self.policy, a.now):%Y-%m-%d}"
         self.usage[g.account, today].update({name + counter: amount for counter, amount in counters.items() if amount})
-        rows = [("keys", f"{g.key}|")] if g.key else []
+        rows = [("keys", f"{g.key or ''}|{g.member or ''}")] if g.by else []
         for kind, row in [*rows, *(("tags", f"{tag}\t{value}") for tag, value in g.request.tags.items())]:
             part = self.parts[kind, g.account, today]
             before = part.get(name + row, (0,) * len(counters))
             part[name + row] = tuple(map(sum, zip(before, counters.values(), strict=True)))
         self.keep(a)
         return "Ended", (state, g.ref, self.promote(a, g.request.tool) if worked else [])
+
+    def listed(self, places: dict[str, int]) -> dict[str, int]:
+        """What is left of a list: 40 days."""
+        return {name: at for name, at in places.items() if at > self.clock - 40 * DAY}
 
     # --- everybody else ---
 
