@@ -93,8 +93,7 @@ class Model(Keys):
         g = Generation(
             generation, account, request, terms, entitled.head_start_ms, shares, operation, order, self.clock, "waiting"
         )
-        g.key, g.counted = key, counted
-        g.member = a.keys[key].member if key in a.keys else None
+        g.key, g.counted, g.member = key, counted, a.keys[key].member if key in a.keys else None
         g.deadline = self.clock + terms.waiting_timeout_ms
         if changes:
             g.entries.append(a.record("reserve", a.now, changes, generation, g.by))
