@@ -53,7 +53,8 @@ async function openAct(act, given) {
 /** Open what the address asks for. */
 async function openAsked() {
   const asked = new URLSearchParams(location.search);
-  byId("q").value = asked.get("q") ?? asked.get("account") ?? "";
+  const text = asked.get("q") ?? asked.get("account");
+  if (text) byId("q").value = text; // what was typed while this page was loading stays
   if (asked.get("account")) await open(asked.get("account"), asked.get("q"));
   else if (asked.get("q")) await find(asked.get("q"));
   else byId("q").focus();

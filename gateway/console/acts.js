@@ -5,16 +5,16 @@ import { newKey, operate, withQuery } from "./api.js";
 import { counted, formatCredits, formatMoney, sum, withUnit } from "./amounts.js";
 import { copyButton } from "./copying.js";
 import { openDialog } from "./dialog.js";
-import { announce, byId, element, show } from "./dom.js";
+import { byId, element, show } from "./dom.js";
 import { choice, field } from "./fields.js";
-import { line, plainCell, table } from "./tables.js";
+import { records } from "./tables.js";
 import { formatDay, formatTime } from "./times.js";
 import { BUCKETS } from "./words.js";
 
 /** The table of a change: `[what, now, then]` each. */
 function changesTable(changes) {
-  if (!changes.length) return null;
-  return table(["What", "Now", "Then"], changes.map(([what, now, then]) => line(what, [plainCell(now), plainCell(element("strong", {}, then))])), { numbers: 3 });
+  const columns = [["What", ([what]) => what], ["Now", ([, now]) => now], ["Then", ([, , then]) => element("strong", {}, then)]];
+  return changes.length > 0 && records(columns, changes);
 }
 
 /**
@@ -68,8 +68,9 @@ export function openAct({ title, about, fields = [], note = "For the audit log."
 function sayDone(text, account) {
   const place = byId("done");
   place.hidden = false;
+  place.tabIndex = -1;
   show(place, text, " ", element("a", { href: withQuery("/audit-log", { account }) }, "See the audit log"));
-  announce(text);
+  place.focus(); // what was pressed may be drawn anew, and far down the page
 }
 
 /** An error with what is wrong with each field. */
