@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from gateway.cli import account_keys, account_person
+from gateway.cli import account_keys, account_members, account_person
 from gateway.cli.account_list import list_accounts
 from gateway.cli.listing import Listing
 from gateway.cli.operator import ask_gateway
@@ -85,7 +85,7 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
     _show_account(ask_gateway(find), as_json=as_json)
 
 
-for _command in (*account_keys.COMMANDS, *account_person.COMMANDS):
+for _command in (*account_keys.COMMANDS, account_members.members, *account_person.COMMANDS):
     account.add_command(_command)
 
 

@@ -15,7 +15,7 @@ from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.domain import LimitPeriod
 
-_period = click.option(
+period_option = click.option(
     "--period",
     type=click.Choice([period.value for period in LimitPeriod]),
     default="monthly",
@@ -27,14 +27,15 @@ _period = click.option(
 @click.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.option("--label", help="What the key is for.")
+@click.option("--member", help="The id of the member it belongs to. Default: the account itself.")
 @click.option("--limit", type=CREDITS, help="How many credits the key may spend per --period. Default: no limit.")
-@_period
+@period_option
 @click.option("--tool", "tools", multiple=True, help="A tool it may be used for; repeat for more. Default: all.")
 @click.option("--model", "models", multiple=True, help="A model it may be used for; repeat for more. Default: all.")
 @click.option("--network", "networks", multiple=True, help="A network it may be used from; repeat for more.")
 @click.option("--expires-at", help="When it stops working, such as 2027-01-31T00:00:00Z. Default: never.")
 @as_json_option
-def key(name: str, label: str | None, limit: float | None, period: str, *, as_json: bool, **bounds: Any) -> None:
+def key(name: str, limit: float | None, period: str, *, as_json: bool, **given: Any) -> None:
     """Create an API key for ACCOUNT. It is shown only this once; only its hash is stored.
 
     \b
@@ -42,10 +43,9 @@ def key(name: str, label: str | None, limit: float | None, period: str, *, as_js
       farebox account key acme --label "web shop" --limit 500 --period weekly
       farebox account key acme --tool image --network 203.0.113.0/24
     """
-    body: dict[str, Any] = {} if label is None else {"label": label}
+    body = {option: value for option, value in given.items() if value}
     if limit is not None:
         body["limit"] = {"credits": limit, "period": period}
-    body |= {bound: value for bound, value in bounds.items() if value}
     made = ask_gateway(lambda client: client.call("POST", f"{path_of(name)}/keys", body, once=uuid.uuid4().hex))
     if as_json:
         say_json(made)
@@ -63,12 +63,13 @@ def list_keys(name: str, *, as_json: bool) -> None:
         say_json(found)
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("key", "made", "last used", "limit", "label"):
+    for column in ("key", "made", "last used", "limit", "member", "label"):
         table.add_column(column, no_wrap=True)
     for each in found["data"]:
         used = to_the_minute(each["last_used_at"]) if each["last_used_at"] else "never"
-        limit = _limit(each["limit"])
-        table.add_row(each["id"], to_the_minute(each["created_at"]), used, limit, as_text(each["label"] or ""))
+        limit = limit_text(each["limit"])
+        made, member = to_the_minute(each["created_at"]), each["member"] or ""
+        table.add_row(each["id"], made, used, limit, member, as_text(each["label"] or ""))
     Terminal().print_whole(table)
 
 
@@ -76,7 +77,7 @@ def list_keys(name: str, *, as_json: bool) -> None:
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("key_id", metavar="KEY")
 @click.argument("credits_", metavar="[CREDITS]", type=CREDITS, required=False)
-@_period
+@period_option
 @click.option("--none", "remove", is_flag=True, help="Remove the limit.")
 @as_json_option
 def set_limit(name: str, key_id: str, credits_: float | None, period: str, *, remove: bool, as_json: bool) -> None:
@@ -95,7 +96,7 @@ def set_limit(name: str, key_id: str, credits_: float | None, period: str, *, re
     if as_json:
         say_json(changed)
     else:
-        say(f"{changed['id']}: {_limit(changed['limit'])}")
+        say(f"{changed['id']}: {limit_text(changed['limit'])}")
 
 
 @click.command()
@@ -141,7 +142,7 @@ def to_the_minute(at: str) -> str:
     return f"{at[:16].replace('T', ' ')} UTC"
 
 
-def _limit(limit: dict[str, Any] | None) -> str:
+def limit_text(limit: dict[str, Any] | None) -> str:
     """`500 weekly`, `no limit`."""
     if limit is None:
         return "no limit"

@@ -106,3 +106,22 @@ async def test_support_sees_everything_in_one_object_and_never_a_key(gateway: Vi
     assert len(shown["keys"]) == 1
     assert key not in json.dumps(shown)
     assert key not in await run(gateway, "account", "show", "--email", "ada@example.com")
+
+
+async def test_support_adds_changes_and_removes_members(gateway: Visitor) -> None:
+    await gateway.account()
+    ada = await as_json(gateway, "account", "members", "add", "acme", "Ada", "--email", "ada@example.com")
+    assert (ada["role"], ada["email"]) == ("owner", "ada@example.com")
+    bob = await as_json(gateway, "account", "members", "add", "acme", "Bob", "--role", "member", "--limit", "12.5")
+    assert bob["limit"] == {"credits": 12.5, "period": "monthly"}
+    said = await run(gateway, "account", "members", "change", "acme", bob["id"], "--no-limit", "--role", "admin")
+    assert said == f"{bob['id']}: admin, no limit"
+    assert await run(gateway, "account", "members", "hand-over", "acme", bob["id"]) == f"{bob['id']}: owner, no limit"
+    assert "/sign-in#" in await run(gateway, "account", "members", "invite", "acme", ada["id"])
+    await run(gateway, "account", "key", "acme", "--member", ada["id"])
+    keys = await as_json(gateway, "account", "keys", "acme")
+    assert [key["member"] for key in keys["data"]] == [None, ada["id"]]
+    assert (await run(gateway, "account", "members", "remove", "acme", ada["id"])).startswith(f"{ada['id']}: removed")
+    listed = await run(gateway, "account", "members", "list", "acme")
+    assert f"{ada['id']} removed no limit 0 Ada" in listed
+    assert f"{bob['id']} owner no limit 0 Bob" in listed

@@ -11,7 +11,8 @@ local
   keys_version, millicredits, lifetime_ms
   = unpack(ARGV)
 local KEPT_MS = 60000 -- beyond its end: until then, an end is the token's and not a missing counter's
-local created, version, listed = unpack(redis.call("HMGET", KEYS[1], "created_at", "keys_version", "key:" .. parent), 1, 3)
+local created, version, listed =
+  unpack(redis.call("HMGET", KEYS[1], "created_at", "keys_version", "key:" .. parent), 1, 3)
 if not created then return {"not_found"} end
 if keys_version ~= (version or "0") or not listed then return {"keys_changed"} end
 

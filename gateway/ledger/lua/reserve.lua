@@ -101,10 +101,7 @@ redis.call("HSET", keys.generation(id), "request", request, "terms", limits, unp
 if waits then redis.call("ZADD", keys.waiting(a.id, tool), place, id) end
 generations.set_deadline(id, deadline)
 redis.call("ZADD", keys.recent(a.id), place, id)
-if member then
-  redis.call("ZADD", keys.made_by(a.id, member), place, id)
-  redis.call("PEXPIRE", keys.made_by(a.id, member), amounts.text(policy.kept(p, "lists")))
-end
+if member then generations.list(keys.made_by(a.id, member), place, id, policy.kept(p, "lists")) end
 if memory then redis.call("SET", memory, request_digest .. " generation " .. id, "PX", 86400000) end
 generations.count("open", 1)
 generations.count(state .. ":" .. tool, 1)

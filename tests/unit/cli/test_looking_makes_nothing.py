@@ -18,7 +18,7 @@ from gateway.errors import FareboxError
 
 # What serves, or is asked to write. All others only look, or ask a gateway.
 WRITING = {("up",), ("restore",), ("gateway",), ("redis",), ("worker",), ("caretaker",), ("init",)}
-ARGUMENTS = {
+ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("account", "adjust"): ("acme", "5", "--reason", "x"),
     ("account", "advance"): ("acme", "60"),
     ("account", "change"): ("acme", "basic", "--when", "now"),
@@ -28,6 +28,9 @@ ARGUMENTS = {
     ("account", "limit"): ("acme", "key_1", "5"),
     ("account", "revoke"): ("acme", "key_1"),
     ("account", "rotate"): ("acme", "key_1"),
+    ("account", "members", "add"): ("acme", "Ada"),
+    ("account", "members", "list"): ("acme",),
+    **{("account", "members", name): ("acme", "mem_1") for name in ("change", "hand-over", "invite", "remove")},
     ("generation",): ("gen_nothing",),
     ("mcp",): (),
     ("ops", "cancel"): ("--account", "acme", "--reason", "x"),

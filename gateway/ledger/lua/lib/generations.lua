@@ -42,6 +42,12 @@ function generations.set(id, ...)
   redis.call("HINCRBY", key, "version", 1)
 end
 
+-- Add to a member's list, which is gone once everything in it is too old to be listed.
+function generations.list(list_key, place, id, kept)
+  redis.call("ZADD", list_key, place, id)
+  redis.call("PEXPIRE", list_key, amounts.text(kept))
+end
+
 function generations.set_deadline(id, at) redis.call("ZADD", keys.deadlines(), amounts.text(at), id) end
 
 function generations.count(field, delta)
