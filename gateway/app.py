@@ -19,12 +19,13 @@ from gateway.api import console, limits, services
 from gateway.api.access.auth import Callers
 from gateway.api.access.callback_signatures import CallbackSignatures
 from gateway.api.access.key_use import KeyUse
+from gateway.api.access.openid import openid_of
 from gateway.api.access.sessions import Sessions
 from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description.description import Description
 from gateway.api.description.openapi import document
-from gateway.api.handlers import sign_in, webhook_tests
+from gateway.api.handlers import oidc, sign_in, webhook_tests
 from gateway.api.handlers.metrics_site import metrics_app
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
@@ -115,6 +116,7 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
     mount(app)
     mount(app, FACADE_ROUTES)
     sign_in.mount(app)
+    oidc.mount(app)
     console.mount(app)
     return app
 
@@ -192,6 +194,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     app[services.SESSIONS] = Sessions(
         settings.secret("signing-key"), settings.secret("admin-key"), settings.public_address
     )
+    app[services.OPENID] = openid_of(settings)
     app[services.WRONG_KEYS] = WrongKeys(client_address)
     app[services.CALLERS] = Callers(
         ledger,
@@ -239,6 +242,8 @@ async def _connections(app: web.Application) -> AsyncIterator[None]:
     _add_ordering(app, app[services.SETTINGS])
     yield
     await app[services.RECEIVERS].close()
+    if (openid := app[services.OPENID]) is not None:
+        await openid.close()
     await app[services.BACKGROUND].close()
     await redis.aclose()
     payments = app[services.PAYMENTS]

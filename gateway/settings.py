@@ -25,6 +25,7 @@ from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.local import kept_secrets
 from gateway.local.listening import http_address, is_every_address, is_loopback, local_host, public_host
+from gateway.local.openid_settings import OpenIdSettings
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.outside.cors import parse_origins
 from gateway.outside.proxies import Proxies, ProxyHeader
@@ -42,7 +43,7 @@ _SECRET_VARIABLES = {"admin-key": "FAREBOX_ADMIN_KEY", "signing-key": "FAREBOX_S
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
 
 
-class Settings(BaseSettings):
+class Settings(OpenIdSettings):
     """One validated, immutable object. `embedded` says that Farebox runs its own Redis."""
 
     model_config = SettingsConfigDict(env_prefix="FAREBOX_", frozen=True, extra="ignore")

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.api.access.auth import Callers
 from gateway.api.access.callback_signatures import CallbackSignatures
 from gateway.api.access.key_use import KeyUse
+from gateway.api.access.openid import OpenIdProvider
 from gateway.api.access.sessions import Sessions
 from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.description.description import Description
@@ -63,6 +64,7 @@ CHECKOUT_LINKS = web.AppKey("CHECKOUT_LINKS", CheckoutLinks)
 CALLBACK_LINKS = web.AppKey("CALLBACK_LINKS", CallbackLinks)
 CALLBACK_SIGNATURES = web.AppKey("CALLBACK_SIGNATURES", CallbackSignatures)
 SESSIONS = web.AppKey("SESSIONS", Sessions)
+OPENID: web.AppKey[OpenIdProvider | None] = web.AppKey("OPENID")
 CALLERS = web.AppKey("CALLERS", Callers)
 WRONG_KEYS = web.AppKey("WRONG_KEYS", WrongKeys)
 KEY_USE = web.AppKey("KEY_USE", KeyUse)

@@ -13,8 +13,23 @@ form.addEventListener("submit", (event) => {
   signIn({ key: byId("key").value.trim() });
 });
 
+const PROBLEMS = {
+  failed: "The sign-in was not completed, or took more than ten minutes. Try again.",
+  nobody: "Your organization knows you, but you have no account here. Ask whoever runs this gateway.",
+  unavailable: "Your organization’s sign-in does not respond. Try again soon, or sign in with a key.",
+};
+const asked = new URLSearchParams(location.search);
+byId("problem").textContent = PROBLEMS[asked.get("problem")] ?? "";
+
 if (token) signIn({ link: token });
-else get("/session").then((who) => (who.scope ? goOn(who) : byId("key").focus()), () => {});
+else get("/session").then(start, () => {});
+
+function start(who) {
+  if (who.scope) return goOn(who);
+  byId("single-sign-on").hidden = !who.single_sign_on;
+  byId("single-sign-on").firstChild.search = new URLSearchParams({ to: asked.get("to") ?? "/" });
+  byId("key").focus();
+}
 
 async function signIn(body) {
   const button = form.querySelector("button");

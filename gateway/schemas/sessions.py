@@ -34,6 +34,7 @@ class SessionOut(Answer):
     account: str | None = Field(description="Null for operators' keys.")
     member: str | None = Field(default=None, description="The member whose key it is; absent for others.")
     role: Role | None = Field(default=None, description="What this member may do.")
+    single_sign_on: bool = Field(default=False, description="Whether an OpenID provider signs people in.")
 
 
 class InvitationOut(Answer):

@@ -20,7 +20,7 @@ STAYS = {
     "created_at", "plan", "interval", "anchor", "cycle", "paid_through", "cancelled_to", "scheduled", "customer",
     "billing", "grace", "allotments", "owed", "paid_for", "turned", "grant", "daily", "monthly", "held", "revoked",
     "owing", "returned", "debt", "work", "waiting", "alerts", "alerted", "entries", "grants", "order", "time",
-    "offset", "test", "erasing", "erased", "free_credits", "pause", "paused", "day", "keys_version",
+    "offset", "test", "erasing", "erased", "free_credits", "given_back", "pause", "paused", "day", "keys_version",
 }  # fmt: skip
 """Money, time, and what operators decided. `webhooks` goes with the webhooks."""
 

@@ -18,8 +18,11 @@ LABEL = "Console"
 _KEY_BYTES = 32
 
 
-async def console_key(ledger: Ledger, account: outcomes.Account, member: str) -> KeyId | None:
-    """The id of the key that a member's console sessions are of, made if there is none; None if they were removed."""
+async def console_key(ledger: Ledger, account: outcomes.Account, member: str | None) -> KeyId | None:
+    """The id of the key that a member's console sessions are of (None: the account's own), made if there is none.
+
+    None if the member was removed.
+    """
     for key in account.keys:
         if key.member == member and key.label == LABEL and key.bounds == UNBOUND:
             return KeyId(key.id)

@@ -20,7 +20,7 @@ from gateway.api.access.sessions import (
 from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
-from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
+from gateway.api.services import CALLERS, LEDGER, OPENID, SESSIONS, SETTINGS, STARTUP
 from gateway.clock import now_seconds
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import outcomes
@@ -86,7 +86,8 @@ async def who_is_signed_in(request: web.Request) -> web.Response:
     try:
         return answer(_shape(await request.app[CALLERS].authenticate(request, operators=True)))
     except InvalidKey:
-        return answer(session_schemas.SessionOut(scope=None, account=None))
+        single = {"single_sign_on": True} if request.app[OPENID] is not None else {}
+        return answer(session_schemas.SessionOut(scope=None, account=None, **single))
 
 
 async def sign_out(request: web.Request) -> web.Response:
