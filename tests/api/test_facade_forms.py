@@ -74,3 +74,20 @@ async def test_the_files_of_a_form_have_a_limit_together(gateway: Visitor, monke
     monkeypatch.setattr(limits, "FORM_OVERHEAD_BYTES", 0)
     reply = await gateway.call("POST", EDITS, key, headers=headers, raw=head + 1001 * b"x")
     assert (reply.status, reply.code) == (413, "body_too_large"), "before it is read"
+
+
+async def test_each_facade_takes_tags(gateway: Visitor) -> None:
+    """In a form, a tag is a field of its own, as for `sandbox`."""
+    key, headers = await gateway.account(), {"Content-Type": "multipart/form-data; boundary=b"}
+    for value, wanted in (("apollo", {200, 201, 202}), ("", {400, 422})):
+        asked = {"prompt": "x", "tags": {"project": value}}
+        raw = form_of(model="clip", prompt="x", **{"tags[project]": value})
+        for reply in (
+            await gateway.call("POST", "/openai/v1/videos", key, headers=headers, raw=raw),
+            await gateway.call("POST", "/replicate/v1/predictions", key, {"version": "farebox/sketch", "input": asked}),
+            await gateway.call("POST", "/fal/queue/farebox/sketch", key, asked),
+        ):
+            assert reply.status in wanted, reply.raw
+            assert (reply.status < 400) != (b"tags.project" in reply.raw)
+    page = (await gateway.call("GET", "/v1/generations?tags[project]=apollo", key)).body["data"]
+    assert sorted(one["model"] for one in page) == ["clip", "sketch", "sketch"]

@@ -183,6 +183,11 @@ async def test_a_key_of_before_has_spent_nothing_and_can_have_a_limit(upgraded: 
         ended = await gateway.call("POST", f"/v1/generations/{TOLD['generations'][name]}/cancel", TOLD["key"])
         assert (ended.body["status"], ended.body["key"]) == ("cancelled", None)
     assert (await upgraded.read("/v1/key"))["limit_remaining"] == 1
+    whole = (await upgraded.read("/v1/usage"))["totals"]
+    for name in ("key", "tag:project"):
+        (row,) = (await upgraded.read(f"/v1/usage?group_by={name}"))["data"]
+        assert row == {name: None} | whole, "what it used then is of no key"
+    assert whole["generations"] > 2, "more than has ended just now"
     assert (await gateway.call("POST", "/v1/generations", TOLD["key"], TOLD["order"])).code == "limit_reached"
     await agrees(gateway.ledger)
 
