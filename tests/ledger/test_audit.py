@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain import generation_id, partition_of_account
+from gateway.domain import Scope, generation_id, member_id, partition_of_account
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
+from gateway.ledger.accounts import key_id_of
 from gateway.ledger.audit import Report, audit, keyspace, last_audit, remember
 from gateway.ledger.audit import journals as audited_journals
 from gateway.ledger.audit.report import DIFFERENCES_MAX, DifferenceKind
@@ -163,3 +164,16 @@ def test_every_key_that_is_spelled_has_a_kind() -> None:
     }
     alone = {name.lower() for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
     assert {kind.name for kind in keyspace.KINDS} == spelled | alone
+
+
+async def test_a_generation_that_its_member_does_not_list_is_named(world: World) -> None:
+    await world.account()
+    member, partition = member_id(), partition_of_account("ann", PARTITIONS)
+    await world.ledger.add_member(account="ann", member=member, name="Ann")
+    await world.ledger.add_key(key="fbx_hers", scope=Scope.ACCOUNT, account="ann", label=None, member=member)
+    made = await world.spend(key=key_id_of("fbx_hers"))
+    assert (await audit(world.ledger)).clean
+    await world.redis.zrem(keys.made_by(partition, "ann", member), made)
+    (difference,) = (await audit(world.ledger)).differences
+    assert (difference.kind, difference.subject) == (DifferenceKind.RECENT, f"generation {made}")
+    world.holds = False

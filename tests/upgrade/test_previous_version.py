@@ -133,6 +133,26 @@ def assert_told(was: Any, now: Any, passed_ms: int, where: str) -> None:
             assert was == now, where
 
 
+async def test_an_account_of_before_gets_members(upgraded: Upgraded) -> None:
+    """R25: its keys stay its own, and see what they saw; a member sees nothing of before."""
+    gateway, account = upgraded.gateway, "acme"
+    before = (await upgraded.read("/v1/generations"))["data"]
+    assert before
+    assert {generation["member"] for generation in before} == {None}
+    own = await upgraded.read("/v1/key")
+    assert (own["member"], own["role"], own["member_limit"]) == (None, None, None)
+    key = await gateway.owner(account)
+    member = (await gateway.call("GET", "/v1/key", key)).body["member"]
+    eve = await gateway.call("POST", "/v1/members", key, {"name": "Eve", "limit": {"credits": 0, "period": "daily"}})
+    theirs = (await gateway.call("POST", "/v1/keys", key, {"member": eve.body["id"]})).body["key"]
+    assert (await gateway.call("GET", "/v1/generations", theirs)).body["data"] == []
+    path = f"/v1/generations/{before[0]['id']}"
+    assert [(await gateway.call("GET", path, one)).status for one in (TOLD["key"], key, theirs)] == [200, 200, 404]
+    assert (await gateway.create(theirs)).error["whose"] == "member"
+    assert (await gateway.create(key)).body["member"] == member
+    await agrees(gateway.ledger)
+
+
 async def test_what_was_open_goes_on_to_its_end(upgraded: Upgraded) -> None:
     upgraded.start()
     ledger = upgraded.gateway.ledger

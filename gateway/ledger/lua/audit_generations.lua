@@ -33,7 +33,8 @@ for id in string.gmatch(ids, "[^,]+") do
   if g.account then
     note("account_exists", redis.call("EXISTS", keys.account(g.account)))
     local listed = redis.call("ZSCORE", keys.recent(g.account), id)
-    note("in_recent", listed and g.member and redis.call("ZSCORE", keys.made_by(g.account, g.member), id) or listed)
+    if g.member then listed = listed and redis.call("ZSCORE", keys.made_by(g.account, g.member), id) end
+    note("in_recent", listed)
     note("in_waiting", redis.call("ZSCORE", keys.waiting(g.account, g.tool or ""), id))
   end
   reply[#reply + 1] = fields
