@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,17 @@ async def a_filtered_journal(world: World, count: int) -> Callable[[], Awaitable
     return lambda: world.ledger.journal(account="ann", keys_version=None, limit=10, kind=EntryKind.REFUND)
 
 
+async def a_full_day(world: World, count: int) -> Callable[[], Awaitable[Any]]:
+    """An ending on a day on which hundreds of keys and values of a tag were counted."""
+    day = datetime.fromtimestamp((await world.look()).now // 1000, UTC).date().isoformat()
+    rows = {f"image|nano-banana-2|user\t{number}": "1,1,1,0,0" for number in range(count)}
+    await world.redis.hset(keys.usage_tags(PARTITION, "ann", day), mapping=rows)
+    rows = {f"image|nano-banana-2|key_{number}|": "1,1,1,0,0" for number in range(count)}
+    await world.redis.hset(keys.usage_keys(PARTITION, "ann", day), mapping=rows)
+    generation = await world.running(10, key="key_new", tags={"user": "new", "team": "red"})
+    return lambda: world.settle(generation)
+
+
 async def a_trim(world: World, count: int) -> Callable[[], Awaitable[Any]]:
     """What is done for idle accounts."""
     await an_old_journal(world, count)
@@ -106,7 +118,7 @@ async def gone_deliveries(world: World, count: int) -> Callable[[], Awaitable[An
     [
         (an_old_list, 300, 3_000), (a_list_of_nothing, 1_100, 5_000), (an_old_journal, 300, 3_000),
         (a_trim, 300, 3_000), (a_period_of_the_journal, 300, 3_000), (a_waiting_room, 110, 330),
-        (a_filtered_journal, 300, 3_000), (gone_deliveries, 300, 3_000),
+        (a_filtered_journal, 300, 3_000), (gone_deliveries, 300, 3_000), (a_full_day, 300, 3_000),
     ],
 )  # fmt: skip
 async def test_ten_times_the_data_is_no_more_work(
