@@ -264,3 +264,18 @@ async def test_a_plans_seats_are_kept_by_adding_and_by_changes_of_plan(world: Wo
     await world.ledger.unsubscribe(account="ann", operation=operation_id(), when="now")
     assert len([one for one in (await world.look()).members if not one.removed_at]) == 3, "time removes nobody"
     assert await added() == outcomes.Refused("no_seat", "free 1")
+
+
+async def test_500_members_are_kept_and_of_former_ones_who_left_first_is_forgotten(world: World) -> None:
+    await world.account()
+    owner, account = await add(world, "owner"), world.ledger.account_key("ann")
+    former = {f"member:{member_id()}": f"{at},member,{at},x" for at in range(1, 499)}
+    await world.redis.hset(account, mapping=former | {"member:first": "600,member,0,x"})
+    new = await add(world, "new")
+    kept = {member.id for member in (await world.look()).members}
+    assert len(kept) == 500
+    assert {owner, new} < kept
+    assert "first" not in kept
+    await world.redis.hset(account, mapping=dict.fromkeys(former, "1,member,,x"))
+    refused = await world.ledger.add_member(account="ann", member=member_id(), name="one too many")
+    assert refused == outcomes.Refused("too_many_members", "")

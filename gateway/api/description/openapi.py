@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from gateway.api.access.member_roles import for_members
 from gateway.api.access.roles import CLIENT
 from gateway.api.description.error_shapes import error_shapes
 from gateway.api.description.operations import CHANGES_NOTHING, EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
@@ -147,6 +148,8 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
         "responses": _responses(route, references),
         "x-farebox-scopes": sorted(route.scopes),
     }
+    if Scope.ACCOUNT in route.scopes:
+        described["x-farebox-least-role"] = for_members(route.method, route.named_path).least.value
     described["security"] = [{"key": []}] if route.scopes else []
     if route.opened_by_signature or route.key_optional:
         described["security"].append({})
