@@ -72,7 +72,6 @@ async def test_i_was_charged_twice_from_the_email_to_the_refund_and_its_entry(st
     row = page.locator("#account tr", has=page.locator(f'a[href="/generations/{second}"]')).first
     await expect(row).to_contain_text("5 given back")
     await expect(page.get_by_role("button", name=f"Refund {first}")).to_have_count(1)
-    await check_appearance(page)
 
 
 async def test_a_stuck_provider_is_found_paused_its_thirty_jobs_refunded_and_it_is_resumed(
