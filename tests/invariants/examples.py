@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from tests.invariants.patched import replaced
-from tests.invariants.scenes import ACCOUNTS
+from tests.invariants.scenes import ACCOUNTS, Moves
 from tests.invariants.stage import HASHES_STAY_COMPACT, Difference, Stage, Step
 from tests.invariants.teams import FIRST_KEYS, FIRST_MEMBERS, MOVES
 from tests.redis_servers import RedisServer
@@ -46,9 +46,9 @@ def open_scene(stage: Stage) -> None:
         stage.take(Step("add_key", arguments))
 
 
-def a_step(stage: Stage, dice: Random, move: str) -> Step | None:
+def a_step(stage: Stage, dice: Random, move: str, moves: Moves = MOVES) -> Step | None:
     """A step of this kind, or None if there is nothing to do it with."""
-    arguments = MOVES[move][1](stage.model, dice)
+    arguments = moves[move][1](stage.model, dice)
     return None if arguments is None else Step(move, arguments)
 
 
@@ -58,13 +58,13 @@ def sent_again(stage: Stage, dice: Random) -> Step:
     return stage.steps[-1] if step.name == "add_key" and stage.steps[-1].name != "add_key" else step
 
 
-def play(stage: Stage, dice: Random, steps: int = STEPS) -> None:
-    """One example, by the weights of `MOVES`. Difference if there is one."""
-    moves, weights = list(MOVES), [weight for weight, _ in MOVES.values()]
+def play(stage: Stage, dice: Random, steps: int = STEPS, moves: Moves = MOVES) -> None:
+    """One example, by the weights of these moves. Difference if there is one."""
+    names, weights = list(moves), [weight for weight, _ in moves.values()]
     open_scene(stage)
     while len(stage.steps) < steps:
         again = dice.random() < AGAIN
-        step = sent_again(stage, dice) if again else a_step(stage, dice, dice.choices(moves, weights)[0])
+        step = sent_again(stage, dice) if again else a_step(stage, dice, dice.choices(names, weights)[0], moves)
         if step:
             stage.take(step)
     stage.end()

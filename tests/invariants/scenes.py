@@ -39,6 +39,7 @@ SENSIBLE = 0.92
 LEAPS = (1, SECOND, 2 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, HOUR, DAY // 2, DAY, 31 * DAY)
 
 Arguments = dict[str, Any] | None
+Moves = dict[str, tuple[int, Callable[[Model, Random], Arguments]]]
 
 
 # --- what there is to choose from ---
@@ -336,7 +337,7 @@ def take_back(model: Model, dice: Random) -> Arguments:
     return chosen and chosen | {"part": part, "of": of, "at": at, "made": made}
 
 
-MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
+MOVES: Moves = {
     "reserve": (13, reserve), "begin": (14, begin), "note": (8, note), "renew": (4, renew), "deliver": (14, deliver),
     "settle": (9, settle), "park": (7, park), "call_back": (5, call_back), "progress": (3, progress),
     "hand_back": (3, hand_back), "wait_for_slot": (2, wait_for_slot), "cancel": (3, cancel),

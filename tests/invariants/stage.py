@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeVar
+from unittest.mock import patch
 
 import redis
 
@@ -64,6 +65,7 @@ class Stage:
 
     url: str
     mutated: set[str]
+    model_of: type[Model] = Model
     operations: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
 
@@ -82,7 +84,7 @@ class Stage:
         """An empty ledger, with the first rate card."""
         self.reader.flushall()
         self.reader.set(CLOCK, START)
-        self.model = Model(replace(CARDS[0]), START)
+        self.model = self.model_of(replace(CARDS[0]), START)
         self.steps: list[Step] = []
         self._run(self.ledger.start())
         self._run(self.ledger.publish(self.model.policy))
@@ -134,6 +136,9 @@ class Stage:
             if step.name == "dispatched":
                 generation = step.arguments["generation"]
                 return answer_of(generation in await self.ledger.dispatched({generation: step.arguments["deadline"]}))
+            if step.name in {"pause", "end_pause"}:
+                with patch("gateway.ledger.pauses.now_ms", lambda: self.model.clock):  # it goes by the gateway's time
+                    return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
             return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
         except LedgerBroken as error:
             if any(words in str(error) for words in ("was not asked for", "cannot be parked", "cannot wait")):

@@ -25,8 +25,7 @@ local
   fields, -- the others, which are only stored (JSON: field, value, …)
   dispatch_ms
   = unpack(ARGV)
-local CHECK_AGAIN_MS = 60000 -- of one that is paused: not dispatched
-local id = generation
+local CHECK_AGAIN_MS, id = 60000, generation -- the time is of one that is paused: it is not dispatched
 price = tonumber(price)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end

@@ -12,6 +12,7 @@ from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation
 from tests.invariants.model.keys import Keys
 from tests.invariants.model.plans import day
+from tests.invariants.model.waiting import Waiting
 
 RETRIED = {"provider_failed", "worker_lost"}
 DISPATCH, CHECK_AGAIN_MS, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
@@ -19,7 +20,7 @@ POLL_PAUSES_MS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
 @dataclass
-class Model(Keys):
+class Model(Keys, Waiting):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     made_by: defaultdict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -136,6 +137,8 @@ class Model(Keys):
         g = self.generations.get(generation)
         if not g or not (g.state == "queued" or g.parked) or attempt != g.attempt + 1:
             return "Stale", None
+        if not g.ref and self.pause_of(g.request):
+            return "Paused", None
         if g.not_before > self.clock:
             return "TooEarly", g.not_before
         if g.ref and self.clock >= g.give_up_at:
@@ -338,7 +341,7 @@ class Model(Keys):
             return "no", None
         g.deadline = max(self.clock, g.not_before) + CHECK_AGAIN_MS
         if not g.ref and not g.in_line:
-            g.deadline = min(g.deadline, max(self.clock, (g.queued_at or 0) + g.terms.queue_timeout_ms))
+            g.deadline = min(g.deadline, max(self.clock, self.gives_up_at(g)))
         return "yes", None
 
     def rescue(self, *, generation: str, deadline: int, judge_leases: bool) -> Answer:
@@ -350,18 +353,15 @@ class Model(Keys):
         if leased and not judge_leases:
             return "NotDue", None
         what, answer = self._rescue(g, leased=leased)
+        if not what:
+            return answer
         self.counted[partition_of_generation(generation)][f"rescue|{what}"] += 1
         return answer
 
     def _rescue(self, g: Generation, *, leased: bool) -> tuple[str, Answer]:
         given_up = (leased or g.ref) and self.clock >= g.give_up_at
         if g.state == "waiting":
-            a = self.rolled(g.account)
-            if self.room(a, g.request.tool) <= 0:
-                return "waiting_timeout", self.end(g, "failed", "waiting_timeout", "")
-            self.keep(a)
-            self.queue(g, 0)
-            return "promoted", ("Requeued", g.dispatch)
+            return self._rescue_waiting(g)
         if given_up and not (leased and g.cancel_requested):
             return "provider_timeout", self.end(g, self.final(g), "provider_timeout", "")
         if leased:
@@ -369,7 +369,19 @@ class Model(Keys):
             return "retried" if answer[0] == "Requeued" else "worker_lost", answer
         if g.in_line:
             g.queued_at, g.in_line = self.clock, False
-        if not g.ref and self.clock >= (g.queued_at or 0) + g.terms.queue_timeout_ms:
+        held = not g.ref and self.pause_of(g.request)
+        if not g.ref and not held and self.clock >= self.gives_up_at(g):
             return "queue_timeout", self.end(g, self.final(g), "queue_timeout", "")
-        g.deadline = self.clock + DISPATCH
-        return "dispatched", ("Requeued", g.dispatch)
+        g.deadline = self.clock + (CHECK_AGAIN_MS if held else DISPATCH)
+        return ("", ("NotDue", None)) if held else ("dispatched", ("Requeued", g.dispatch))
+
+    def _rescue_waiting(self, g: Generation) -> tuple[str, Answer]:
+        a = self.rolled(g.account)
+        if self.room(a, g.request.tool) > 0:
+            self.keep(a)
+            self.queue(g, 0)
+            return "promoted", ("Requeued", g.dispatch)
+        if self.clock >= self.gives_up_at(g):
+            return "waiting_timeout", self.end(g, "failed", "waiting_timeout", "")
+        g.deadline = max(self.gives_up_at(g), self.clock + CHECK_AGAIN_MS if self.pause_of(g.request) else 0)
+        return "", ("NotDue", None)

@@ -12,9 +12,10 @@ end
 -- The pause in force for this tool, model and provider in an account whose own pause is `own` (or false): {kind, name,
 -- since, what happens to what is new, end or "", reason}, or nil. One that refuses comes before one that lets wait.
 function pauses.of(now, account, own, tool, model, provider)
-  local names = {{"account", account}, {"tool", tool}, {"model", model}, {"provider", provider}}
-  local found, waits = redis.call(
-    "HMGET", keys.policy(), "pause:tool:" .. tool, "pause:model:" .. model, "pause:provider:" .. provider), nil
+  local found = redis.call(
+    "HMGET", keys.policy(), "pause:tool:" .. tool, "pause:model:" .. model, "pause:provider:" .. provider)
+  if not (own or found[1] or found[2] or found[3]) then return nil end -- as nearly always
+  local names, waits = {{"account", account}, {"tool", tool}, {"model", model}, {"provider", provider}}, nil
   for index, text in ipairs({own or false, unpack(found, 1, 3)}) do
     if text then
       local since, new, ends, reason = pauses.parse(text)
