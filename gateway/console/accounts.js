@@ -251,7 +251,7 @@ function latestOf({ account, quoted }, again) {
     ["Cost", costOf],
     ["Actions", (one) => refundButton(account, one, again)],
   ];
-  return records(columns, account.generations, "None yet.", marked(quoted));
+  return records(columns, account.generations, "None.", marked(quoted));
 }
 
 function limitOf({ limit, limit_remaining: left }) {
@@ -309,6 +309,4 @@ function auditOf({ log }) {
 }
 
 const who = await session;
-byId("no-role").hidden = who.scope !== "ops";
-byId("search").hidden = who.scope === "ops";
-if (who.scope !== "account" && who.scope !== "ops") await start(who.scope).catch(showError);
+if (who.scope !== "account") await start(who.scope).catch(showError);

@@ -6,10 +6,7 @@ import { announce, byId, element, show, showError } from "./dom.js";
 import { session } from "./shell.js";
 
 const AT_ONCE = 50;
-const ACTIONS = [
-  "grantCredits", "adjustCredits", "putAccount", "putAccountSubscription", "changeAccountSubscription", "pauseAccount", "resumeAccount",
-  "advanceClock", "createAccountKey", "revokeAccountKey", "createOperatorKey", "revokeOperatorKey", "pause", "resume", "refundGenerations", "cancelGenerations",
-];
+const ACTIONS = ["grantCredits", "adjustCredits", "refundGenerations", "cancelGenerations", "changeAccountSubscription", "pause", "resume", "createAccountKey", "revokeAccountKey"];
 
 const form = byId("filters");
 let keys = new Map();
@@ -64,6 +61,4 @@ async function read(anew) {
 }
 
 const who = await session;
-byId("no-role").hidden = who.scope !== "ops";
-byId("log").hidden = who.scope === "ops";
-if (who.scope !== "account" && who.scope !== "ops") await start(who.scope).catch(showError);
+if (who.scope !== "account") await start(who.scope).catch(showError);

@@ -1,6 +1,6 @@
 // The Operations page: queues and holds, now and over the last hour, day or week.
 
-import { get, withQuery } from "./api.js";
+import { get, post, withQuery } from "./api.js";
 import { counted, formatCredits, formatRounded } from "./amounts.js";
 import { bars, dashOf, lines, niceTop, swatch } from "./chart.js";
 import { announce, byId, drawing, element, icon, isPressed, redraw, show, showError } from "./dom.js";
@@ -44,7 +44,7 @@ async function start() {
   });
   on("queues", (data) => !paused && takeNow(data));
   on("again", () => !paused && readPast().catch(showError));
-  byId("audit-now").append(...(may(who.scope, "all") ? [actButton("Run now", askForAudit, "Run the audit now")] : []));
+  byId("audit-now").append(...(may(who.scope, "all") ? [actButton("Run now", () => askForAudit().catch(showError), "Run the audit now")] : []));
   pauses = await readPauses();
   takeNow(await get("/v1/ops/queues"));
   drawPauses();
@@ -108,20 +108,15 @@ function takeNow(data) {
 function drawAudit(audit) {
   const figure = byId("audit");
   figure.className = audit?.differences ? "figure bad-text" : "figure";
-  figure.textContent = !audit ? "none yet" : audit.differences ? counted(audit.differences, "difference") : `${WHOLE.format(audit.accounts)} of ${WHOLE.format(Math.max(now.accounts, audit.accounts))} accounts`;
-  byId("audit-note").textContent = audit ? `${audit.differences ? `in ${counted(audit.accounts, "account")}: run farebox audit` : "without a difference"}, ${ago(audit.at)}; next ${audit.next_at ? formatUntil(audit.next_at) : "within a minute"}` : "the first is soon after the start";
+  figure.textContent = !audit ? "None yet" : audit.differences ? counted(audit.differences, "difference") : `${WHOLE.format(audit.accounts)} of ${WHOLE.format(Math.max(now.accounts, audit.accounts))} accounts`;
+  byId("audit-note").textContent = audit ? `${audit.differences ? `in ${counted(audit.accounts, "account")}: run farebox audit` : "without a difference"}, ${ago(audit.at)}; next ${audit.next_at ? formatUntil(audit.next_at) : "within a minute"}` : "soon";
 }
 
 async function askForAudit() {
-  const { openAct } = await import("./acts.js");
-  openAct({
-    title: "Run the audit now",
-    about: element("p", {}, "A caretaker begins within a minute, and compares the journals with the balances, and the holds with what is open."),
-    verb: "Run it",
-    changes: () => [["Next audit", now.audit?.next_at ? formatUntil(now.audit.next_at) : "–", "within a minute"]],
-    send: (_, call) => call("POST", "/v1/ops/audit"),
-    done: () => "Asked for an audit.",
-  });
+  await post("/v1/ops/audit");
+  show(byId("done"), "Asked for an audit. It begins within a minute.");
+  byId("done").hidden = false;
+  announce(byId("done").textContent);
 }
 
 /** A duration in seconds: "12.5 s", "1.5 min", "2 h". */

@@ -173,4 +173,7 @@ async def test_a_role_is_offered_what_it_may_do(stack: Stack, windows: Windows) 
         await expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
     ops = stack.call("POST", "/v1/admin/keys", stack.admin, {"scope": "ops"})["key"]
     page = await windows.open("/accounts", ops)
-    await expect(page.locator("#no-role")).to_be_visible()
+    await find(page, account.name)
+    await expect(page.locator("#complaint")).to_contain_text("role")
+    assert ["403" in problem for problem in windows.problems] == [True]  # the browser notes it by itself
+    windows.problems.clear()
