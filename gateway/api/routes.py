@@ -62,6 +62,7 @@ from gateway.api.handlers import (
     webhooks,
 )
 from gateway.api.handlers import credits as credits_  # the builtin of this name is Python's exit banner
+from gateway.api.http.headers import JSON_LINES
 from gateway.api.http.parse import FORM_TYPE
 from gateway.api.http.route import Handler, Route
 from gateway.api.middleware.guard import guarded
@@ -244,7 +245,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ADMIN_ACCOUNT}/keys", keys.create_for_account, ADMIN, account_schemas.KeyIn,
           account_schemas.KeyOut, "Create an API key for an account; it is shown once", 201, shown_once=("key",)),
     Route("GET", f"{ADMIN_ACCOUNT}/export", persons.export, ADMIN, None, None,
-          "Export everything about an account as JSON lines", media=persons.JSON_LINES, errors=("not_found",)),
+          "Export everything about an account as JSON lines", media=JSON_LINES, errors=("not_found",)),
     Route("DELETE", f"{ADMIN_ACCOUNT}/person", persons.erase, ADMIN, None, person_schemas.ErasureOut,
           "Erase an account's person: prompts, files, names, keys; call again until `done`",
           errors=("invalid_request", "store_unavailable")),

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from gateway.api.ownership import persons
 from gateway.api.services import OUTPUTS
+from gateway.domain import EventType
 from gateway.errors import StoreUnavailable
 from gateway.ledger import outcomes
 from gateway.ledger.audit import audit
@@ -73,6 +74,8 @@ async def a_person(gateway: Visitor) -> str:
     await gateway.subscribe()
     hook = {"url": "https://lovelace.example/hook", "events": ["generation.succeeded"], "description": "Babbage's"}
     assert (await gateway.call("POST", "/v1/webhooks", key, hook, {"Idempotency-Key": "hook"})).status == 201
+    operators = {"url": "https://operators.example/hook", "events": [kind.value for kind in EventType]}
+    assert (await gateway.call("POST", "/v1/webhooks", gateway.admin, operators)).status == 201
     back = {"bundle": "small", "success_url": f"{gateway.address}/?enchantress", "cancel_url": gateway.address}
     assert (await gateway.call("POST", "/v1/top-ups", key, back)).status == 201
     quote = {"tool": "image", "model": "sketch", "prompt": "the analytical engine"}

@@ -178,7 +178,7 @@ async def test_every_answer_of_a_read_has_the_described_shape(gateway: Visitor) 
         if route.method != "GET" or route.gives is None:
             continue
         path = route.path.format(generation=generation, account="acme", webhook="default", checkout=bought)
-        query = "?email=a@b.c" if route.path == "/v1/admin/accounts" else ""
+        query = {"/v1/admin/accounts": "?email=a@b.c", "/v1/admin/search": "?q=acme"}.get(route.path, "")
         if query:
             await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "a@b.c"})
         opener = key if "account" in route.scopes else gateway.admin

@@ -16,7 +16,7 @@ from gateway.api.access.roles import CLIENT
 from gateway.api.description.error_shapes import error_shapes
 from gateway.api.description.operations import CHANGES_NOTHING, EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
 from gateway.api.errors import ApiError, error_classes
-from gateway.api.http.headers import LIMIT_HEADER, REASON_HEADER, REMAINING_HEADER, RESET_HEADER
+from gateway.api.http.headers import JSON_LINES, LIMIT_HEADER, REASON_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.http.parse import requires_anything
 from gateway.api.http.route import PROBES
 from gateway.domain import (
@@ -225,8 +225,8 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
     elif route.events:
         content = {"schema": _event_schema(route)}
     also: Document = {media: {"schema": {"type": "string"}} for media in route.also_media}
-    if route.media == "*/*":
-        also[ANY_BYTES] = content  # client generators ignore what is only under `*/*`
+    if route.media in {"*/*", JSON_LINES}:
+        also[ANY_BYTES] = {"schema": _BINARY}  # client generators ignore what is only under a type they do not know
     rated = bool(route.scopes)
     good = {"description": route.summary, "headers": _headers(rated=rated), "content": {route.media: content, **also}}
     responses: Document = {str(route.created): good}

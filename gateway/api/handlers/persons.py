@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from gateway.api.access.auth import found
+from gateway.api.http.headers import JSON_LINES
 from gateway.api.http.respond import answer
 from gateway.api.ownership.own_generations import shapes
 from gateway.api.ownership.own_usage import days_until, today
@@ -26,7 +27,6 @@ from gateway.views.generations import credits_of, entry_shape
 from gateway.views.purchases import purchase_shape
 from gateway.views.webhooks import delivery_shape, webhook_shape
 
-JSON_LINES = "application/x-ndjson"
 _PAGE = 100
 _USAGE_DAYS = 400
 

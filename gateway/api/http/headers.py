@@ -1,4 +1,4 @@
-"""Names of headers that are used in several places."""
+"""Names of headers that are used in several places, and a type of content."""
 
 from __future__ import annotations
 
@@ -11,3 +11,5 @@ GENERATION_HEADER = "X-Farebox-Generation"
 LIMIT_HEADER = "RateLimit-Limit"
 REMAINING_HEADER = "RateLimit-Remaining"
 RESET_HEADER = "RateLimit-Reset"
+
+JSON_LINES = "application/x-ndjson"
