@@ -5,7 +5,9 @@ It decides nothing: `reserve` and `begin` read the pauses themselves.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.pause_records import Pause
 
 READ_AGAIN_SECONDS = 1.0
+PATIENCE_SECONDS = 2.0
 _ACCOUNTS_KEPT = 4096
 
 T = TypeVar("T")
@@ -30,7 +33,7 @@ class PauseBoard:
 
     def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = monotonic) -> None:
         self._ledger = ledger
-        self._named: TTLCache[str, Named] = TTLCache(1, READ_AGAIN_SECONDS, timer=clock)
+        self._named: TTLCache[str, Named | None] = TTLCache(1, READ_AGAIN_SECONDS, timer=clock)
         self._accounts: TTLCache[str, Pause | None] = TTLCache(_ACCOUNTS_KEPT, READ_AGAIN_SECONDS, timer=clock)
 
     def forget(self) -> None:
@@ -68,11 +71,11 @@ def _may_be_held(generation: outcomes.Generation) -> bool:
     return generation.state in {State.WAITING, State.QUEUED} and generation.provider_ref is None
 
 
-async def _kept(kept: TTLCache[str, T], name: str, read: Callable[[], Awaitable[T]]) -> T | None:
+async def _kept(kept: TTLCache[str, T | None], name: str, read: Callable[[], Awaitable[T | None]]) -> T | None:
     if name in kept:
         return kept[name]
-    try:
-        value = kept[name] = await read()
-    except LedgerUnavailable:
-        return None
+    value = None
+    with suppress(LedgerUnavailable, TimeoutError):  # the rate card is shown also while the ledger hangs
+        value = await asyncio.wait_for(read(), PATIENCE_SECONDS)
+    kept[name] = value
     return value

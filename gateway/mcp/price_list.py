@@ -121,6 +121,8 @@ def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> 
     ]
     if beside := sorted(_names_in_rates(model) & _BESIDE_SETTINGS):
         shown["price_also_depends_on"] = beside
+    if "paused" in model:
+        shown["paused"] = model["paused"]
     if combinations.some_left_out:
         shown["combinations_left_out"] = True
     return shown

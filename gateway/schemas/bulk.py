@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
 from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN, FailureCode
@@ -26,35 +27,44 @@ OpenStatus = TypeAliasType("OpenStatus", Literal["waiting", "queued", "running"]
 class BulkFilter(Body):
     """Which generations: those that match all filters. At least one is required."""
 
-    account: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | None = None
-    tool: Annotated[Text, Field(min_length=1, max_length=64)] | None = None
-    model: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
-    provider: Annotated[Text, Field(min_length=1, max_length=64)] | None = None
-    status: Annotated[OpenStatus, Field(description="Only for `cancel`: of those that are open.")] | None = None
-    code: Annotated[FailureCode, Field(strict=False, description="Only those that ended with this error.")] | None = (
-        None
-    )
-    created_after: Annotated[TimeIn, Field(description="Created at or after this time.")] | None = None
-    created_before: Annotated[TimeIn, Field(description="Created before this time.")] | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    account: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | SkipJsonSchema[None] = None
+    tool: Annotated[Text, Field(min_length=1, max_length=64)] | SkipJsonSchema[None] = None
+    model: Annotated[Text, Field(min_length=1, max_length=128)] | SkipJsonSchema[None] = None
+    provider: Annotated[Text, Field(min_length=1, max_length=64)] | SkipJsonSchema[None] = None
+    status: (
+        Annotated[OpenStatus, Field(description="Only for `cancel`: of those that are open.")] | SkipJsonSchema[None]
+    ) = None
+    code: (
+        Annotated[FailureCode, Field(strict=False, description="Only those that ended with this error.")]
+        | SkipJsonSchema[None]
+    ) = None
+    created_after: Annotated[TimeIn, Field(description="Created at or after this time.")] | SkipJsonSchema[None] = None
+    created_before: Annotated[TimeIn, Field(description="Created before this time.")] | SkipJsonSchema[None] = None
     older_than_seconds: (
         Annotated[
             int, Field(ge=0, le=AGE_MAX_SECONDS, description="Created at least this long before the dry run."), WHOLE
         ]
-        | None
+        | SkipJsonSchema[None]
     ) = None
     generations: (
         Annotated[
             tuple[Annotated[str, Field(pattern=GENERATION_PATTERN)], ...],
             Field(min_length=1, max_length=NAMED_MAX, strict=False, description="Only these, by their ids."),
         ]
-        | None
+        | SkipJsonSchema[None]
     ) = None
 
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if not self.model_dump(exclude_none=True):
-            raise ValueError("must have at least one filter: not everything is changed at once")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _is_one(cls, given: Any) -> Any:
+        """Not everything is changed at once, and a null is no filter."""
+        if given == {}:
+            raise ValueError("must have at least one filter")
+        if isinstance(given, dict) and (empty := [name for name, value in given.items() if value is None]):
+            raise ValueError(f"must not have null for {empty[0]}; leave it out")
+        return given
 
 
 class BulkIn(Body):

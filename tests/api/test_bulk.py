@@ -175,5 +175,6 @@ async def test_a_token_is_for_its_filter_action_and_reason_only(gateway: Visitor
         refused = await ask(gateway, action, only, **more)
         assert (refused.status, refused.fields) == (422, ["token"]), (action, only)
     assert (await ask(gateway, "cancel", {})).status == 422, "everything at once is no filter"
+    assert (await ask(gateway, "cancel", {"account": None})).status == 422, "nor is null"
     assert (await ask(gateway, "refund", {"status": "queued"})).fields == ["filter.status"]
     assert (await ask(gateway, "cancel", {"generations": []})).status == 422

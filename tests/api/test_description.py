@@ -26,8 +26,9 @@ DESCRIBED = document(ROUTES, "http://here")
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "anyOf", "const", "contentMediaType", "contentSchema", "default",
     "description", "discriminator", "else", "enum", "examples", "exclusiveMinimum", "format", "if", "items",
-    "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minimum", "multipleOf", "not",
-    "oneOf", "pattern", "prefixItems", "properties", "propertyNames", "required", "then", "title", "type",
+    "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum",
+    "multipleOf", "not", "oneOf", "pattern", "prefixItems", "properties", "propertyNames", "required", "then",
+    "title", "type",
 }  # fmt: skip
 
 

@@ -76,8 +76,8 @@ async def _pause(
 ) -> outcomes.NotFound | Pause:
     until = None if body.until is None else to_milliseconds(body.until)
     if until is not None and until <= now_ms():
-        problem = FieldProblem("until", "must be in the future")
-        raise InvalidRequest("The body is invalid: `until` must be in the future.", fields=[problem])
+        text = "must be in the future"
+        raise InvalidRequest(f"The end of a pause (`until`) {text}.", fields=[FieldProblem("until", text)])
     paused = await request.app[LEDGER].pause(kind=kind, name=name, reason=body.reason, new=body.new, until=until)
     request.app[PAUSE_BOARD].forget()
     return paused
