@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import gateway.ledger
-from gateway.domain import Bucket, EntryKind, operation_id, partition_of_account
+from gateway.domain import Bucket, EntryKind, Scope, member_id, operation_id, partition_of_account
 from gateway.ledger import keys, outcomes
+from gateway.ledger.accounts import key_id_of
 from gateway.ledger.webhooks import Due
 from tests.ledger.world import DAY, FREE, HOUR, PARTITIONS, POLICY, World, open_world, the
 
@@ -45,6 +46,16 @@ async def a_list_of_nothing(world: World, count: int) -> Callable[[], Awaitable[
     new = await world.now()
     await world.redis.zadd(keys.recent(PARTITION, "ann"), {f"gen_{number}": new + number for number in range(count)})
     return lambda: world.ledger.generations(account="ann", keys_version=None, limit=100)
+
+
+async def a_member_among_others(world: World, count: int) -> Callable[[], Awaitable[Any]]:
+    """A look at a member's own list, which is short, in an account of many generations."""
+    new, member = await world.now(), member_id()
+    await world.ledger.add_member(account="ann", member=member, name="Ann")
+    await world.ledger.add_key(key="fbx_hers", scope=Scope.ACCOUNT, account="ann", label=None, member=member)
+    await world.spend(10, key=key_id_of("fbx_hers"))
+    await world.redis.zadd(keys.recent(PARTITION, "ann"), {f"gen_{number}": new + number for number in range(count)})
+    return lambda: world.ledger.generations(account="ann", keys_version=None, limit=100, member=member)
 
 
 async def an_old_journal(world: World, count: int) -> Callable[[], Awaitable[Any]]:
@@ -119,6 +130,7 @@ async def gone_deliveries(world: World, count: int) -> Callable[[], Awaitable[An
         (an_old_list, 300, 3_000), (a_list_of_nothing, 1_100, 5_000), (an_old_journal, 300, 3_000),
         (a_trim, 300, 3_000), (a_period_of_the_journal, 300, 3_000), (a_waiting_room, 110, 330),
         (a_filtered_journal, 300, 3_000), (gone_deliveries, 300, 3_000), (a_full_day, 300, 3_000),
+        (a_member_among_others, 100, 1_000),
     ],
 )  # fmt: skip
 async def test_ten_times_the_data_is_no_more_work(
