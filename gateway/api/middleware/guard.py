@@ -45,6 +45,7 @@ def guarded(
     seconds a request waits while its key has made too many, instead of being refused.
     """
     operators = Scope.ACCOUNT not in scopes
+    members_only = for_members is not None and for_members.only
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if not request.app[STARTUP].ready:
@@ -60,11 +61,12 @@ def guarded(
             if per_minute is not None and who.scope is not Scope.ADMIN and not again:
                 await admit(request, who, per_minute, rate_wait)
             try:
-                _check_admitted(who, scopes, for_members)
+                if who.scope not in scopes or who.role is not None or members_only:
+                    _check_admitted(who, scopes, for_members)
                 run: Run = partial(handler, request)
                 if request.method in _WRITES and not own_idempotency:
                     run = partial(once, request, who, run, shown_once)
-                if request.method not in _READS and (who.account is None or manages(who, for_members)):
+                if request.method not in _READS and (who.account is None or (who.role and manages(who, for_members))):
                     run = partial(logged, request, who, run)
                 return await run()
             except KeysStale:
