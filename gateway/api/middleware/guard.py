@@ -45,7 +45,6 @@ def guarded(
     seconds a request waits while its key has made too many, instead of being refused.
     """
     operators = Scope.ACCOUNT not in scopes
-    members_only = for_members is not None and for_members.only
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if not request.app[STARTUP].ready:
@@ -61,7 +60,7 @@ def guarded(
             if per_minute is not None and who.scope is not Scope.ADMIN and not again:
                 await admit(request, who, per_minute, rate_wait)
             try:
-                if who.scope not in scopes or who.role is not None or members_only:
+                if who.scope not in scopes or who.role or (for_members and for_members.only):
                     _check_admitted(who, scopes, for_members)
                 run: Run = partial(handler, request)
                 if request.method in _WRITES and not own_idempotency:
