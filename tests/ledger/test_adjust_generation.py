@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain import Bucket, EntryKind, LimitPeriod, Scope, operation_id
 from gateway.ledger import outcomes
+from gateway.ledger.audit import audit
 from gateway.ledger.operators import GivenBack
 from tests.ledger.world import DAY, World, the
 from tests.payments.shop import SMALL, buy, pay
@@ -42,6 +43,8 @@ async def test_credits_return_to_the_grants_that_paid_and_the_receipt_says_why(w
     assert (entry.credits_millicredits, entry.held_millicredits) == (120_000, 0)
     assert (entry.generation, entry.reason) == (generation, "charged twice, sorry")
     assert given.generation.entry_texts[-1].startswith(f"{entry.id}|")
+    report = await audit(world.ledger, account="ann", rest=0)
+    assert not report.differences, "farebox audit knows it"
 
 
 async def test_nothing_is_given_back_twice(world: World) -> None:
