@@ -22,11 +22,14 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from gateway.api.bundles import bundled
 from gateway.api.lean import lean_script, lean_style
 
 STATIC = "/static/"
 _PATHS = {"generate": "/", "generation": "/generations/{generation}"}  # all others are named like their file
 _MISSING = "missing.html"
+_OF_ACCOUNT = frozenset({"generate", "gallery", "usage", "journal", "keys", "members", "purchases"})  # no operator's
+_PUBLIC = frozenset({"prices", "plans", "estimator"})  # are shown without signing in
 PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _TYPES = {
     ".css": "text/css",
@@ -101,6 +104,8 @@ class Console:
         """Read the package's files. `public_address` is the origin of outputs' URLs."""
         texts = {path.name: path.read_text() for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
         digest = _digest("".join(texts.values()).encode())
+        scripts = {name: texts.pop(name) for name in list(texts) if name.endswith(".js")}
+        texts |= bundled(scripts)
         static = {
             name: Asset(text, _TYPES[Path(name).suffix], _LEAN.get(Path(name).suffix, str))
             for name, text in texts.items()
@@ -193,7 +198,8 @@ def _page(stem: str, text: str, frame: str, files: Mapping[str, str]) -> str:
     modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(f"{stem}.js", files))
     script = f'<script type="module" src="{STATIC}{stem}.js"></script>'
     return (
-        frame.replace("<!--title-->", title.removeprefix("<title>"))
+        frame.replace("<!--kind-->", " of-account" * (stem in _OF_ACCOUNT) + " public" * (stem in _PUBLIC))
+        .replace("<!--title-->", title.removeprefix("<title>"))
         .replace("<!--main-->", main.strip())
         .replace("<!--scripts-->", "\n".join((*own, *modules, script)))
         .replace(link, f'{link} aria-current="page"')

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from gateway.api.short_names import with_short_names
+
 _COMMENT = re.compile(r"^[ \t]*/\*.*?\*/[ \t]*$", re.MULTILINE | re.DOTALL)  # in CSS, on lines of its own
 _AROUND = re.compile(r"\s*([{};,])\s*|(?<=:)\s+")  # insignificant white space in CSS
 
@@ -32,17 +34,20 @@ def lean_style(text: str) -> str:
 def lean_script(text: str) -> str:
     """A script without comments, indentation and the white space around signs.
 
-    A line's end stays where a statement may end there without a semicolon. Template strings are kept as they are.
+    A line's end stays where a statement may end there without a semicolon. Template strings are kept as they are. What
+    the script keeps to itself has shorter names.
     """
     parts: list[str] = []
     blank = ""
-    for kind, part in _tokens(text):
+    for kind, part in with_short_names(list(_tokens(text))):
         if kind == "blank":
             blank = "\n" if "\n" in part else " "
             continue
+        if part == "}" and parts and parts[-1] == ";":
+            parts.pop()  # the last of its block
         if parts and blank:
-            parts.append(_needed(parts[-1][-1], part[0], blank))
-        parts.append(part)
+            parts[-1] += _needed(parts[-1][-1], part[0], blank)
+        parts.append("let" if (kind, part) == ("word", "const") else part)  # a browser does not have to check it
         blank = ""
     return "".join(parts) + "\n"
 

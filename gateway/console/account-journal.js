@@ -1,17 +1,19 @@
-// The journal on an account's page: by kind, generation and date, older pages, as CSV.
+// The journal, on its page and on an account's: by kind, generation and date, older pages, as CSV.
 
-import { get, saveCsv } from "./api.js";
+import { get, saveCsv, withQuery } from "./api.js";
 import { element, icon, show, showError } from "./dom.js";
 import { choice, field } from "./fields.js";
-import { entriesTable } from "./receipts.js";
+import { entriesTable } from "./entries.js";
 import { KINDS } from "./words.js";
 
 const AT_ONCE = 20;
+const READ_MAX = 100;
 const DAY_MS = 86_400_000;
 
 /** The journal of an account, from the entries that it came with. */
 export class Journal {
-  constructor({ id, journal }) {
+  constructor({ id, journal }, { addressed = false } = {}) {
+    this.addressed = addressed;
     this.account = id;
     this.entries = journal;
     this.next = journal.length && journal.at(-1).id > 1 ? String(journal.at(-1).id) : null; // the first entry is 1
@@ -26,10 +28,26 @@ export class Journal {
       field("To", element("input", { name: "to", type: "date" })),
       element("button", { type: "button", onclick: () => saveCsv("/v1/journal", this.#query(), `journal-${id}.csv`).catch(showError) }, icon("download"), "CSV"),
     );
-    this.form.addEventListener("change", () => this.form.checkValidity() && this.#read(true).catch(showError));
+    this.form.addEventListener("change", () => this.form.checkValidity() && this.#filter());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.root = element("section", { class: "panel flush", "aria-labelledby": "journal-heading" }, element("h2", { id: "journal-heading" }, "Journal"), this.form, this.list, element("p", { class: "row more" }, this.older));
     this.#draw();
+  }
+
+  /** Read the first page, with the filters of the page's address. */
+  readAnew() {
+    for (const [name, value] of new URLSearchParams(location.search)) if (this.form.elements[name]) this.form.elements[name].value = value;
+    return this.#read(true);
+  }
+
+  /** Read what is shown again, with what is new. */
+  readNewer() {
+    return this.#read(true, Math.min(READ_MAX, Math.max(AT_ONCE, this.entries.length)));
+  }
+
+  #filter() {
+    if (this.addressed) history.replaceState(null, "", withQuery(location.pathname, Object.fromEntries(new FormData(this.form))));
+    this.#read(true).catch(showError);
   }
 
   #query() {
@@ -39,9 +57,9 @@ export class Journal {
   }
 
   /** Read a page more, or anew after another filter. */
-  async #read(anew) {
+  async #read(anew, limit = AT_ONCE) {
     const turn = (this.turn = (this.turn ?? 0) + 1);
-    const read = await get("/v1/journal", { ...this.#query(), limit: AT_ONCE, before: anew ? null : this.next });
+    const read = await get("/v1/journal", { ...this.#query(), limit, before: anew ? null : this.next });
     if (turn !== this.turn) return;
     showError(null);
     this.entries = anew ? read.data : [...this.entries, ...read.data];

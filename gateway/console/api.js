@@ -9,13 +9,16 @@ export class Refusal extends Error {
   constructor(status, { code, message, ...details }) {
     super(message);
     this.status = status;
+    this.temporary = status === 502 || status === 503 || status === 504;
     this.code = code;
     this.details = details;
   }
 }
 
-/** No response, or an unreadable one. */
+/** No response, or an unreadable one. `temporary` errors are worth asking again. */
 export class Unreachable extends Error {
+  temporary = true;
+
   constructor() {
     super("Farebox is not responding. Check your connection and try again.");
   }

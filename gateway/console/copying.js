@@ -1,19 +1,24 @@
 // Ids and texts to copy, and links to generations: the same wherever one is shown.
 
+import { openDialog } from "./dialog.js";
 import { announce, element, icon, show } from "./dom.js";
 
 const BACK_AFTER_MS = 2000;
 const SHOWN_CHARACTERS = 12;
 
-/** A button that copies `text`; `what` names it for screen readers ("the id"), `label` is shown beside the icon. */
+/** A button that copies `text` (or what this function returns then); `what` names it for screen readers ("the id"), `label` is shown beside the icon. */
 export function copyButton(text, what, label = "") {
   const plain = [icon("copy"), label];
   const button = element("button", { type: "button", class: label ? "small copy" : "quiet icon small copy", "aria-label": `Copy ${what}`, title: `Copy ${what}`, onclick: () => press() }, plain);
   const press = async () => {
-    const copied = await copyText(text);
+    const copied = await copyText(typeof text === "string" ? text : await text());
     show(button, icon(copied ? "check" : "warning"), label && (copied ? "Copied" : label));
+    if (copied) button.setAttribute("aria-label", "Copied");
     announce(copied ? "Copied" : "Copying is not allowed here. Select the text instead.");
-    setTimeout(() => show(button, plain), BACK_AFTER_MS);
+    setTimeout(() => {
+      show(button, plain);
+      button.setAttribute("aria-label", `Copy ${what}`);
+    }, BACK_AFTER_MS);
   };
   return button;
 }
@@ -31,6 +36,12 @@ export function generationPath(id) {
 /** A link to the page of a generation, from anywhere that shows its id. */
 export function generationLink(id, text = element("code", {}, `${id.slice(0, SHOWN_CHARACTERS)}…`)) {
   return element("a", { href: generationPath(id), title: id, "aria-label": `Generation ${id}` }, text);
+}
+
+/** Show a text that cannot be read again, with a button that copies it. Without one, its answer was lost. */
+export function openOnce(title, about, text, lost) {
+  const shown = text ? [element("p", {}, about), element("p", { class: "row once" }, element("code", {}, text), copyButton(text, title.toLowerCase(), "Copy"))] : element("p", {}, lost);
+  openDialog(title, shown);
 }
 
 async function copyText(text) {

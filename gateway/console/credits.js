@@ -3,9 +3,10 @@
 import { get } from "./api.js";
 import { buyBundle } from "./checkout.js";
 import { counted, formatChange, formatCredits, formatMoney, withUnit } from "./amounts.js";
+import { copyButton } from "./copying.js";
 import { openDialog } from "./dialog.js";
-import { announce, element, icon, show, showError } from "./dom.js";
-import { entriesTable } from "./receipts.js";
+import { element, icon, show, showError } from "./dom.js";
+import { entriesTable } from "./entries.js";
 import { formatDay, formatUntil, time } from "./times.js";
 import { BUCKETS, KINDS } from "./words.js";
 
@@ -18,16 +19,14 @@ export async function openCredits(watchBalance) {
   const balances = element("div", { class: "stack" });
   const bundles = element("div", { class: "stack tight" }, element("p", { class: "waits" }, "…"));
   const journal = element("div", { class: "stack tight" }, element("p", { class: "waits" }, "…"));
-  const copy = element("button", { type: "button", class: "small" }, icon("copy"), "Copy all for support");
-  const dialog = openDialog("Credits", [balances, section("Top up", bundles), section("Recent activity", journal), element("p", { class: "row apart" }, element("a", { href: "/usage" }, "All usage"), copy)]);
+  const dialog = openDialog("Credits", [balances, section("Top up", bundles), section("Recent activity", journal), element("p", { class: "row apart" }, element("span", { class: "row" }, element("a", { href: "/journal" }, "All movements"), element("a", { href: "/usage" }, "Usage")), copyButton(() => shown.read.then(() => asText(shown)), "all for support", "Copy all for support"))]);
   const shown = {};
   const stop = watchBalance((balance) => {
     shown.balance = balance;
     readHeld(shown).then(() => show(balances, balancesOf(shown)), () => show(balances, balancesOf(shown)));
-    readJournal(shown, journal);
+    shown.read = readJournal(shown, journal);
   });
   dialog.addEventListener("close", stop);
-  copy.addEventListener("click", () => copyAll(shown, copy));
   try {
     const [sold, plans, card] = await Promise.all([get("/v1/bundles"), get("/v1/plans"), get("/v1/rate-card")]);
     Object.assign(shown, { plans, card });
@@ -127,23 +126,6 @@ function bundleItem(bundle, allowed) {
     element("span", { class: "hint" }, `${bundle.name} · ${formatMoney(bundle.price_per_100)} per 100`),
     element("button", { type: "button", class: allowed && "primary", "aria-disabled": !allowed && "true", "aria-describedby": !allowed && "no-bundles", onclick: buy }, `Buy · ${formatMoney(bundle.price)}`),
   );
-}
-
-// --- for a support mail -----------------------------------------------------------------------------------------------
-
-async function copyAll(shown, button) {
-  const text = asText(shown);
-  try {
-    await navigator.clipboard.writeText(text);
-    show(button, icon("check"), "Copied");
-    announce("Copied");
-  } catch {
-    // Not a secure context, or not allowed: it can be copied manually.
-    const area = element("textarea", { readonly: true, rows: 8, "aria-label": "For support" });
-    area.value = text;
-    button.parentElement.after(area);
-    area.select();
-  }
 }
 
 function asText({ balance, entries = [], plans, heldBy }) {

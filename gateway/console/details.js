@@ -111,7 +111,7 @@ export class Details {
     const rows = [
       ["Prompt", generation.withheld ? element("span", { class: "quiet-text" }, "not shown to your role") : promptOf(generation.prompt)],
       ["Id", idWithCopy(generation.id)],
-      ["Account", this.#operator ? idWithCopy(generation.account, "the account’s id") : generation.account],
+      this.#operator && ["Account", idWithCopy(generation.account)],
       generation.key && ["API key", element("code", {}, generation.key)],
       generation.member && ["Member", generation.member.name ?? generation.member],
       ["Tool", generation.tool],

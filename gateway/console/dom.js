@@ -1,6 +1,7 @@
 // Creates elements (text stays text, so nothing in a prompt can become markup), announcements and error notices.
 
 const SVG = "http://www.w3.org/2000/svg";
+const LOAD_AGAIN_MS = 500;
 
 /**
  * An element. Properties that begin with `on` are listeners; `class`, `aria-…`, `data-…` and the like are attributes;
@@ -55,6 +56,29 @@ export function showError(error) {
   const notice = byId("complaint") ?? byId("connection").insertAdjacentElement("afterend", element("p", { id: "complaint", class: "notice bad", role: "alert" }));
   notice.hidden = !error;
   notice.textContent = error ? error.message : "";
+  notice.toggleAttribute("data-temporary", Boolean(error?.temporary));
+}
+
+/** Hide the notice if it only said that Farebox did not respond. */
+export function clearOutage() {
+  if (byId("complaint")?.hasAttribute("data-temporary")) showError(null);
+}
+
+/** Show what pages keep back until it has its size (`late`): nothing jumps while a page loads. */
+export function drawn() {
+  delete document.documentElement.dataset.loading;
+}
+
+/** Load a script when it is needed, a second time if it did not arrive. */
+export async function retried(load) {
+  try {
+    return await load();
+  } catch {
+    await new Promise((resolve) => setTimeout(resolve, LOAD_AGAIN_MS));
+    return load().catch(() => {
+      throw Object.assign(new Error("Farebox is not responding. Check your connection and try again."), { temporary: true });
+    });
+  }
 }
 
 const ICONS = new URL("./icons.svg", import.meta.url).pathname;

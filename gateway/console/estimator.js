@@ -6,7 +6,7 @@ import { counted, difference, formatCredits, formatExact, formatMoney, withUnit 
 import { byId, element, icon, show, showError } from "./dom.js";
 import { forbidding, markForbidden } from "./forbidden.js";
 import { settingControls, settingsOf } from "./settings.js";
-import { session } from "./shell.js";
+import { startPage } from "./shell.js";
 import { line, noLines, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
@@ -25,8 +25,7 @@ let numbered = 0;
 let asking = null;
 let later = null;
 
-await session;
-await start().catch(showError);
+await startPage(start);
 
 async function start() {
   [card, plans] = await Promise.all([get("/v1/rate-card"), get("/v1/plans")]);

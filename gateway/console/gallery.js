@@ -5,7 +5,7 @@ import { counted } from "./amounts.js";
 import { byId, element, show, showError } from "./dom.js";
 import { Card, showInOrder } from "./generations.js";
 import { hearing, on } from "./live.js";
-import { session } from "./shell.js";
+import { startPage } from "./shell.js";
 import { catchUp } from "./updates.js";
 import { STATES } from "./words.js";
 
@@ -17,9 +17,10 @@ const form = byId("filters");
 let names = new Map();
 let cards = new Map();
 let next = null; // what to read on from; null: no more
+let missed = false; // the last change of the filters got no answer: what is shown is not what they say
 let turn = 0; // counts up with each change of the filters, so that an answer that comes late is dropped
 
-const loaded = session.then(start).catch(showError);
+const loaded = startPage(start);
 listen(); // before anything is read, so that nothing falls in between
 
 async function start() {
@@ -60,8 +61,16 @@ async function refresh() {
   cards = new Map();
   next = "";
   byId("cards").setAttribute("aria-busy", "true");
-  await hearing(readMore);
-  byId("cards").removeAttribute("aria-busy");
+  try {
+    await hearing(readMore);
+    missed = false;
+    showError(null);
+  } catch (error) {
+    missed = true;
+    throw error;
+  } finally {
+    byId("cards").removeAttribute("aria-busy");
+  }
 }
 
 /** Load until another screen is full, or nothing is left. */
@@ -146,9 +155,10 @@ function listen() {
   });
   on("again", async () => {
     await loaded;
+    if (missed) return refresh().catch(showError);
     await hearing(async (heard) => {
       const { data } = await get("/v1/generations", { limit: SHOWN_AT_ONCE });
       for (const generation of data.reverse()) take(catchUp(generation, heard));
-    });
+    }).catch(showError);
   });
 }

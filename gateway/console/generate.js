@@ -2,15 +2,19 @@
 
 import { get, isAborted, newKey, post } from "./api.js";
 import { withUnit } from "./amounts.js";
-import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { announce, byId, element, show, showError } from "./dom.js";
+import { Card, showInOrder } from "./generations.js";
 import { hearing, on } from "./live.js";
+import { drawModels, showChosen } from "./models.js";
 import { quoteView } from "./quotes.js";
 import { settingControls, settingsOf } from "./settings.js";
-import { session, watchBalance } from "./shell.js";
+import { session, startPage, watchBalance } from "./shell.js";
+import { catchUp } from "./updates.js";
 
 const CLOCK = new Intl.DateTimeFormat("en-US", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const SHOWN_MAX = 8;
 const QUOTE_AFTER_MS = 150;
+const ASK_AGAIN_MS = 2000; // when Farebox did not respond
 const AGAIN_BEFORE_EXPIRY_MS = 30_000;
 const NEW_QUOTE = new Set(["quote_expired", "quote_mismatch", "subscription_required", "plan_limit"]);
 
@@ -27,7 +31,7 @@ let pressing = false;
 const cards = new Map();
 
 listenToForm(); // at once: what is typed while the rest is read stays
-const loaded = session.then(start).catch(showError);
+const loaded = startPage(start);
 listen(); // before anything is read, so that nothing falls in between
 await session;
 watchBalance((now) => {
@@ -102,29 +106,15 @@ function chooseTool(tool) {
   draft.tool = tool;
   byId("tools").querySelector(`[value="${CSS.escape(tool)}"]`).checked = true;
   const offered = models.filter((model) => model.tool === tool);
-  show(byId("models"), offered.map(modelChoice));
+  drawModels(offered, offers, chooseModel);
   const known = offered.find((model) => model.id === draft.model);
   const baseline = offered.find((model) => model.id === baselines.get(tool));
   chooseModel(known ?? baseline ?? offered[0]);
 }
 
-function modelChoice(model) {
-  const { unit_credits: credits, reason } = offers.get(model.id) ?? {};
-  const note = reason && element("span", { class: "note" }, icon("lock"), reason === "plan_limit" ? "not in your plan" : "requires a subscription");
-  return element(
-    "label",
-    { class: "model", title: model.description },
-    element("input", { type: "radio", name: "model", value: model.id, onchange: () => chooseModel(model) }),
-    element("span", { class: "name" }, model.name, note),
-    credits !== undefined && element("span", { class: "amount" }, withUnit(credits).replace(/ credits?$/, ""), element("span", { class: "unseen" }, " credits")),
-  );
-}
-
 function chooseModel(model) {
   draft.model = model.id;
-  const choice = byId("models").querySelector(`[value="${CSS.escape(model.id)}"]`);
-  choice.checked = true;
-  choice.parentElement.scrollIntoView({ block: "nearest" });
+  showChosen(model.id);
   show(byId("settings"), settingControls(model, draft.settings[model.id] ?? {}, changed));
   drawOutputs(model.outputs_max);
   byId("inputs-field").hidden = model.inputs.image === 0;
@@ -178,7 +168,9 @@ async function readQuote() {
   } catch (error) {
     if (isAborted(error)) return;
     quote = null;
+    byId("held-until").textContent = "";
     show(byId("quote"), element("p", { class: "wrong" }, error.message));
+    if (error.temporary) later = setTimeout(readQuote, ASK_AGAIN_MS);
   }
   byId("quote").removeAttribute("aria-busy");
   showButton();
@@ -261,10 +253,8 @@ function showPromptProblem(text) {
 
 /**
  * Show a generation among the others, or update it; one from a response together with events `heard` since the request.
- * The code of cards is loaded with the first one.
  */
 async function place(generation, heard = []) {
-  const [{ Card, showInOrder }, { catchUp }] = await Promise.all([import("./generations.js"), import("./updates.js")]);
   catchUp(generation, heard);
   if (cards.has(generation.id)) return cards.get(generation.id).update(generation);
   const card = new Card(generation, names);
@@ -288,10 +278,11 @@ function listen() {
   on("output", inTurn(({ generation, output }) => cards.get(generation)?.addOutput(output)));
   on("again", async () => {
     await loaded;
+    askQuote();
     await hearing(async (heard) => {
       const { data } = await get("/v1/generations", { limit: SHOWN_MAX });
       for (const generation of data.reverse()) await place(generation, heard);
-    });
+    }).catch(showError);
   });
 }
 

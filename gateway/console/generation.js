@@ -25,7 +25,6 @@ async function read() {
     if (error.status !== 404 && error.status !== 403) showError(error);
     else showMissing(error);
   }
-  byId("wait").hidden = true;
 }
 
 function showMissing(error) {

@@ -9,7 +9,7 @@ import { get, signInFirst } from "./api.js";
 
 const CHANNEL = "farebox-live";
 const RETRY_MS = 3000;
-const KINDS = { snapshot: "generation", progress: "generation", done: "generation", output: "output", balance: "balance", queues: "queues" };
+const EVENT_KINDS = { snapshot: "generation", progress: "generation", done: "generation", output: "output", balance: "balance", queues: "queues" };
 
 const listeners = new Map();
 const hearers = new Set();
@@ -86,7 +86,7 @@ function open() {
       setTimeout(again, RETRY_MS);
     }
   };
-  for (const [event, kind] of Object.entries(KINDS)) {
+  for (const [event, kind] of Object.entries(EVENT_KINDS)) {
     source.addEventListener(event, ({ data }) => pass({ kind, data: JSON.parse(data) }));
   }
 }

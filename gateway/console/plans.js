@@ -5,7 +5,7 @@ import { counted, formatMoney, formatRounded, withUnit } from "./amounts.js";
 import { buyPlan } from "./checkout.js";
 import { openDialog } from "./dialog.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
-import { session, watchBalance } from "./shell.js";
+import { startPage, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
 import { formatDay, formatLength, time } from "./times.js";
 import { settingName } from "./words.js";
@@ -17,8 +17,12 @@ let plans = null;
 let card = null;
 let own = null; // the account's plan, as GET /v1/balance says
 
-const who = await session;
-await start().catch(showError);
+let who = null;
+
+await startPage((signedIn) => {
+  who = signedIn;
+  return start();
+});
 
 async function start() {
   [plans, card] = await Promise.all([get("/v1/plans"), get("/v1/rate-card")]);

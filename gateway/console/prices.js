@@ -5,7 +5,7 @@ import { counted, formatCredits, formatExact, formatMillicredits, toMillicredits
 import { byId, element, icon, show, showError } from "./dom.js";
 import { completed } from "./forbidden.js";
 import { on } from "./live.js";
-import { session, watchBalance } from "./shell.js";
+import { startPage, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
@@ -19,8 +19,12 @@ let rows = [];
 let orders = {}; // tool → {by, down}; without: as on the card
 let balance = null;
 
-const who = await session;
-await start().catch(showError);
+let who = null;
+
+await startPage((signedIn) => {
+  who = signedIn;
+  return start();
+});
 
 async function start() {
   const [plans] = [await get("/v1/plans"), await read()];

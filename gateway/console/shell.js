@@ -2,14 +2,39 @@
 
 import { call, get, signInFirst, withQuery } from "./api.js";
 import { formatCredits, withUnit } from "./amounts.js";
-import { announce, byId, element, show, showError } from "./dom.js";
+import { announce, byId, clearOutage, drawn, element, icon, retried, show, showError } from "./dom.js";
 import { connect, on, sessionChanged } from "./live.js";
 
 const LOST_AFTER_MS = 4000;
-const OF_ONE_ACCOUNT = new Set(["/gallery", "/usage"]);
+const SHOWN_AFTER_MS = 3000; // at the latest, also what is not complete
+const ASK_AGAIN_MS = 2000;
 
-/** The signed-in user: `{scope: "account" or an operator's role, account}`. Without a session, leaves the page. */
+/**
+ * The signed-in user: `{scope: "account" or an operator's role, account}`; both null on a public page without a session.
+ * Other pages are left then, and an account's pages tell an operator where to look instead.
+ */
 export const session = begin();
+
+/**
+ * Start a page with the signed-in user, and show it. If Farebox does not respond, say so, and load the page again once
+ * it does.
+ */
+export async function startPage(start) {
+  try {
+    await start(await session);
+  } catch (error) {
+    showError(error);
+    if (error.temporary) await reloadOnceBack();
+  } finally {
+    drawn();
+  }
+}
+
+async function reloadOnceBack() {
+  do await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  while (await get("/session").then(() => false, () => true));
+  location.reload();
+}
 
 let known = null;
 const watchers = new Set();
@@ -23,33 +48,39 @@ export function watchBalance(watcher) {
 
 /** Open the Credits dialog. */
 async function openCredits() {
-  if (!known) return;
-  const credits = await import("./credits.js");
-  await credits.openCredits(watchBalance);
+  try {
+    if (!known) await readBalance();
+    const credits = await retried(() => import("./credits.js"));
+    showError(null);
+    await credits.openCredits(watchBalance);
+  } catch (error) {
+    showError(error);
+  }
 }
 
 async function begin() {
   watchTheme();
   watchMenu();
+  setTimeout(drawn, SHOWN_AFTER_MS);
   byId("sign-out").addEventListener("click", () => signOut().catch(showError));
   byId("balance").addEventListener("click", openCredits);
-  const who = await get("/session");
+  const who = await askUntilAnswered(() => get("/session"));
+  remember(who.scope === "account" ? "account" : who.scope ? "operator" : "nobody");
   if (!who.scope) {
+    if (document.body.classList.contains("public")) return who;
     signInFirst();
-    return new Promise(() => {}); // until the page is gone
+    return never();
   }
-  document.body.classList.add(who.scope === "account" ? "account" : "operator");
   show(byId("who"), who.account ?? `${who.scope} key`);
   byId("who").title = who.account ? `Account ${who.account}` : `Signed in with a key of the role ${who.scope}`;
   on("connection", showConnection);
+  on("again", clearOutage);
   connect();
   if (who.scope === "account") {
     on("balance", showBalance);
-    on("again", readBalance);
-    await readBalance();
-  } else if (location.pathname === "/") {
-    location.replace("/operations"); // an operator has no credits to generate with
-  } else if (OF_ONE_ACCOUNT.has(location.pathname)) {
+    on("again", () => readBalance().catch(showError));
+    await askUntilAnswered(readBalance);
+  } else if (document.body.classList.contains("of-account")) {
     return leadToAccounts();
   }
   return who;
@@ -57,12 +88,44 @@ async function begin() {
 
 /** What an operator sees of a page that shows the account whose key it is: the way to any account. Its script does not go on. */
 function leadToAccounts() {
+  if (location.pathname === "/") location.replace("/operations");
   const account = new URLSearchParams(location.search).get("account");
   const link = element("a", { href: withQuery("/accounts", { account }) }, account ? `Account ${account}` : "Accounts");
   const parts = [...byId("main").children];
   for (const part of parts.slice(parts.indexOf(byId("connection")) + 1)) part.remove();
   byId("main").append(element("div", { class: "empty panel" }, element("p", {}, "This page shows the account that is signed in."), element("p", {}, "For operators: ", link)));
-  return new Promise(() => {});
+  byId("actions").remove();
+  return never();
+}
+
+/** While Farebox does not respond, say so and ask again. */
+async function askUntilAnswered(ask) {
+  for (;;) {
+    try {
+      const answer = await ask();
+      clearOutage();
+      return answer;
+    } catch (error) {
+      if (!error.temporary) throw error;
+      showError(error);
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    }
+  }
+}
+
+function never() {
+  drawn();
+  return new Promise(() => {}); // until the page is gone
+}
+
+/** The next page has this user's navigation from its first paint. */
+function remember(who) {
+  document.documentElement.dataset.who = who;
+  try {
+    localStorage.setItem("who", who);
+  } catch {
+    // storage is disabled: the next page shows it once it has asked
+  }
 }
 
 /** A response that arrives after an event may be older than it, and would stay: the event is not sent again. */
@@ -75,7 +138,7 @@ async function readBalance() {
 function showBalance(balance) {
   known = balance;
   const held = balance.held > 0 && element("span", { class: "held" }, ` · ${formatCredits(balance.held)} held`);
-  show(byId("balance"), withUnit(balance.available), held);
+  show(byId("balance"), icon("coin"), element("span", {}, withUnit(balance.available), held));
   for (const watcher of watchers) watcher(balance);
 }
 

@@ -50,6 +50,11 @@ async function signIn(body) {
 
 /** Go to the requested page, if it is one of ours. */
 function goOn(who) {
+  try {
+    localStorage.setItem("who", who.scope === "account" ? "account" : "operator");
+  } catch {
+    // storage is disabled: the page finds out by itself
+  }
   const to = new URL(new URLSearchParams(location.search).get("to") ?? "/", location.origin);
   const first = who.scope === "account" ? "/" : "/operations";
   location.replace(to.origin === location.origin && to.pathname !== "/" ? to.pathname + to.search : first);

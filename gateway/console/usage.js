@@ -6,7 +6,7 @@ import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredi
 import { bars, compact, swatch } from "./chart.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { on } from "./live.js";
-import { session, watchBalance } from "./shell.js";
+import { startPage, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
 
 const DEFAULTS = { period: "30", from: "", to: "", tool: "", model: "", by: "model", show: "credits" };
@@ -29,8 +29,7 @@ let turn = 0;
 let balance = null;
 let pace = null; // {credits, days}: what was spent since the first of the last 30 days on which anything was
 
-await session;
-await start().catch(showError);
+await startPage(start);
 
 async function start() {
   const card = await get("/v1/rate-card");

@@ -15,8 +15,8 @@ export function waysOut({ shortfall, held, ways_out: { wait, top_up: topUp, upgr
     { class: "ways-out stack", "aria-label": "Ways to get the credits" },
     element("p", { class: "row" }, icon("warning"), element("strong", {}, `${withUnit(shortfall)} short`), held > 0 && element("span", { class: "small" }, `${formatCredits(held)} held by other generations; unused credits are returned`)),
     way("Wait", wait.map((refill) => element("li", {}, `${BUCKETS[refill.bucket]}: back to ${formatCredits(refill.credits)} `, time(refill.at, formatUntil(refill.at))))),
-    way("Top up", topUp.allowed ? topUp.bundles.map(bundleItem) : [element("li", {}, REASONS[topUp.reason] ?? "Not available.")]),
-    way("Larger plan", upgrade.length ? upgrade.slice(0, 2).map(planItem) : [element("li", {}, "No larger plan is enough.")]),
+    way("Top up", topUp.allowed ? topUp.bundles.map(wayByBundle) : [element("li", {}, REASONS[topUp.reason] ?? "Not available.")]),
+    way("Larger plan", upgrade.length ? upgrade.slice(0, 2).map(wayByPlan) : [element("li", {}, "No larger plan is enough.")]),
   );
 }
 
@@ -24,12 +24,12 @@ function way(title, items) {
   return items.length > 0 && element("div", {}, element("h3", {}, title), element("ul", { class: "plain" }, items));
 }
 
-function bundleItem(bundle) {
+function wayByBundle(bundle) {
   const buy = () => buyBundle(bundle.id).catch(showError);
   return element("li", { class: "row apart" }, `${formatCredits(bundle.credits)} credits`, element("button", { type: "button", class: "small", onclick: buy }, `Buy · ${formatMoney(bundle.price)}`));
 }
 
-function planItem(plan) {
+function wayByPlan(plan) {
   const [interval, price] = Object.entries(plan.price)[0];
   return element("li", { class: "row apart" }, `${plan.name}: ${formatCredits(plan.credits)} a month`, element("a", { class: "button small", href: `/plans#${plan.id}` }, `${formatMoney(price)} ${interval}`));
 }

@@ -1,7 +1,8 @@
 // The dialogs of the Webhooks page: create or edit one, its secret, and confirmations before something is lost.
 
+import { openOnce } from "./copying.js";
 import { openDialog } from "./dialog.js";
-import { announce, element, icon, show } from "./dom.js";
+import { element } from "./dom.js";
 
 const EVENTS = [
   "generation.running",
@@ -45,26 +46,7 @@ export function openForm(webhook, send) {
 
 /** Show a new secret, which is visible only once. Without one, the response that contained it was lost. */
 export function openSecret(secret) {
-  if (!secret) {
-    openDialog("The secret did not arrive", element("p", {}, "The webhook was created, but the response with its secret did not arrive, and the secret is only shown once. Create a new secret."));
-    return;
-  }
-  const field = element("input", { id: "secret", class: "mono", readonly: true, value: secret });
-  const copy = element("button", { type: "button", class: "primary" }, icon("copy"), "Copy");
-  copy.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(secret);
-      show(copy, icon("check"), "Copied");
-      announce("Copied");
-    } catch {
-      field.select(); // not a secure context, or not allowed: then it is there to be copied by hand
-    }
-  });
-  openDialog("The webhook's secret", [
-    element("p", {}, "It is shown only this once. Your backend needs it to verify signatures."),
-    element("div", { class: "field" }, element("label", { for: "secret" }, "Secret"), field),
-    element("p", { class: "row" }, copy),
-  ]);
+  openOnce("The webhook's secret", "It is shown only this once. Your backend needs it to verify signatures.", secret, "The response with the secret did not arrive, and it is only shown once. Create a new secret.");
 }
 
 /** Confirm before the secret in use is replaced. */

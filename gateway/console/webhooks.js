@@ -5,7 +5,7 @@ import { counted } from "./amounts.js";
 import { Deliveries } from "./deliveries.js";
 import { openDialog } from "./dialog.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
-import { session } from "./shell.js";
+import { session, startPage } from "./shell.js";
 import { formatAgo, time } from "./times.js";
 import { confirmDeletion, confirmRotation, openForm, openSecret } from "./webhook-dialogs.js";
 
@@ -158,4 +158,4 @@ async function choose(webhook, { focus = false } = {}) {
   if (focus) byId("deliveries-heading").focus();
 }
 
-await session.then(start).catch(showError);
+await startPage(start);

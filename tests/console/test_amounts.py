@@ -22,9 +22,9 @@ async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
     assert windows.problems == []
 
 
-async def ask(page: Page, module: str, expression: str) -> Any:
-    """The value of an expression in which `m` is the module."""
-    return await page.evaluate(f"async () => {{ const m = await import('/static/{module}.js'); return {expression}; }}")
+async def ask(page: Page, expression: str) -> Any:
+    """The value of an expression in which `m` is the bundle of what all pages use."""
+    return await page.evaluate(f"async () => {{ const m = await import('/static/base.js'); return {expression}; }}")
 
 
 @cases(
@@ -43,25 +43,25 @@ async def ask(page: Page, module: str, expression: str) -> Any:
     ],
 )
 async def test_credits_are_written_exactly(page: Page, credits_: float, text: str) -> None:
-    assert await ask(page, "amounts", f"m.formatCredits({credits_})") == text
+    assert await ask(page, f"m.formatCredits({credits_})") == text
 
 
 async def test_sums_and_differences_are_exact(page: Page) -> None:
-    assert await ask(page, "amounts", "m.sum([0.1, 0.2])") == 0.3
-    assert await ask(page, "amounts", "m.sum(Array(1000).fill(0.001))") == 1
-    assert await ask(page, "amounts", "m.difference(100, 99.9)") == 0.1
-    assert await ask(page, "amounts", "m.difference(0.3, 0.1)") == 0.2
+    assert await ask(page, "m.sum([0.1, 0.2])") == 0.3
+    assert await ask(page, "m.sum(Array(1000).fill(0.001))") == 1
+    assert await ask(page, "m.difference(100, 99.9)") == 0.1
+    assert await ask(page, "m.difference(0.3, 0.1)") == 0.2
 
 
 async def test_amounts_have_their_words_and_signs(page: Page) -> None:
-    assert await ask(page, "amounts", "[1, 2, 0, 0.5].map(m.withUnit)") == [
+    assert await ask(page, "[1, 2, 0, 0.5].map(m.withUnit)") == [
         *("1 credit", "2 credits", "0 credits", "0.5 credits"),
     ]
-    assert await ask(page, "amounts", "[100, -147, 0].map(m.formatChange)") == ["+100", "−147", "0"]
-    assert await ask(page, "amounts", "[m.counted(1, 'output'), m.counted(1200, 'output')]") == [
+    assert await ask(page, "[100, -147, 0].map(m.formatChange)") == ["+100", "−147", "0"]
+    assert await ask(page, "[m.counted(1, 'output'), m.counted(1200, 'output')]") == [
         *("1 output", "1,200 outputs"),
     ]
-    assert await ask(page, "amounts", "[m.formatMoney(5), m.formatExact(5.27555), m.formatRounded(33.04)]") == [
+    assert await ask(page, "[m.formatMoney(5), m.formatExact(5.27555), m.formatRounded(33.04)]") == [
         *("$5.00", "5.27555", "33"),
     ]
 
@@ -80,21 +80,21 @@ async def test_amounts_have_their_words_and_signs(page: Page) -> None:
     ],
 )
 async def test_lengths_are_written_in_their_two_largest_units(page: Page, milliseconds: int, text: str) -> None:
-    assert await ask(page, "times", f"m.formatLength({milliseconds})") == text
+    assert await ask(page, f"m.formatLength({milliseconds})") == text
 
 
 async def test_what_is_still_to_come_and_what_is_past_is_said(page: Page) -> None:
     now = "Date.parse('2026-11-22T20:00:00Z')"
     until = f"m.formatUntil('2026-11-23T00:00:00Z', {now})"
-    assert await ask(page, "times", until) == "in 4 h"
-    assert await ask(page, "times", f"m.formatUntil('2026-11-22T19:00:00Z', {now})") == "now"
-    assert await ask(page, "times", f"m.formatAgo('2026-11-22T19:58:00Z', {now})") == "2 min ago"
-    assert await ask(page, "times", f"m.formatAgo('2026-11-22T19:59:30Z', {now})") == "just now"
+    assert await ask(page, until) == "in 4 h"
+    assert await ask(page, f"m.formatUntil('2026-11-22T19:00:00Z', {now})") == "now"
+    assert await ask(page, f"m.formatAgo('2026-11-22T19:58:00Z', {now})") == "2 min ago"
+    assert await ask(page, f"m.formatAgo('2026-11-22T19:59:30Z', {now})") == "just now"
 
 
 async def test_text_never_becomes_markup(page: Page) -> None:
     made = "m.element('p', {class: 'x', hidden: false, title: null}, '<img src=x>', [1, ['b']], null).outerHTML"
-    assert await ask(page, "dom", made) == '<p class="x">&lt;img src=x&gt;1b</p>'
+    assert await ask(page, made) == '<p class="x">&lt;img src=x&gt;1b</p>'
 
 
 @cases(
@@ -123,4 +123,4 @@ async def test_a_cost_is_said_in_words(page: Page, credits_: dict[str, Any], wor
         "outputs_requested": 2,
         "outputs": [0] * credits_["k"],
     }
-    assert await page.evaluate("async (g) => (await import('/static/words.js')).costOf(g)", generation) == words
+    assert await page.evaluate("async (g) => (await import('/static/base.js')).costOf(g)", generation) == words

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import FilePayload, Page, Response, Route, expect
 
-from tests.console.pages import Windows, check_appearance, note_events, notify_missed, settle, until_notified
+from tests.console.pages import Windows, check_appearance, notify_missed, settle
 from tests.console.stack import Stack
 from tests.made_media import picture
 
@@ -143,7 +143,7 @@ async def test_the_newest_is_first_in_whatever_order_word_of_them_arrives(stack:
     await page.evaluate(
         """async () => {
             const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
-            const { showInOrder } = await import(loaded.find((name) => name.endsWith("/generations.js")));
+            const { showInOrder } = await import(loaded.find((name) => name.endsWith("/cards.js")));
             const list = document.getElementById("work");
             const shown = [...list.querySelectorAll(".card-of-work")];
             for (const root of [shown[1], shown[2], shown[0]]) root.remove();
@@ -193,32 +193,6 @@ async def test_an_answer_that_comes_after_the_end_does_not_undo_it(stack: Stack,
     await (await answered.value).finished()
     await settle(page)
     await expect(card).to_contain_text("cancelled: 25 returned, nothing charged")
-
-
-async def test_an_event_that_comes_while_the_first_card_is_loaded_is_not_lost(stack: Stack, windows: Windows) -> None:
-    """The first generation loads the code of cards. What was said of it meanwhile found no card, and was dropped: it
-    stood there as queued until its end."""
-    account = stack.account()
-    browser = await windows.browse(account)
-    page = await browser.new_page()
-    go_on = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await go_on.wait()
-        await route.continue_()
-
-    await page.route("**/generations.js", hold)
-    await page.goto("/")
-    await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
-    await note_events(page)
-    made = [stack.generate(account, model="imagineart-2.0", sandbox={"hang": True}) for _ in range(3)]
-    await until_notified(page, made[2]["id"], "waiting")
-    stack.call("POST", f"/v1/generations/{made[0]['id']}/cancel", account.key, {})
-    await until_notified(page, made[2]["id"], "running")
-    go_on.set()
-    await expect(page.locator(".card-of-work")).to_have_count(3)
-    await settle(page)
-    await expect(page.locator(f"[data-id={made[2]['id']}]")).to_contain_text("Running", timeout=5000)
 
 
 async def test_an_answer_that_comes_after_the_start_does_not_undo_it(stack: Stack, windows: Windows) -> None:

@@ -70,6 +70,8 @@ async def test_an_operator_sees_who_makes_it_and_a_wrong_address_leads_back(stac
     assert "work" not in stack.call("GET", f"/v1/generations/{made}", account.key)
     await page.goto(f"/generations/{made[:-1]}")
     await expect(page.locator("#missing")).to_contain_text("There is no generation")
+    await page.goto("/gallery")
+    await expect(page.locator("main")).to_contain_text("For operators: Accounts")
     await page.goto("/galery")
     await page.get_by_role("link", name="API").click()
     await page.wait_for_url("**/docs")

@@ -88,7 +88,7 @@ async def be_refused_a_bundle(page: Page) -> None:
     await page.keyboard.press("Escape")
     await expect(ways_out(page)).to_be_visible()  # it led nowhere
     ask = """async () => {
-      const { post } = await import('/static/api.js');
+      const { post } = await import('/static/base.js');
       return post('/v1/top-ups', {bundle: 'small'}).catch(({status, code}) => [status, code]);
     }"""
     assert await page.evaluate(ask) == [403, "subscription_required"]

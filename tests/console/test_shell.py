@@ -5,10 +5,24 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from gateway.api.console import Console
-from tests.console.pages import Windows, check_appearance
+from tests.console.pages import Windows, check_appearance, settle
 from tests.console.stack import Stack
+from tests.lengths import LONG
 
 PAGE_MAX_BYTES = 25 * 1024
+SHIFT_MAX = 0.1  # of the window, https://web.dev/articles/cls
+_OF_OPERATORS = {"/operations", "/work", "/accounts", "/audit-log"}
+_NOTE_SHIFTS = """
+  window.shifted = 0;
+  window.shifts = [];
+  new PerformanceObserver((list) => {
+    for (const { value, hadRecentInput, sources } of list.getEntries()) {
+      if (hadRecentInput) continue;
+      window.shifted += value;
+      window.shifts.push(`${value}: ${sources.map(({ node }) => node?.outerHTML?.slice(0, 80)).join(" | ")}`);
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+"""
 
 
 async def test_the_theme_is_remembered_and_there_before_the_first_paint(stack: Stack, windows: Windows) -> None:
@@ -82,32 +96,58 @@ async def test_without_locks_a_tab_listens_by_itself_and_only_while_it_is_seen(s
     await expect(page.get_by_role("button", name="101 credits")).to_be_visible()
 
 
-async def test_a_lost_connection_is_said_and_what_was_missed_is_read(stack: Stack, windows: Windows) -> None:
+async def test_after_an_outage_pages_ask_again_and_clear_what_they_complained_of(
+    stack: Stack, windows: Windows
+) -> None:
+    """Generate kept its dead quote, the gallery the wrong cards at half opacity, and both the red notice."""
     account = stack.account()
+    stack.ended(account)
     browser = await windows.browse(account)
-    page = await browser.new_page()
+    page, generate = await browser.new_page(), await browser.new_page()
     await page.goto("/gallery")
-    await expect(page.get_by_role("button", name="100 credits")).to_be_visible()
-    await browser.route("**/v1/events", lambda route: route.abort())
+    await generate.goto("/")
+    await expect(page.get_by_role("button", name="95 credits")).to_be_visible()
+    await expect(generate.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
+    await browser.route("**/v1/**", lambda route: route.abort())
     stack.kill_gateway()
     await expect(page.locator("#connection")).to_be_visible()
+    await page.get_by_label("State").select_option("failed")
+    await expect(page.get_by_role("alert")).to_contain_text("Farebox is not responding")
+    await expect(page.locator("#cards")).not_to_have_attribute("aria-busy", "true")
+    await generate.get_by_role("radio", name="2K").check(force=True)
+    await expect(generate.locator("#quote")).to_contain_text("Farebox is not responding")
     stack.wait_until_ready()
+    await generate.goto("/usage")
+    await expect(generate.get_by_role("alert")).to_contain_text("Farebox is not responding")
     stack.grant(account, 1)
-    await browser.unroute("**/v1/events")
-    await expect(page.get_by_role("button", name="101 credits")).to_be_visible()
+    await browser.unroute("**/v1/**")
+    await expect(page.get_by_role("button", name="96 credits")).to_be_visible()
     await expect(page.locator("#connection")).to_be_hidden()
+    await expect(page.locator("#complaint")).to_be_hidden()
+    await expect(page.locator(".card-of-work")).to_have_count(0)
+    await expect(generate.locator("#spent")).to_have_text("5")
     windows.problems.clear()  # the browser notes by itself what it could not reach
 
 
-async def test_every_page_is_small_enough_on_the_wire(stack: Stack, windows: Windows) -> None:
+async def test_every_page_is_small_on_the_wire_and_does_not_jump_while_it_loads(stack: Stack, windows: Windows) -> None:
     account = stack.account()
     made = stack.ended(account)["id"]
-    for path in Console.read(stack.address).pages:
-        reader = {"/sign-in": None, "/operations": stack.admin}.get(path, account)  # others are sent elsewhere
-        page = await windows.open(path.replace("{generation}", made), reader)
-        await page.wait_for_load_state("load")
+    pages = []
+    for key in (account, stack.admin):
+        browser = await windows.browse(key)
+        await browser.add_init_script(_NOTE_SHIFTS)
+        pages.append(await browser.new_page())
+    console = Console.read(stack.address)
+    for path in console.pages:
+        page = pages[path in _OF_OPERATORS]
+        for width in (320, 1360) if LONG else (320,):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.goto(path.replace("{generation}", made))
+            await page.wait_for_function("() => !('loading' in document.documentElement.dataset)")
+            await settle(page)
+            shifts = await page.evaluate("() => window.shifts")
+            assert await page.evaluate("() => window.shifted") < SHIFT_MAX, (path, width, shifts)
         loaded = await page.evaluate("() => performance.getEntriesByType('resource').map(({ name }) => name)")
         ours = {url.partition("#")[0].rpartition("/")[2] for url in loaded if "/static/" in url}
-        console = Console.read(stack.address)
         size = len(console.pages[path].compressed) + sum(len(console.static[name].compressed) for name in ours)
         assert size < PAGE_MAX_BYTES, f"{path}: {size} bytes"

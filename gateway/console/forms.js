@@ -1,0 +1,54 @@
+// Forms in dialogs: a change to make, what it needs, and what is wrong with it.
+
+import { newKey } from "./api.js";
+import { openDialog } from "./dialog.js";
+import { element } from "./dom.js";
+
+const PERIODS = [["daily", "a day"], ["weekly", "a week"], ["monthly", "a month"], ["never", "in all"]];
+
+/**
+ * Open a form. `send(values, once)` gets the fields' values, trimmed, and an Idempotency-Key that stays the same while
+ * nothing is changed; if it throws, the error is shown and can be corrected. `about` is shown above the fields.
+ */
+export function openForm({ title, about, fields = [], verb, send }) {
+  const wrong = element("p", { class: "wrong", role: "alert" });
+  const go = element("button", { class: "primary" }, verb);
+  const form = element("form", { class: "stack" }, about && element("p", {}, about), fields, wrong, element("p", { class: "row" }, go, element("button", { type: "button", onclick: () => dialog.close() }, "Cancel")));
+  const dialog = openDialog(title, form);
+  let once = newKey();
+  form.addEventListener("input", () => {
+    once = newKey();
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    go.disabled = true;
+    wrong.textContent = "";
+    try {
+      const then = await send(Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()])), once);
+      dialog.close();
+      then?.();
+    } catch (error) {
+      wrong.textContent = error.message;
+      go.disabled = false;
+    }
+  });
+  form.querySelector("input:not([type=hidden]), select, button")?.focus();
+  return dialog;
+}
+
+/** The fields of a limit: so many credits per period; empty for none. */
+export function limitFields(limit) {
+  const amount = element("input", { id: "limit-credits", name: "limit", type: "number", min: 0, step: "any", inputmode: "decimal", value: limit?.credits, placeholder: "no limit" });
+  const period = element("select", { name: "period", "aria-label": "Period of the limit" }, PERIODS.map(([value, text]) => element("option", { value, selected: value === (limit?.period ?? "monthly") }, text)));
+  return element("div", { class: "field" }, element("label", { for: "limit-credits" }, "Limit, in credits"), element("div", { class: "pair" }, amount, period), element("p", { class: "hint" }, "Held and charged credits count."));
+}
+
+/** The limit of a form's values; null for none. */
+export function limitOf({ limit, period }) {
+  return limit === "" ? null : { credits: Number(limit), period };
+}
+
+/** A limit as text: "500 a month". */
+export function limitText(limit) {
+  return limit ? `${limit.credits.toLocaleString("en-US")} ${PERIODS.find(([period]) => period === limit.period)[1]}` : "none";
+}

@@ -1,0 +1,121 @@
+"""What an account manages by itself: keys, members, its journal, its purchases."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from playwright.async_api import expect
+
+from tests.console.pages import Windows, check_appearance
+from tests.console.stack import Account, Stack
+
+
+def owner_of(stack: Stack, account: Account) -> Account:
+    """The account's first member, with a key of their own."""
+    path = f"/v1/admin/accounts/{account.name}"
+    member = stack.call("POST", f"{path}/members", stack.admin, {"name": "Olga"})["id"]
+    made = stack.call("POST", f"{path}/keys", stack.admin, {"member": member, "label": "Olga's"})
+    return Account(account.name, made["key"])
+
+
+async def test_a_key_is_made_limited_rotated_and_revoked(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    page = await windows.open("/keys", account)
+    await expect(page.locator("#no-role")).to_be_visible()
+    await expect(page.get_by_role("button", name="New key")).to_have_count(0)
+    page = await windows.open("/keys", owner_of(stack, account))
+    keys = page.locator("#keys")
+    await expect(keys).to_contain_text("this session")
+    await page.get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Label").fill("shop")
+    await dialog.get_by_label("Limit, in credits").fill("12.5")
+    await dialog.get_by_text("What it may be used for").click()
+    await dialog.get_by_label("Tools").select_option("image")
+    await check_appearance(page)
+    await dialog.get_by_role("button", name="Make the key").click()
+    made = await page.get_by_role("dialog", name="The new key").locator("code").inner_text()
+    assert stack.call("GET", "/v1/key", made)["limit"] == {"credits": 12.5, "period": "monthly"}
+    await page.keyboard.press("Escape")
+    row = keys.get_by_role("row", name="shop")
+    await expect(row).to_contain_text("12.5 a month")
+    await expect(row).to_contain_text("image")
+    await row.get_by_role("button", name="Edit: shop").click()
+    await dialog.get_by_label("Limit, in credits").fill("")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(row).to_contain_text("none")
+    await row.get_by_role("button", name="Rotate: shop").click()
+    await dialog.get_by_role("button", name="Make the new key").click()
+    await expect(page.get_by_role("dialog", name="The new key").locator("code")).to_contain_text("fbx_")
+    await page.keyboard.press("Escape")
+    await expect(row).to_have_count(2)
+    await row.filter(has_text="image").first.get_by_role("button", name="Revoke").click()
+    await dialog.get_by_role("button", name="Revoke the key").click()
+    await expect(row).to_have_count(1)
+    await check_appearance(page)
+
+
+async def test_a_member_is_added_invited_and_removed(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    page = await windows.open("/members", owner_of(stack, account))
+    members, dialog = page.locator("#members"), page.get_by_role("dialog")
+    for name in ("Ada", "Grace"):
+        await page.get_by_role("button", name="Add a member").click()
+        await dialog.get_by_label("Name").fill(name)
+        if name == "Ada":
+            await dialog.get_by_label("Role").select_option("admin")
+        await dialog.get_by_role("button", name="Add").click()
+        await expect(page.get_by_role("dialog", name=f"Invite {name}")).to_be_visible()
+        if name == "Ada":
+            await page.keyboard.press("Escape")
+    await dialog.get_by_role("button", name="Make the link").click()
+    link = await page.get_by_role("dialog", name="The invitation").locator("code").inner_text()
+    await check_appearance(page)
+    await page.keyboard.press("Escape")
+    guest = await (await windows.browse(None)).new_page()
+    await guest.goto(link)
+    await guest.wait_for_url(f"{stack.address}/")
+    await expect(guest.locator("#who")).to_have_text(account.name)
+    await members.get_by_role("row", name="Grace").get_by_role("button", name="Remove").click()
+    await dialog.get_by_role("button", name="Remove", exact=True).click()
+    await expect(members.get_by_role("row", name="Grace")).to_contain_text("removed")
+    await guest.goto("/gallery")
+    await guest.wait_for_url("**/sign-in?to=*")
+    await check_appearance(page)
+    windows.problems.clear()  # the guest's browser notes by itself what it was refused
+
+
+async def test_the_journal_is_filtered_and_saved_and_a_purchase_has_a_receipt(
+    stack: Stack, windows: Windows, tmp_path: Path
+) -> None:
+    account = stack.account(plan="basic")
+    made = stack.ended(account)["id"]
+    stack.grant(account, 7)
+    page = await windows.open("/journal", account)
+    rows = page.locator("#journal tbody tr")
+    await expect(rows.first).to_contain_text("Granted")
+    await expect(page.get_by_role("row", name="Charged 5")).to_contain_text("was held")
+    await check_appearance(page)
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name="CSV").click()
+    await (await download.value).save_as(tmp_path / "journal.csv")
+    saved = list(csv.DictReader(io.StringIO((tmp_path / "journal.csv").read_text())))
+    assert len(saved) == await rows.count()
+    await page.get_by_label("Kind").select_option("commit")
+    await expect(rows).to_have_count(1)
+    assert page.url.endswith("/journal?kind=commit")
+    await page.reload()
+    await expect(rows).to_have_count(1)
+    await rows.get_by_role("link", name=f"Generation {made}").click()
+    await page.wait_for_url(f"**/generations/{made}")
+    await page.goto("/purchases")
+    await expect(page.locator("#purchases")).to_contain_text("Nothing was bought yet.")
+    bought = stack.call("POST", "/v1/top-ups", account.key, {"bundle": "small"})
+    await page.goto(bought["checkout_url"])
+    await page.get_by_role("button", name="Pay").click()
+    await page.goto("/purchases")
+    await page.get_by_role("button", name="Receipt").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("$5.00 (USD)")
+    await check_appearance(page)
