@@ -66,8 +66,9 @@ end
 local allocation = holds.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
 local counted, limited_by = limits.count(a, p, key, price)
-limited_by = limited_by or tokens.refusal(a.id, token, price)
-if limited_by then return limited_by end
+if not counted then return limited_by end
+local spent_up = tokens.refusal(a.id, token, price)
+if spent_up then return spent_up end
 local waits = accounts.count(a, "work:" .. tool) >= policy.concurrency(p, plan, tool)
 if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(own.max_waiting) then
   return {"waiting_room_full", plan or "free", own.max_waiting}
