@@ -35,7 +35,7 @@ from gateway.schemas.base import (
 )
 from gateway.schemas.errors import WaysOut
 from gateway.schemas.pauses import HeldBy
-from gateway.schemas.tags import TagsIn, TagsOut
+from gateway.schemas.tags import TagsFilter, TagsIn, TagsOut
 from gateway.schemas.work import WorkOut
 
 OUTPUTS_MAX = 100
@@ -150,9 +150,7 @@ class GenerationsQuery(Period, OfAccount, PageQuery):
     model: Annotated[Text, Field(max_length=128)] | None = None
     key: Annotated[Text, Field(max_length=64, description="Only those created with this key: its id.")] | None = None
     member: Annotated[Text, Field(max_length=64, description="Only those of this member: its id.")] | None = None
-    tags: (
-        Annotated[TagsIn, Field(description="Filter by tags, as in `tags[project]=apollo`. All must match.")] | None
-    ) = None
+    tags: TagsFilter | None = None
     metadata: MetadataFilter | None = None
 
 

@@ -39,29 +39,37 @@ def _names(tags: dict[str, str]) -> dict[str, str]:
 
 _Values = dict[str, Annotated[Text, Field(min_length=1, max_length=TAG_MAX_CHARACTERS)]]
 
+
+def _described(description: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "object",
+            "description": description,
+            "maxProperties": TAGS_MAX,
+            "propertyNames": {"maxLength": TAG_MAX_CHARACTERS, "pattern": NAME_PATTERN},
+            "additionalProperties": _VALUE,
+            "examples": [{"project": "apollo"}],
+        }
+    )
+
+
 TagsIn = TypeAliasType(
     "TagsIn",
     Annotated[
         _Values,
         AfterValidator(_names),
-        WithJsonSchema(
-            {
-                "type": "object",
-                "maxProperties": TAGS_MAX,
-                "propertyNames": {"maxLength": TAG_MAX_CHARACTERS, "pattern": NAME_PATTERN},
-                "additionalProperties": _VALUE,
-                "examples": [{"project": "apollo"}],
-            }
-        ),
-        Field(
-            description=(
-                f"Up to {TAGS_MAX} names with a value each, of up to {TAG_MAX_CHARACTERS} characters: `GET /v1/usage` "
-                "groups by them, and lists are filtered by them."
-            )
+        _described(
+            f"Up to {TAGS_MAX} names with a value each, of up to {TAG_MAX_CHARACTERS} characters: `GET /v1/usage` "
+            "groups by them, and lists are filtered by them."
         ),
     ],
 )
 """The tags of a request."""
+
+TagsFilter = Annotated[
+    _Values, AfterValidator(_names), _described("Filter by tags, as in `tags[project]=apollo`. All must match.")
+]
+"""The tags of a query: without a name of its own in the description, where each parameter has a schema."""
 
 TagsOut = TypeAliasType("TagsOut", dict[str, str])
 """The tags of a generation."""

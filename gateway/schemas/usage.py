@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from gateway.schemas.base import Answer, Credits, OfAccount, Text
 from gateway.schemas.tags import NAME_CHARACTER, TAG_MAX_CHARACTERS, is_tag_name
@@ -14,7 +16,10 @@ DIMENSIONS = ("day", "tool", "model", "member", "key")
 """What usage is grouped by, in the order of a row's members; `tag:<name>` comes last."""
 TAG = "tag:"
 YEAR_MIN = 2000
-_DIMENSION = rf"(?:{'|'.join(DIMENSIONS)}|{TAG}{NAME_CHARACTER}{{1,{TAG_MAX_CHARACTERS}}})"
+# In the order of a row's members, of which any may be missing. Other orders are accepted as well.
+_LAST = f"{TAG}{NAME_CHARACTER}{{1,{TAG_MAX_CHARACTERS}}}"
+_REST = f"(?:(?:,member)?(?:,key)?|,{_LAST})"
+_IN_ORDER = rf"^(?:day(?:,tool)?(?:,model)?{_REST}|tool(?:,model)?{_REST}|model{_REST}|member(?:,key)?|key|{_LAST})$"
 
 
 def _day(text: str) -> str:
@@ -61,11 +66,11 @@ class UsageQuery(OfAccount):
     group_by: Annotated[
         Text,
         AfterValidator(_dimensions),
-        WithJsonSchema({"type": "string", "pattern": f"^{_DIMENSION}(?:,{_DIMENSION})*$"}),
+        WithJsonSchema({"type": "string", "pattern": _IN_ORDER}),
         Field(
             description=(
-                "A comma-separated list of `day`, `tool`, `model`, `member`, `key` and `tag:<name>`, each at most "
-                "once. A tag cannot be combined with `member` or `key`."
+                "A comma-separated list of `day`, `tool`, `model`, `member` and `key`, in this order. In place of the "
+                "last two, `tag:<name>`: a tag cannot be combined with members or keys."
             ),
             examples=["day,model"],
         ),
@@ -108,6 +113,13 @@ class UsageRow(UsageTotals):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str | None]
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the member of a tag, which has a name of its own."""
+        described = super().__get_pydantic_json_schema__(core, handler)
+        handler.resolve_ref_schema(described)["patternProperties"] = {f"^{TAG}": {"type": ["string", "null"]}}
+        return described
 
     day: str | None = None
     tool: str | None = None

@@ -27,7 +27,7 @@ KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "anyOf", "const", "contentMediaType", "contentSchema", "default",
     "description", "discriminator", "else", "enum", "examples", "exclusiveMinimum", "format", "if", "items",
     "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum",
-    "multipleOf", "not", "oneOf", "pattern", "prefixItems", "properties", "propertyNames", "required", "then",
+    "multipleOf", "not", "oneOf", "pattern", "patternProperties", "prefixItems", "properties", "propertyNames", "required", "then",
     "title", "type",
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ def _within(schema: Any) -> Iterator[dict[str, Any]]:
         return
     yield schema
     for name, inner in schema.items():
-        if name == "properties":
+        if name in {"properties", "patternProperties"}:
             for member in inner.values():
                 yield from _within(member)
         elif name in {"allOf", "anyOf", "oneOf", "prefixItems"}:

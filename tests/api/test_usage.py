@@ -13,6 +13,7 @@ import pytest
 
 from gateway.api.handlers.usage import csv_rows
 from gateway.api.http.csv_answers import safe_cell
+from gateway.api.ownership import own_usage
 from gateway.domain import FailureCode, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.accounts import key_id_of
@@ -217,6 +218,15 @@ def test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> N
 async def test_a_query_that_cannot_be_answered_names_the_parameter(gateway: Visitor, query: str, field: str) -> None:
     reply = await gateway.call("GET", f"/v1/usage{query}", await gateway.account())
     assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [field])
+
+
+async def test_more_groups_than_a_response_holds_are_refused(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = await some_history(gateway)
+    monkeypatch.setattr(own_usage, "GROUPS_MAX", 1)
+    await usage(gateway, key, "?group_by=day")
+    refused = await gateway.call("GET", "/v1/usage?group_by=model", key, headers={"Accept": "text/csv"})
+    assert (refused.status, refused.fields) == (422, ["group_by"])
+    assert "gives more than 1 rows: choose a shorter period or fewer dimensions" in refused.message
 
 
 async def test_a_range_of_400_days_is_taken_and_one_more_is_not(gateway: Visitor) -> None:
