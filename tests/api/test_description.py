@@ -27,8 +27,8 @@ KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "anyOf", "const", "contentMediaType", "contentSchema", "default",
     "description", "discriminator", "else", "enum", "examples", "exclusiveMinimum", "format", "if", "items",
     "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum",
-    "multipleOf", "not", "oneOf", "pattern", "patternProperties", "prefixItems", "properties", "propertyNames", "required", "then",
-    "title", "type",
+    "multipleOf", "not", "oneOf", "pattern", "patternProperties", "prefixItems", "properties", "propertyNames",
+    "required", "then", "title", "type",
 }  # fmt: skip
 
 
