@@ -7,7 +7,7 @@ import { generationLink, idWithCopy } from "./copying.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { actButton, may } from "./fields.js";
 import { openPause } from "./pauses.js";
-import { session } from "./shell.js";
+import { startPage } from "./shell.js";
 import { records } from "./tables.js";
 import { formatAgo, formatDay, formatLength, time } from "./times.js";
 import { BUCKETS, STATES, costOf, hasEnded } from "./words.js";
@@ -308,5 +308,4 @@ function auditOf({ log }) {
   return log.data.length ? auditTable(log.data, shared.keys, { account: false }) : element("p", { class: "quiet-text heading" }, "No operator has changed anything here.");
 }
 
-const who = await session;
-if (who.scope !== "account") await start(who.scope).catch(showError);
+await startPage(({ scope }) => scope !== "account" && start(scope));

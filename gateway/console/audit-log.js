@@ -3,7 +3,7 @@
 import { get, withQuery } from "./api.js";
 import { actionName, auditTable, operatorKeys } from "./audit.js";
 import { announce, byId, element, show, showError } from "./dom.js";
-import { session } from "./shell.js";
+import { startPage } from "./shell.js";
 
 const AT_ONCE = 50;
 const ACTIONS = ["grantCredits", "adjustCredits", "refundGenerations", "cancelGenerations", "changeAccountSubscription", "pause", "resume", "createAccountKey", "revokeAccountKey"];
@@ -60,5 +60,4 @@ async function read(anew) {
   announce(`${entries.length} entries`);
 }
 
-const who = await session;
-if (who.scope !== "account") await start(who.scope).catch(showError);
+await startPage(({ scope }) => scope !== "account" && start(scope));

@@ -7,7 +7,7 @@ import { announce, byId, drawing, element, icon, isPressed, redraw, show, showEr
 import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { pauseButton, pausesTable, readPauses } from "./pauses.js";
-import { session } from "./shell.js";
+import { session, startPage } from "./shell.js";
 import { line, records, table } from "./tables.js";
 import { formatUntil } from "./times.js";
 
@@ -339,4 +339,4 @@ function drawFailures() {
 }
 
 const who = await session;
-if (who.scope !== "account") await start().catch(showError);
+await startPage(() => who.scope !== "account" && start());

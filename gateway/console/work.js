@@ -8,7 +8,7 @@ import { byId, element, isPressed, redraw, showError } from "./dom.js";
 import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { nameOf, pauseButton, pausesTable, readPauses } from "./pauses.js";
-import { session } from "./shell.js";
+import { session, startPage } from "./shell.js";
 import { records } from "./tables.js";
 import { formatLength, formatUntil, time } from "./times.js";
 import { STATES } from "./words.js";
@@ -165,4 +165,4 @@ function endOf({ overdue, gives_up_at: at }) {
 
 const who = await session;
 scope = who.scope;
-if (scope !== "account") await start().catch(showError);
+await startPage(() => scope !== "account" && start());
