@@ -61,12 +61,10 @@ def generation_members(
 ) -> GenerationMembers:
     """A generation as JSON values: the members of `GenerationOut`.
 
-    `links` signs the URLs of outputs; None: for a role that is not shown prompts, inputs and outputs.
-
-    Every create, and every read of something that has changed, builds one. Ten nested pydantic models would take three
-    times as long, to validate what the types already guarantee.
+    `links` signs the URLs of outputs; None: for a role that is not shown prompts, inputs and outputs. Not as ten nested
+    pydantic models, which would take three times as long to validate what the types already guarantee.
     """
-    request, failed = generation.request, generation.error
+    request, failed, (price, credited) = generation.request, generation.error, _amounts(generation)
     members: GenerationMembers = {
         "id": generation.id,
         "object": "generation",
@@ -81,8 +79,8 @@ def generation_members(
             name: as_number(value) if isinstance(value, Decimal) else value for name, value in request.settings.items()
         },
         "outputs_requested": request.outputs,
-        "price": _price_members(generation),
-        "credits": _credits_members(generation),
+        "price": price,
+        "credits": credited,
         "outputs": [_output_members(generation, output, links) for output in generation.outputs],
         "progress": as_number(generation.progress_thousandths / CREDIT),
         "attempt": generation.attempt,
@@ -97,12 +95,6 @@ def generation_members(
         members["inputs"] = [_input_members(one, shown=links is not None) for one in request.inputs]
     if links is None:
         members["withheld"] = True
-    _add_optional(members, generation, standing)
-    return members
-
-
-def _add_optional(members: GenerationMembers, generation: outcomes.Generation, standing: Standing) -> None:
-    """The members that are only there if there is something to say."""
     if generation.state is State.QUEUED:
         members["queue_position"] = standing.position
     if standing.pause is not None:
@@ -113,6 +105,7 @@ def _add_optional(members: GenerationMembers, generation: outcomes.Generation, s
         members["cancel_requested"] = True
     if generation.outputs_deleted:
         members["outputs_deleted"] = True
+    return members
 
 
 def work_members(generation: outcomes.Generation) -> WorkMembers:
@@ -141,24 +134,12 @@ def progress_shape(generation: outcomes.Generation, standing: Standing) -> gener
     )
 
 
-def _credits_members(generation: outcomes.Generation) -> CreditsMembers:
-    shares = Counter[Bucket]()
+def _amounts(generation: outcomes.Generation) -> tuple[PriceMembers, CreditsMembers]:
+    """Its firm price, as reserved (R7), and where its credits are."""
+    request, shares = generation.request, Counter[Bucket]()
     for share in generation.allocation:
         shares[share.bucket] += share.millicredits
-    members: CreditsMembers = {
-        "held": as_number(generation.held_millicredits / CREDIT),
-        "committed": as_number(generation.committed_millicredits / CREDIT),
-        "refunded": as_number(generation.refunded_millicredits / CREDIT),
-        "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
-    }
-    if generation.given_back_millicredits:
-        members["given_back"] = as_number(generation.given_back_millicredits / CREDIT)
-    return members
-
-
-def _price_members(generation: outcomes.Generation) -> PriceMembers:
-    """The firm price of a generation, as reserved (R7)."""
-    return {
+    price: PriceMembers = {
         "credits": as_number(generation.price_millicredits / CREDIT),
         "lines": [
             {
@@ -167,10 +148,19 @@ def _price_members(generation: outcomes.Generation) -> PriceMembers:
                 "count": as_number(line.count),
                 "total": as_number(line.total),
             }
-            for line in generation.request.lines
+            for line in request.lines
         ],
-        "rate_card": generation.request.rate_card,
+        "rate_card": request.rate_card,
     }
+    credited: CreditsMembers = {
+        "held": as_number(generation.held_millicredits / CREDIT),
+        "committed": as_number(generation.committed_millicredits / CREDIT),
+        "refunded": as_number(generation.refunded_millicredits / CREDIT),
+        "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
+    }
+    if generation.given_back_millicredits:
+        credited["given_back"] = as_number(generation.given_back_millicredits / CREDIT)
+    return price, credited
 
 
 def line_shapes(lines: Iterable[PriceLine]) -> list[generation_schemas.Line]:

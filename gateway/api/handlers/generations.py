@@ -43,7 +43,7 @@ async def create(request: web.Request) -> web.Response:
     if ordered.replay:
         return answer_json(body=await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
     # Its position is unknown until it is dispatched, which this response does not wait for.
-    (pause,) = await request.app[PAUSE_BOARD].of_generations([generation])
+    pause = (await request.app[PAUSE_BOARD].of_generations([generation]))[0] if ordered.waits else None
     shape = to_json(generation_members(generation, request.app[LINKS], Standing(pause=pause)))
     return answer_json(body=shape, status=HTTPStatus.ACCEPTED, headers=headers)
 

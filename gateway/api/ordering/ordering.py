@@ -57,10 +57,11 @@ class IdempotencyDigests:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """The created generation; with `replay`, created earlier by the same request."""
+    """The created generation; with `replay`, created earlier by the same request; `waits`: nothing starts it yet."""
 
     generation: outcomes.Generation
     replay: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class Ordering:
         )
         match outcome:
             case outcomes.Reserved():
-                return Ordered(outcome.generation)
+                return Ordered(outcome.generation, waits=outcome.dispatch is None)
             case outcomes.Replayed():
                 self._drop_inputs(priced, kept=outcome.generation.request.inputs)
                 return Ordered(outcome.generation, replay=True)
