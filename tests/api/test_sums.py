@@ -70,7 +70,7 @@ class Year:
 async def a_team(gateway: Visitor) -> list[str]:
     """Keys of three members, one of whom has two, and one of the account's own."""
     keys = [await gateway.account()]
-    await gateway.subscribe()
+    await gateway.subscribe("standard")  # without a limit of seats
     await gateway.grant(1_000_000)
     for number in range(3):
         member = (await gateway.call("POST", f"{ACCOUNT}/members", gateway.admin, {"name": f"member {number}"})).body
