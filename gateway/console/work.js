@@ -143,9 +143,9 @@ function columnsOf(ended) {
   return [
     ["Generation", (one) => [generationLink(one.id), element("div", { class: one.code ? "bad-text small" : "hint" }, one.code ?? STATES[one.status], whereOf(one))]],
     ["Account", ({ account }) => accountLink(account)],
-    ["Model", (one) => [names.get(one.model) ?? one.model, element("div", { class: "hint" }, [one.tool, one.provider, one.provider_job].filter(Boolean).join(" · "))]],
+    ["Model", (one) => [names.get(one.model) ?? one.model, element("div", { class: "hint" }, `${one.tool} · ${one.provider}`)]],
     ["Attempt", ({ attempt, failures }) => `${attempt}${failures ? `, ${failures} failed` : ""}`],
-    ["Age", (one) => formatLength(one.age_seconds * 1000)],
+    !ended && ["Age", (one) => formatLength(one.age_seconds * 1000)],
     ended ? ["Ended", (one) => time(one.finished_at)] : ["Ends at the latest", endOf],
     ended ? ["Charged", (one) => formatCredits(one.committed), true] : ["Held", (one) => formatCredits(one.held), true],
     ended && ["Returned", (one) => formatCredits(sum([one.refunded, one.given_back ?? 0])), true],
