@@ -14,7 +14,7 @@ export function copyButton(text, what, label = "") {
     const copied = await copyText(typeof text === "string" ? text : await text());
     show(button, icon(copied ? "check" : "warning"), label && (copied ? "Copied" : label));
     if (copied) button.setAttribute("aria-label", "Copied");
-    announce(copied ? "Copied" : "Copying is not allowed here. Select the text instead.");
+    announce(copied ? "Copied" : "Not allowed here: select the text.");
     setTimeout(() => {
       show(button, plain);
       button.setAttribute("aria-label", `Copy ${what}`);
@@ -44,24 +44,7 @@ export function openOnce(title, about, text, lost) {
   openDialog(title, shown);
 }
 
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return copyBySelection(text);
-  }
-}
-
-/** The way that also works in a page without https. */
-function copyBySelection(text) {
-  const focused = document.activeElement;
-  const area = element("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
-  area.value = text;
-  (document.querySelector("dialog[open]") ?? document.body).append(area);
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  focused?.focus();
-  return copied;
+/** Whether it was copied: a browser refuses where the page is neither from https nor from this machine. */
+function copyText(text) {
+  return navigator.clipboard ? navigator.clipboard.writeText(text).then(() => true, () => false) : false;
 }

@@ -45,7 +45,7 @@ async function read() {
 
 function draw(spent) {
   const heads = ["Key", "Made", "Last used", "Limit", element("th", { scope: "col", class: "amount" }, "Spent in 30 days"), "Only for", "Expires", "Actions"];
-  const rows = keys.map((key) => line([element("div", {}, key.label ?? "(no label)", key.id === own.id && element("span", { class: "badge" }, "this session")), idWithCopy(key.id)], cellsOf(key, spent)));
+  const rows = keys.map((key) => line([element("div", {}, key.label ?? "(no label)", " ", key.id === own.id && element("span", { class: "badge" }, "this session")), idWithCopy(key.id)], cellsOf(key, spent)));
   show(byId("keys"), table(heads, rows.length ? rows : noLines(heads.length, "No keys."), { cards: true, "aria-label": "API keys" }));
 }
 

@@ -6,7 +6,7 @@ import { buyPlan } from "./checkout.js";
 import { openDialog } from "./dialog.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { startPage, watchBalance } from "./shell.js";
-import { line, table } from "./tables.js";
+import { amountHead, line, table } from "./tables.js";
 import { formatDay, formatLength, time } from "./times.js";
 import { settingName } from "./words.js";
 
@@ -182,7 +182,24 @@ function choices(plan, every) {
   if (same) return [element("p", { class: "hint" }, own.status === "cancelled" ? "Cancelled: you can resume it above." : "Your current plan.")];
   if (own.scheduled?.plan === plan.id && own.scheduled.interval === every) return [element("p", { class: "hint" }, "Starts when the paid period ends.")];
   const what = () => (own.id === plan.id ? `Pay ${every}` : ["Change", element("span", { class: "unseen" }, ` to ${plan.name}`)]);
-  return [element("button", { type: "button", class: "primary", onclick: buy }, element("span", {}, what(), " now")), element("button", { type: "button", class: "quiet small", onclick: later }, element("span", {}, what(), " when this period ends"))];
+  const smaller = plan.monthly_credits < (planOf(own.id)?.monthly_credits ?? 0);
+  const at = (text, act, quiet) => element("button", { type: "button", class: quiet ? "quiet small" : smaller ? "" : "primary", onclick: act }, element("span", {}, what(), text));
+  const acts = [at(" now", () => preview(plan, every, buy), smaller), at(" when this period ends", later, !smaller)];
+  return smaller ? acts.reverse() : acts;
+}
+
+function planOf(id) {
+  return plans.data.find((plan) => plan.id === id);
+}
+
+/** What a change now does, before it is paid. The credits of a month keep their date also when the plan changes. */
+function preview(plan, every, buy) {
+  const before = planOf(own.id);
+  const work = ({ concurrency }) => card.tools.map(({ id, name }) => counted(concurrency[id] ?? 1, name.toLowerCase())).join(", ");
+  const seats = (one) => one.seats ?? "any number";
+  const rows = [["Price", formatMoney(before.price[own.interval]), `${formatMoney(plan.price[every])} ${EVERY[every]}`], ["Credits a month", withUnit(before.monthly_credits), withUnit(plan.monthly_credits)], ["At once", work(before), work(plan)], ["Members", seats(before), seats(plan)]];
+  const pay = element("button", { type: "button", class: "primary", onclick: buy }, "Continue to payment");
+  openDialog(`Change to ${plan.name}`, [table(["What", amountHead("Now"), amountHead("Then")], rows.map(([what, now, then]) => line(what, [now, then])), { cards: true, "aria-label": "The change" }), element("p", {}, "A new period begins today. Credits you have left stay until their own date."), element("p", {}, pay)]);
 }
 
 // --- what they open ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ async function read(anew) {
   purchases = anew ? page.data : [...purchases, ...page.data];
   next = page.next;
   byId("more").hidden = next === null;
-  show(byId("purchases"), table(HEADS, purchases.length ? purchases.map(rowOf) : noLines(HEADS.length, ["Nothing was bought yet. ", element("a", { href: "/plans" }, "See the plans")]), { cards: true, "aria-label": "Purchases" }));
+  show(byId("purchases"), table(HEADS, purchases.length ? purchases.map(rowOf) : noLines(HEADS.length, "Nothing was bought yet."), { cards: true, "aria-label": "Purchases" }));
 }
 
 function rowOf(purchase) {
@@ -49,8 +49,7 @@ function nameOf({ name, plan, interval }) {
 
 function openReceipt(purchase) {
   const rows = [
-    ["Seller", location.host],
-    ["Account", purchase.account],
+    ["Account", `${purchase.account}, ${location.host}`],
     ["Purchase", idWithCopy(purchase.id)],
     ["Paid", time(purchase.paid_at, formatMoment(purchase.paid_at))],
     ["What", nameOf(purchase)],

@@ -57,10 +57,12 @@ async def test_a_change_waits_for_the_periods_end_or_is_paid_now(stack: Stack, w
     await page.get_by_role("button", name="Change to Basic when this period ends").click()
     await expect(page.locator("#own")).to_contain_text("Becomes Basic, paid monthly")
     assert stack.call("GET", "/v1/balance", account.key)["plan"]["scheduled"]["plan"] == "basic"
-    await check_appearance(page)
     await page.get_by_role("button", name="Stay on Standard").click()
     await expect(page.locator("#own .badge")).to_have_text("active")
     await page.get_by_role("button", name="Change to Ultimate now").click()
+    await expect(page.get_by_role("row", name="Credits a month")).to_contain_text("8,000 credits")
+    await check_appearance(page)
+    await page.get_by_role("button", name="Continue to payment").click()
     await page.get_by_role("button", name="Pay").click()
     await page.goto("/plans")
     await expect(page.locator("#own")).to_contain_text("Your plan: Ultimate")
