@@ -56,6 +56,7 @@ async def test_an_account_loses_its_person_and_keeps_its_money(world: World) -> 
     assert await world.redis.exists(keys.key(key_id_of(KEY)), keys.email("ann@example.com")) == 0
 
 
+@pytest.mark.cluster
 async def test_only_an_ended_generation_is_erased(world: World) -> None:
     await world.account()
     generation = await world.spend(1_000)

@@ -232,6 +232,7 @@ async def test_former_pauses_are_bounded_in_number_and_count_as_long_as_they_are
     the(outcomes.Requeued, await world.rescue(generation))
 
 
+@pytest.mark.cluster
 async def test_only_queued_ones_are_looked_at_again(world: World) -> None:
     await world.account(top_up=100_000)
     running, queued, waiting = [await world.spend(1_000) for _ in range(3)]
