@@ -84,9 +84,9 @@ def pausing(stage: Stage) -> Stage:
     return stage
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with open_stage(tmp_path_factory.mktemp("paused")) as opened:
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with open_stage(tmp_path) as opened:
         yield pausing(opened)
 
 
