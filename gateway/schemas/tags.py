@@ -20,7 +20,7 @@ NAME_FAULT = (
     "breaks or text-direction characters"
 )
 
-_NAME = re.compile(NAME_PATTERN)
+_NAME = re.compile(f"{NAME_CHARACTER}+")
 _VALUE = {"type": "string", "minLength": 1, "maxLength": TAG_MAX_CHARACTERS, "pattern": LINE_PATTERN}
 
 
