@@ -106,15 +106,20 @@ async def test_it_makes_room_in_the_limit_it_was_counted_in(world: World) -> Non
     assert key.counter.by_period[LimitPeriod.NEVER] == 7_000
 
 
-async def test_credits_of_a_purchase_whose_payment_was_returned_are_not_given_back(world: World) -> None:
+@pytest.mark.parametrize("when", ["before its end", "after its end, with nothing left", "after its end"])
+async def test_credits_of_a_purchase_whose_payment_was_returned_are_not_given_back(world: World, when: str) -> None:
+    """Only those of a purchase that had credits held at that moment were not."""
     await world.subscribe("ann", "standard")
     monthly = (await world.available())[1]
     await charged(world, 100_000 + monthly)
     purchase = await buy(world)
     await pay(world, purchase)
-    generation = await world.running(SMALL)
-    await world.ledger.take_back(account="ann", checkout=purchase.id, part=Fraction(1))
+    generation = await world.running(SMALL - 1_000 if when == "after its end" else SMALL)
+    if when == "before its end":
+        await world.ledger.take_back(account="ann", checkout=purchase.id, part=Fraction(1))
     await world.deliver(generation, 0)
     await world.settle(generation)
+    if when != "before its end":
+        await world.ledger.take_back(account="ann", checkout=purchase.id, part=Fraction(1))
     assert the(outcomes.Refused, await give_back(world, generation)).reason == "payment_returned"
     assert (await world.available())[2] == 0

@@ -60,8 +60,8 @@ MUTANTS = [
     Mutant("money that comes back leaves the debt as it was", 'accounts.add(a, "debt", -waived)', ""),
     Mutant(
         "what is held of a debtor's purchase comes back to him",
-        'marks.set(a, owing and "owing" or "revoked", grant.id)',
-        'if not owing then marks.set(a, "revoked", grant.id) end',
+        'if owing and grant.held > 0 then marks.set(a, "owing", grant.id) end',
+        "",
     ),
 ]
 

@@ -263,11 +263,11 @@ class Accounts:
         everything, grant = c.due == c.credits, a.grants.get(c.grant)
         owing = self.policy.spent_is_owed
         taken = 0
+        if everything and not owing and c.grant not in a.revoked:
+            a.revoked += (c.grant,)
         if grant:
-            if grant.held and (owing or everything):
-                marks = a.owing if owing else a.revoked
-                marks += () if c.grant in marks else (c.grant,)
-                a.owing, a.revoked = (marks, a.revoked) if owing else (a.owing, marks)
+            if owing and grant.held and c.grant not in a.owing:
+                a.owing += (c.grant,)
             taken = grant.available if everything else min(grant.available, more)
             grant.available -= taken
         owed = max(more - taken, 0) if owing else 0

@@ -1,5 +1,6 @@
--- Grants with held credits when their purchase was refunded or disputed, as two lists of ids, comma-separated. Credits
--- later refunded to a grant in `revoked` are taken too; those refunded to one in `owing` first pay the account's debt.
+-- Grants whose purchase was refunded or disputed, as two lists of ids, comma-separated. Of one in `revoked`, all of
+-- whose payment was returned, later refunds are taken too, and nothing is given back. Of one in `owing`, which had held
+-- credits then, refunds first pay the account's debt.
 local marks = {}
 
 function marks.has(a, list, id)

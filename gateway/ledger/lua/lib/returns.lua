@@ -75,12 +75,14 @@ function returns.due(f)
 end
 
 -- Revoke what is left of the bundle's own grant, never more. If all of it is due, credits of it that open generations
--- hold are taken too when they are refunded. Spent credits are forgiven or owed, as the card says.
+-- hold are taken too when they are refunded, and what it has paid for is not given back (`adjust_generation`). Spent
+-- credits are forgiven or owed, as the card says.
 local function take(a, p, c, more, why)
   local f, grant, taken, owed = c.fields, grants.find(a, c.fields.grant), 0, 0
   local owing, everything = policy.rule(p, "spent") == "debt", c.fields.due == c.fields.credits
+  if everything and not owing then marks.set(a, "revoked", f.grant) end
   if grant then
-    if grant.held > 0 and (owing or everything) then marks.set(a, owing and "owing" or "revoked", grant.id) end
+    if owing and grant.held > 0 then marks.set(a, "owing", grant.id) end
     taken = grants.revoke(a, grant, everything and grant.available or more)
   end
   if owing and taken < more then
