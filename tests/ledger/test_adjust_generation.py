@@ -106,6 +106,22 @@ async def test_it_makes_room_in_the_limit_it_was_counted_in(world: World) -> Non
     assert key.counter.by_period[LimitPeriod.NEVER] == 7_000
 
 
+async def test_what_a_purchase_is_given_back_goes_with_its_payment(world: World) -> None:
+    """It went to another grant, and stayed when the payment was returned."""
+    await world.subscribe("ann", "standard")
+    monthly = (await world.available())[1]
+    await charged(world, 100_000 + monthly)
+    purchase = await buy(world)
+    await pay(world, purchase)
+    for generation in [await charged(world, SMALL // 2) for _ in range(2)]:
+        the(GivenBack, await give_back(world, generation))
+    (grant,) = [grant for grant in (await world.look()).grants if grant.bucket is Bucket.TOP_UP]
+    assert (grant.kind, grant.available_millicredits, grant.granted_millicredits) == ("top_up", SMALL, SMALL)
+    await world.ledger.take_back(account="ann", checkout=purchase.id, part=Fraction(1))
+    assert (await world.available())[2] == 0
+    assert not (await audit(world.ledger, account="ann", rest=0)).differences
+
+
 @pytest.mark.parametrize("when", ["before its end", "after its end, with nothing left", "after its end"])
 async def test_credits_of_a_purchase_whose_payment_was_returned_are_not_given_back(world: World, when: str) -> None:
     """Only those of a purchase that had credits held at that moment were not."""

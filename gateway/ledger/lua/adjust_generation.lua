@@ -1,6 +1,7 @@
 #!lua
 -- Give back what an ended generation was charged: an operator's correction, with a reason, once (R24, R36).
--- Credits return to the grants that paid; for one that is gone, to a grant of the bucket with its current expiry.
+-- Credits return to the grants that paid. Of those that are gone, a purchase's is made again; for others, credits go to a
+-- grant of the bucket with its current expiry.
 --
 -- KEYS[1]  generation
 -- Returns  {"not_found"} {"refused", "open" | "nothing_charged" | "given_back" | "payment_returned" | "too_much"
@@ -24,8 +25,11 @@ if g.given_back then return {"refused", "given_back"} end
 if a.available + a.held + left > tonumber(available_max) then return {"refused", "too_much"} end
 if grants.too_many(a) then return {"refused", "too_many_grants"} end
 
--- A grant for credits whose own is gone: the last one made for this, if it still lasts as long.
-local function successor(bucket)
+-- A grant for credits whose own is gone: a purchase's own, so that a return of its payment finds them; else the last one
+-- made for this, if it still lasts as long.
+local function successor(share)
+  local bucket = share.bucket
+  if string.sub(share.id, 1, 1) == "t" then return grants.restore(a, share.id, bucket, "0", amounts.text(a.now)) end
   local grace = math.ceil((a.now + tonumber(policy.rule(p, "grace"))) / HOUR) * HOUR
   local expires = bucket == "f" and a.resets_at or nil
   if bucket == "s" then expires = a.fields.plan and cycles.bucket_ends(a) or grace end
@@ -42,12 +46,9 @@ for _, share in ipairs(holds.decode(g.allocation)) do
   left = left - amount
   -- Of a purchase whose payment was returned, its credits were taken back: they are nobody's.
   if amount > 0 and not marks.has(a, "revoked", share.id) then
-    local grant = grants.find(a, share.id)
-    if not grant then
-      grant = successor(share.bucket)
-      grant.granted = amounts.text(tonumber(grant.granted) + amount)
-    end
+    local grant = grants.find(a, share.id) or successor(share)
     grant.available = grant.available + amount
+    grant.granted = amounts.text(math.max(tonumber(grant.granted), grant.available + grant.held))
     holds.count(deltas, share.bucket, amount, 0)
     given = given + amount
   end

@@ -37,6 +37,16 @@ function grants.add(a, kind, bucket, available, expires, created)
   return grant
 end
 
+-- Recreate a deleted grant so that what was taken from it or drawn can return to it. It does not expire: a purchase's.
+function grants.restore(a, id, bucket, granted, created)
+  local grant = {
+    field = "grant:" .. id, id = id, kind = string.sub(id, 1, 1), number = tonumber(string.sub(id, 2)), bucket = bucket,
+    available = 0, held = 0, granted = granted, created = created,
+  }
+  a.grants[#a.grants + 1] = grant
+  return grant
+end
+
 -- The credits about to be granted, or added to a grant, were paid for.
 function grants.pays_debt(a, grant)
   if a.fields.debt then a.collect = function(at) collect(a, grant, at) end end

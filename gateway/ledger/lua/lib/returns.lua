@@ -96,16 +96,6 @@ local function take(a, p, c, more, why)
   journal.add(a, a.now, "revoke", {t = {-taken, 0}}, nil, why)
 end
 
--- Recreate a deleted grant with its original size, so that what was taken from it can return to it.
-local function restore(a, id, bucket, granted, created)
-  local grant = {
-    field = "grant:" .. id, id = id, kind = string.sub(id, 1, 1), number = tonumber(string.sub(id, 2)), bucket = bucket,
-    available = 0, held = 0, granted = granted, created = created,
-  }
-  a.grants[#a.grants + 1] = grant
-  return grant
-end
-
 -- Return exactly what was taken beyond the amount due now, including what was taken from refunds of generations. It
 -- first reduces the debt for this purchase.
 local function give(a, c, due, why)
@@ -121,7 +111,7 @@ local function give(a, c, due, why)
   if f.owed then f.owed = amounts.text(math.max(tonumber(f.owed) - back, 0)) end
   accounts.add(a, "debt", -waived)
   if back > waived then
-    local grant = grants.find(a, f.grant) or restore(a, f.grant, "t", f.credits, f.granted_at or f.paid_at)
+    local grant = grants.find(a, f.grant) or grants.restore(a, f.grant, "t", f.credits, f.granted_at or f.paid_at)
     grant.available = grant.available + back - waived
   end
   local note = waived > 0 and "; " .. amounts.credits(waived) .. " credits are owed no more" or ""
