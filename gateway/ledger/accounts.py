@@ -35,6 +35,8 @@ _KEY_ID_DIGITS = 32  # 128 bits of the digest: no collisions, and the id does no
 SIGNED_OUT_MAX = 1000
 """How many signed-out sessions are remembered per key; one more also ends that key's oldest sessions."""
 
+_ALL = "*"  # in place of a session: all that began no later
+
 
 def key_id_of(key: str) -> str:
     """The id of an API key, derived from its digest; safe to show and log."""
@@ -335,9 +337,13 @@ class AccountOperations(LedgerCore):
         if word != "signed_out":
             raise self.unexpected("sign_out", word)
 
+    async def sign_out_all(self, *, key_id: str, began_before: int, kept_seconds: int) -> None:
+        """End all sessions of a key that began before this second, on all gateways, for `kept_seconds`."""
+        await self.sign_out(key_id=key_id, session=_ALL, began_at=began_before - 1, kept_seconds=kept_seconds)
+
     async def is_signed_out(self, *, key_id: str, session: str, began_at: int) -> bool:
         """Whether a session of a key was ended by `sign_out`."""
-        own, all_until = await self.command("ZMSCORE", keys.signed_out(key_id), session, "*")
+        own, all_until = await self.command("ZMSCORE", keys.signed_out(key_id), session, _ALL)
         return own is not None or (all_until is not None and began_at <= float(all_until))
 
     async def _find_key(self, key_id: str, digest: str | None) -> KeyRecord | outcomes.NotFound:

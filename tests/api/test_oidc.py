@@ -61,7 +61,7 @@ async def come_back(gateway: Visitor, to: str = "/usage") -> tuple[str, str]:
 
 
 async def sign_in(gateway: Visitor, to: str = "/usage") -> dict[str, Any]:
-    """A whole sign-in: what `/session` says then, and where the browser is; `problem` if it fails."""
+    """A whole sign-in: what `/session` says then, its cookie, and where the browser is; `problem` if it fails."""
     ended, _ = await get(gateway, *await come_back(gateway, to))
     at = urlsplit(ended)
     assert (at.scheme, at.netloc, at.path) == ("http", "127.0.0.1:1", "/sign-in")
@@ -73,7 +73,7 @@ async def sign_in(gateway: Visitor, to: str = "/usage") -> dict[str, Any]:
     assert reply.status == 201, reply.raw
     again = await gateway.call("POST", "/session", None, {"link": at.fragment}, page)
     assert again.status == 401, "the link that ends it is for one use"
-    return dict(reply.body) | query
+    return dict(reply.body) | query | {"cookie": reply.headers["Set-Cookie"].partition(";")[0]}
 
 
 async def test_the_email_that_the_provider_verified_is_the_accounts(place: Place) -> None:
@@ -115,6 +115,28 @@ async def test_a_group_is_an_operators_role_for_as_long_as_the_provider_says(pla
     provider.person = ADA | {"groups": "others"}
     assert (await sign_in(gateway))["problem"] == "nobody"
     assert (await gateway.call("GET", "/v1/admin/keys", gateway.admin)).body["data"] == []
+
+
+async def test_a_revoked_session_does_not_return_when_its_person_signs_in_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of an operator's role has the same id each time: a stolen cookie went on with the next sign-in."""
+    gateway, provider = place
+
+    async def signed_in(cookie: str) -> bool:
+        return bool((await gateway.call("GET", "/session", None, None, {"Cookie": cookie})).body["scope"])
+
+    provider.person = ADA | {"groups": "helpdesk"}
+    with monkeypatch.context() as earlier:  # sessions are told apart by the second
+        earlier.setattr("gateway.clock.CLOCK.seconds", lambda: time.time() - 5)
+        stolen = (await sign_in(gateway))["cookie"]
+    await sign_in(gateway)
+    assert await signed_in(stolen), "another sign-in ends no session"
+    (key,) = (await gateway.call("GET", "/v1/admin/keys", gateway.admin)).body["data"]
+    await gateway.call("DELETE", f"/v1/admin/keys/{key['id']}", gateway.admin)
+    again = (await sign_in(gateway))["cookie"]
+    assert await signed_in(again)
+    assert not await signed_in(stolen)
 
 
 WRONG: dict[str, dict[str, Any]] = {

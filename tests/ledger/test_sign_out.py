@@ -68,6 +68,17 @@ async def test_so_many_are_remembered_and_of_more_none_comes_back(
     assert not await is_over(world, "younger", now)
 
 
+async def test_all_sessions_of_a_key_end_and_stay_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others that are signed out afterwards, and replaced by `*`, do not bring back what began between."""
+    monkeypatch.setattr(accounts, "SIGNED_OUT_MAX", 5)
+    now = await seconds(world)
+    await world.ledger.sign_out_all(key_id=KEY, began_before=now, kept_seconds=WEEK)
+    for number in range(7):
+        await sign_out(world, f"session {number}", now - 50 + number)
+        assert await is_over(world, "never signed out", now - 1)
+        assert not await is_over(world, "younger", now)
+
+
 async def test_it_works_while_memory_is_full(world: World) -> None:
     """Nobody stays signed in because the ledger takes nothing new."""
     now = await seconds(world)

@@ -27,8 +27,9 @@ from gateway.api.access.openid import (
     ProviderUnavailable,
     SignInAttempt,
 )
-from gateway.api.access.sessions import KeyId
+from gateway.api.access.sessions import SIGNED_OUT_SECONDS, KeyId
 from gateway.api.services import LEDGER, OPENID, SESSIONS, SETTINGS
+from gateway.clock import now_seconds
 from gateway.domain import Scope, is_account_id
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import outcomes
@@ -111,8 +112,13 @@ async def _operator(request: web.Request, provider: OpenIdProvider, claims: Mapp
         whose = f"{provider.issuer}\n{claims['sub']}\n{each}"
         key = new_secret(KEY_PREFIX, purpose="oidc-operator", made_from=whose, signing_key=signing_key)
         if each is role:
-            await ledger.add_key(key=key, scope=each, account=None, label=_label(claims))
             found = KeyId(key_id_of(key))
+            if isinstance(await ledger.find_key_by_id(key_id=found), outcomes.NotFound):
+                # It gets the id of one that was revoked, whose sessions must not go on with it.
+                await ledger.sign_out_all(
+                    key_id=found, began_before=int(now_seconds()), kept_seconds=SIGNED_OUT_SECONDS
+                )
+                await ledger.add_key(key=key, scope=each, account=None, label=_label(claims))
         else:
             await ledger.revoke_key(key_id=key_id_of(key), account=None)
     return found

@@ -7,7 +7,7 @@
 -- Writes   signed_out
 --- @include "lib/amounts"
 local
-  session,
+  session, -- or "*": all that began no later
   began_at, -- in seconds
   kept_seconds, -- how long it is stored
   sessions_max -- at least 2
@@ -20,7 +20,7 @@ local old = redis.call("ZRANGE", KEYS[1], forgotten, "+inf", "BYSCORE", "LIMIT",
 redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", "(" .. forgotten)
 if count >= tonumber(sessions_max) then
   redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", old)
-  redis.call("ZADD", KEYS[1], old, "*")
+  redis.call("ZADD", KEYS[1], "GT", old, "*") -- it may stand for later ones already
 end
 redis.call("ZADD", KEYS[1], began_at, session)
 redis.call("EXPIRE", KEYS[1], kept_seconds)
