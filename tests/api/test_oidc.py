@@ -139,6 +139,13 @@ async def test_a_revoked_session_does_not_return_when_its_person_signs_in_again(
     assert not await signed_in(stolen)
 
 
+@cases("claims", [{"groups": 5}, {"groups": [["sre"], {}]}, {"groups": {"sre": 1}}, {"email_verified": ["true"]}])
+async def test_claims_of_another_type_than_expected_are_nobodys(place: Place, claims: dict[str, Any]) -> None:
+    gateway, provider = place
+    provider.person = {"sub": "u-1", "email": "ada@example.com"} | claims
+    assert (await sign_in(gateway))["problem"] == "nobody"
+
+
 WRONG: dict[str, dict[str, Any]] = {
     "nonce": {"nonce": "another"},
     "no nonce": {"nonce": None},

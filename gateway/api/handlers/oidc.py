@@ -104,7 +104,7 @@ async def _operator(request: web.Request, provider: OpenIdProvider, claims: Mapp
     if not settings.oidc_role_claim:
         return None
     said = claims.get(settings.oidc_role_claim)
-    groups = {said} if isinstance(said, str) else {one for one in said or () if isinstance(one, str)}
+    groups = said if isinstance(said, list) else [said]
     roles = [role for group, role in settings.operator_roles if group in groups]
     role = max(roles, key=_rank, default=None)
     signing_key, found = settings.secret("signing-key"), None
@@ -150,7 +150,7 @@ def _rank(role: Scope) -> int:
 def _verified_email(claims: Mapping[str, Any]) -> str | None:
     """The email, if the provider has verified it; anybody could have typed it otherwise."""
     email = claims.get("email")
-    return email.strip().lower() if isinstance(email, str) and claims.get("email_verified") in {True, "true"} else None
+    return email.strip().lower() if isinstance(email, str) and claims.get("email_verified") in (True, "true") else None
 
 
 def _label(claims: Mapping[str, Any]) -> str:
