@@ -152,6 +152,21 @@ async def test_an_interrupted_erasure_continues_where_it_was(
     assert await traces(redis_url, tmp_path / "data") == set()
 
 
+async def test_what_was_made_during_an_interrupted_erasure_is_erased_too(
+    gateway: Visitor, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call went on behind the generations, and said that it was done."""
+    await a_person(gateway)
+    with monkeypatch.context() as slow:
+        slow.setattr(persons, "CALL_SECONDS", 0.0)
+        while not (await gateway.ledger.erasing(account="acme") or "").startswith("responses"):
+            assert not (await gateway.call("DELETE", f"{ACCOUNT}/person", gateway.admin)).body["done"]
+    key = str((await gateway.call("POST", f"{ACCOUNT}/keys", gateway.admin, {})).body["key"])
+    await gateway.finished(key, once="late", prompt="the analytical engine", tags={"project": "difference"})
+    assert "has been erased" in await run(gateway, "account", "erase", "acme", "--yes")
+    assert await traces(redis_url, tmp_path / "data") == set()
+
+
 async def test_the_export_has_everything_and_says_that_it_is_whole(gateway: Visitor, tmp_path: Path) -> None:
     key = await a_person(gateway)
     reply = await gateway.call("GET", f"{ACCOUNT}/export", gateway.admin)

@@ -61,6 +61,9 @@ class Erasure:
         while True:  # at least one step, or an account with thousands of webhooks would never come to it
             phase, _, cursor = (await self._ledger.erasing(account=self._account) or "").partition(" ")
             following = await self._step(phase, cursor)
+            if following is None and await self._anything_new():
+                await self._ledger.note_erasing(account=self._account, progress="generations")
+                return Erased(0, done=False)
             if following is None:
                 await self._ledger.erase_account(await self._read(), finished=True)
                 return Erased(0, done=True)
@@ -93,6 +96,12 @@ class Erasure:
         listed = [webhook.id for webhook in await self._ledger.webhooks(account=self._account)]
         for webhook in (*listed, DEFAULT):
             await self._ledger.unlisten(webhook=webhook, account=self._account)
+
+    async def _anything_new(self) -> bool:
+        """Whether something was generated after the first step: an operator may have made a key meanwhile."""
+        await self._ledger.erase_account(await self._read(), finished=False)  # so that there is no more
+        newest = await self._ledger.generations(account=self._account, keys_version=None, limit=1)
+        return isinstance(newest, outcomes.Page) and any(one.request.prompt for one in newest.data)
 
     async def _step(self, phase: str, cursor: str) -> str | None:
         """One step; where the next one begins, or None after the last."""
