@@ -273,6 +273,13 @@ async def test_a_links_token_is_in_the_fragment_and_a_replay_omits_it(gateway: V
     assert 0 < await gateway.ledger.redis.ttl(used_up) <= LINK_SECONDS
 
 
+async def test_a_session_makes_no_link_and_so_ends_within_a_week(gateway: Visitor) -> None:
+    """By one link after another it went on for ever, for a person who had been removed at the OpenID provider."""
+    cookie = await signed_in(gateway, await gateway.account())
+    refused = await gateway.call("POST", "/v1/sign-in-links", None, {}, cookie | OURS)
+    assert (refused.status, refused.code) == (403, "forbidden")
+
+
 @cases("body", [{}, {"key": "fbx_a", "link": "b"}, {"key": ""}, {"key": 1}])
 async def test_signing_in_takes_a_key_or_a_link(gateway: Visitor, body: dict[str, object]) -> None:
     assert (await gateway.call("POST", "/session", None, body, OURS)).code == "invalid_request"

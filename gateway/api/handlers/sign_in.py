@@ -16,6 +16,7 @@ from gateway.api.access.sessions import (
     Invitation,
     check_from_our_page,
     from_our_page,
+    session_cookie,
 )
 from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
 from gateway.api.http.parse import read_body
@@ -115,7 +116,11 @@ async def _end_session(request: web.Request) -> None:
 
 
 async def make_link(request: web.Request) -> web.Response:
-    """`POST /v1/sign-in-links`."""
+    """`POST /v1/sign-in-links`: with a key. A session could go on for ever by one link after another."""
+    if session_cookie(request) is not None:
+        raise Forbidden(
+            "A console session cannot make a sign-in link, which would outlive it. Send an API key instead."
+        )
     url = request.app[SESSIONS].link(request[CALLER].key_id)
     expires_at = utc((int(now_seconds()) + LINK_SECONDS) * 1000)
     return answer(session_schemas.SignInLinkOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
