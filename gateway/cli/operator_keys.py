@@ -17,7 +17,7 @@ from gateway.cli.terminal import Terminal, as_text
 from gateway.domain import Scope
 
 _PATH = "/v1/admin/keys"
-_ROLES = click.Choice([scope.value for scope in Scope if scope is not Scope.ACCOUNT])
+_ROLES = click.Choice([scope.value for scope in Scope if scope not in {Scope.ACCOUNT, Scope.TOKEN}])
 
 
 @click.group(cls=Listing)
@@ -25,7 +25,7 @@ def operator() -> None:
     """Create, list and revoke operators' keys. Each has a role, which the audit log names.
 
     \b
-      ops      reads queues, pauses and payment events
+      ops      reads queues, pauses, payment events and lists of generations
       viewer   reads accounts, without prompts, inputs and outputs
       support  reads accounts; changes credits, up to a ceiling per call
       billing  reads what a viewer reads; changes credits and subscriptions

@@ -9,7 +9,7 @@ import pytest
 from gateway.api.routes import ROUTES, SSE
 from gateway.domain import Scope
 from gateway.settings import load_settings
-from tests.api.test_support_commands import as_json, run
+from tests.api.test_support_commands import as_json, command, run
 from tests.api.visitor import Visitor, open_stream
 
 CREDITS = {"POST /v1/admin/accounts/{account}/grants", "POST /v1/admin/accounts/{account}/adjustments"}
@@ -127,3 +127,6 @@ async def test_the_command_makes_keys_of_each_role(gateway: Visitor) -> None:
     assert "the accountant" in listed
     assert await run(gateway, "operator", "revoke", made["id"]) == f"{made['id']} has been revoked."
     assert (await gateway.call("GET", "/v1/ops/queues", made["key"])).status == 401
+    for none in ("account", "token"):
+        status, _, said = await command(gateway, "operator", "key", none)
+        assert (status, "ops, viewer" in said.replace("'", "")) == (2, True), said

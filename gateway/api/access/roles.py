@@ -5,7 +5,7 @@ A route has exactly one of these sets, so no route can be without a decision; `d
 
 | role | may |
 |---|---|
-| `ops` | read queues, pauses and payment events |
+| `ops` | read queues, pauses and payment events; list generations, without what they are of |
 | `viewer` | read everything of accounts, but no prompts, inputs or outputs |
 | `support` | read everything of accounts; change credits, up to FAREBOX_SUPPORT_MAX_CREDITS per call |
 | `billing` | read what a viewer reads; change credits, subscriptions and payment events |
