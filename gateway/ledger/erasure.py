@@ -30,9 +30,9 @@ class ErasureOperations(LedgerCore):
         """Remove its email, metadata and API keys. `finished`: note that everything is erased."""
         for key in account.keys:
             await self.command("DEL", keys.key(key.id))  # first: the account's own list says which there were
-        word, _ = await self.run("erase_account", self.account_key(account.id), finished=finished)
-        if word == "erased" and account.email is not None:
+        if account.email is not None:  # before the account forgets it: nobody would know it then
             await self.run("release_email", keys.email(account.email), account=account.id)
+        await self.run("erase_account", self.account_key(account.id), finished=finished)
 
     async def erase_generation(self, generation: outcomes.Generation) -> bool:
         """Remove its prompt, inputs, metadata, tags and webhook; False if it is open, and nothing was done."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gateway.ledger
 from gateway.domain import LimitPeriod, Scope, partition_of_account
+from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.accounts import key_id_of
 from gateway.ledger.limits import Limit
@@ -57,6 +59,27 @@ async def test_an_account_loses_its_person_and_keeps_its_money(world: World) -> 
 
 
 @pytest.mark.cluster
+async def test_an_address_is_let_go_also_by_an_erasure_that_was_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the account had forgotten it, its entry stayed for ever: nobody knew the address any more."""
+    await world.account()
+    await world.ledger.put_account(account="ann", email="ann@example.com")
+    run = world.ledger.run
+
+    async def killed(name: str, key: str, **arguments: Any) -> Any:
+        if name == "release_email":
+            raise LedgerUnavailable("killed")
+        return await run(name, key, **arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.ledger, "run", killed)
+        with pytest.raises(LedgerUnavailable):
+            await world.ledger.erase_account(await world.look(), finished=False)
+    await world.ledger.erase_account(await world.look(), finished=True)
+    assert await world.redis.exists(keys.email("ann@example.com")) == 0
+
+
 async def test_only_an_ended_generation_is_erased(world: World) -> None:
     await world.account()
     generation = await world.spend(1_000)
