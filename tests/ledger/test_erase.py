@@ -58,7 +58,6 @@ async def test_an_account_loses_its_person_and_keeps_its_money(world: World) -> 
     assert await world.redis.exists(keys.key(key_id_of(KEY)), keys.email("ann@example.com")) == 0
 
 
-@pytest.mark.cluster
 async def test_an_address_is_let_go_also_by_an_erasure_that_was_killed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +79,7 @@ async def test_an_address_is_let_go_also_by_an_erasure_that_was_killed(
     assert await world.redis.exists(keys.email("ann@example.com")) == 0
 
 
+@pytest.mark.cluster
 async def test_only_an_ended_generation_is_erased(world: World) -> None:
     await world.account()
     generation = await world.spend(1_000)
