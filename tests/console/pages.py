@@ -175,6 +175,16 @@ async def notify_missed(page: Page) -> None:
     await page.evaluate("() => new BroadcastChannel('farebox-live').postMessage({ kind: 'again', data: null })")
 
 
+async def pay(page: Page) -> None:
+    """Pay a test purchase on the gateway's own payment page, and go back.
+
+    Who leaves the page right after the press may cut off the payment.
+    """
+    await page.wait_for_url("**/checkout/*")
+    await page.get_by_role("button", name="Pay").click()
+    await page.get_by_role("link", name="back to Farebox").click()
+
+
 async def settle(page: Page) -> None:
     """Return when what waited for an answer that has arrived has run."""
     await page.evaluate("() => new Promise((done) => setTimeout(done))")

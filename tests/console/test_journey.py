@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.console.pages import Windows
+from tests.console.pages import Windows, pay
 from tests.console.stack import Account, Stack
 
 # Keeps every wording that the newest card has had: a state may be gone before anybody could ask for it.
@@ -147,13 +147,6 @@ async def find_it_in_usage(page: Page, folder: Path) -> None:
         of_days[row["day"]] = of_days.get(row["day"], Decimal(0)) + amount
     assert spent == {"imagineart-2.0": 100, "flux-dev": 5}
     assert [Decimal(amount) for amount in shown if amount != "0"] == [of_days[day] for day in sorted(of_days)[::-1]]
-
-
-async def pay(page: Page) -> None:
-    """Pay a test purchase on the gateway's own payment page, and go back."""
-    await page.wait_for_url("**/checkout/*")
-    await page.get_by_role("button", name="Pay").click()
-    await page.get_by_role("link", name="back to Farebox").click()
 
 
 def balance(page: Page) -> Locator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
-from tests.console.pages import Windows, check_appearance
+from tests.console.pages import Windows, check_appearance, pay
 from tests.console.stack import Stack
 
 
@@ -27,7 +27,7 @@ async def test_a_plan_is_chosen_paid_and_then_ones_own(stack: Stack, windows: Wi
     await expect(page.get_by_role("region", name="Standard")).to_contain_text("$252.00")
     await page.get_by_role("radio", name="Monthly").check(force=True)
     await page.get_by_role("button", name="Choose Standard").click()
-    await page.get_by_role("button", name="Pay").click()
+    await pay(page)
     await page.goto("/plans")
     await expect(page.locator("#own")).to_contain_text("Your plan: Standard, paid monthly.")
     await expect(page.locator(".plan.own")).to_contain_text("Standard")
@@ -63,7 +63,7 @@ async def test_a_change_waits_for_the_periods_end_or_is_paid_now(stack: Stack, w
     await expect(page.get_by_role("row", name="Credits a month")).to_contain_text("8,000 credits")
     await check_appearance(page)
     await page.get_by_role("button", name="Continue to payment").click()
-    await page.get_by_role("button", name="Pay").click()
+    await pay(page)
     await page.goto("/plans")
     await expect(page.locator("#own")).to_contain_text("Your plan: Ultimate")
 
