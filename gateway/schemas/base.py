@@ -160,8 +160,8 @@ def _setting(value: Any) -> SettingValue:
 
 
 def digits(text: Any) -> Any:
-    """Digits only: query parameters are text, and pydantic would accept `1_000` and ` 5 ` as numbers."""
-    if isinstance(text, str) and not _WHOLE.fullmatch(text):
+    """Digits only: query parameters are text, and pydantic would accept `1_000`, ` 5 ` and `-0` as numbers."""
+    if isinstance(text, str) and (not _WHOLE.fullmatch(text) or text.startswith("-0")):
         raise ValueError("must be a whole number, such as 20")
     return text
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
 from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN, FailureCode
@@ -24,36 +23,42 @@ OpenStatus = TypeAliasType("OpenStatus", Literal["waiting", "queued", "running"]
 """The status of a generation that is open."""
 
 
+def _without_null(schema: dict[str, Any]) -> None:
+    """A filter has at least one member, and none that is null."""
+    schema["minProperties"] = 1
+    for member in schema["properties"].values():
+        (shape,) = [shape for shape in member.pop("anyOf") if shape != {"type": "null"}]
+        member.pop("default", None)
+        member |= shape | {name: member[name] for name in ("description",) if name in member}
+
+
 class BulkFilter(Body):
     """Which generations: those that match all filters. At least one is required."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(json_schema_extra=_without_null)
 
-    account: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | SkipJsonSchema[None] = None
-    tool: Annotated[Text, Field(min_length=1, max_length=64)] | SkipJsonSchema[None] = None
-    model: Annotated[Text, Field(min_length=1, max_length=128)] | SkipJsonSchema[None] = None
-    provider: Annotated[Text, Field(min_length=1, max_length=64)] | SkipJsonSchema[None] = None
-    status: (
-        Annotated[OpenStatus, Field(description="Only for `cancel`: of those that are open.")] | SkipJsonSchema[None]
-    ) = None
-    code: (
-        Annotated[FailureCode, Field(strict=False, description="Only those that ended with this error.")]
-        | SkipJsonSchema[None]
-    ) = None
-    created_after: Annotated[TimeIn, Field(description="Created at or after this time.")] | SkipJsonSchema[None] = None
-    created_before: Annotated[TimeIn, Field(description="Created before this time.")] | SkipJsonSchema[None] = None
+    account: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | None = None
+    tool: Annotated[Text, Field(min_length=1, max_length=64)] | None = None
+    model: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
+    provider: Annotated[Text, Field(min_length=1, max_length=64)] | None = None
+    status: Annotated[OpenStatus, Field(description="Only for `cancel`: of those that are open.")] | None = None
+    code: Annotated[FailureCode, Field(strict=False, description="Only those that ended with this error.")] | None = (
+        None
+    )
+    created_after: Annotated[TimeIn, Field(description="Created at or after this time.")] | None = None
+    created_before: Annotated[TimeIn, Field(description="Created before this time.")] | None = None
     older_than_seconds: (
         Annotated[
             int, Field(ge=0, le=AGE_MAX_SECONDS, description="Created at least this long before the dry run."), WHOLE
         ]
-        | SkipJsonSchema[None]
+        | None
     ) = None
     generations: (
         Annotated[
             tuple[Annotated[str, Field(pattern=GENERATION_PATTERN)], ...],
             Field(min_length=1, max_length=NAMED_MAX, strict=False, description="Only these, by their ids."),
         ]
-        | SkipJsonSchema[None]
+        | None
     ) = None
 
     @model_validator(mode="before")

@@ -73,7 +73,7 @@ async def test_support_sees_everything_in_one_object(gateway: Visitor) -> None:
     assert body["balance"]["held"] == 15
     assert [one["id"] for one in body["generations"]] == [waiting, other, running]
     assert [entry["kind"] for entry in body["journal"]] == ["reserve", "reserve", "reserve", "reset"]
-    described = {"id", "scope", "label", "created_at", "last_used_at"}
+    described = {"id", "scope", "member", "label", "created_at", "last_used_at"}
     bounds = {"limit", "tools", "models", "networks", "expires_at"}
     assert [set(one) for one in body["keys"]] == [described | bounds]
     assert body["clock"]["offset_seconds"] == 0

@@ -28,8 +28,8 @@ def body_with(field: RequestField, literal: str) -> bytes:
     return json.dumps(field.body(PLACE)).replace(json.dumps(PLACE), literal).encode()
 
 
-def key_for(field: RequestField, gateway: Visitor, account: str) -> str:
-    return gateway.admin if field.path.startswith(("/v1/admin", "/v1/ops")) else account
+def key_for(field: RequestField, gateway: Visitor, owner: str) -> str:
+    return gateway.admin if field.path.startswith(("/v1/admin", "/v1/ops")) else owner
 
 
 def test_the_numbers_are_found() -> None:
@@ -44,7 +44,7 @@ def test_the_numbers_are_found() -> None:
 @cases("field", [field for field in NUMBERS if not field.in_query])
 async def test_an_odd_number_in_a_body_is_422_and_named(gateway: Visitor, field: RequestField) -> None:
     """`thresholds: [NaN]` was a 500, and `1e-400` was read as 0."""
-    key = key_for(field, gateway, await gateway.account())
+    key = key_for(field, gateway, await gateway.owner())
     path = field.path.format_map(NAMES)
     for literal in ODD:
         if field.types >= SETTINGS and literal[0] in 'tf"':
@@ -63,7 +63,7 @@ async def test_an_odd_number_in_a_body_is_422_and_named(gateway: Visitor, field:
 
 @cases("field", [field for field in NUMBERS if field.in_query])
 async def test_an_odd_number_in_a_query_is_422_and_named(gateway: Visitor, field: RequestField) -> None:
-    key = key_for(field, gateway, await gateway.account())
+    key = key_for(field, gateway, await gateway.owner())
     for text in ODD_IN_QUERY:
         reply = await gateway.call("GET", f"{field.path.format_map(NAMES)}?{field.name}={quote(text)}", key)
         assert (reply.status, reply.fields) == (422, [field.name]), (text[:20], reply.raw)

@@ -47,7 +47,7 @@ async def test_a_text_with_a_control_or_direction_character_is_422_and_named(
     gateway: Visitor, number: int, field: RequestField
 ) -> None:
     """In the short form a third of the characters in each field, another third in the next."""
-    key = key_for(field, gateway, await gateway.account())
+    key = key_for(field, gateway, await gateway.owner())
     path = field.path.format_map(NAMES)
     for odd in ODD if LONG else ODD[number % 3 :: 3]:
         text = f"a{odd}b"

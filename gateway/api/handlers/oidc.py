@@ -28,6 +28,7 @@ from gateway.api.access.openid import (
     SignInAttempt,
 )
 from gateway.api.access.sessions import SIGNED_OUT_SECONDS, KeyId
+from gateway.api.http.parse import query_of
 from gateway.api.services import LEDGER, OPENID, SESSIONS, SETTINGS
 from gateway.clock import now_seconds
 from gateway.domain import Scope, is_account_id
@@ -45,7 +46,7 @@ log = structlog.get_logger(__name__)
 async def begin(request: web.Request) -> web.Response:
     """`GET /oidc?to=/usage`: to the OpenID provider."""
     provider = _provider(request)
-    to = request.query.get("to", "/")
+    to = query_of(request).get("to", "/")
     try:
         url, cookie = await provider.begin(to if _PAGE.fullmatch(to) else "/")
     except ProviderUnavailable as error:
@@ -67,7 +68,7 @@ async def callback(request: web.Request) -> web.Response:
     """`GET /oidc-callback`: from the OpenID provider, with a code or an error."""
     provider = _provider(request)
     try:
-        attempt = provider.attempt(request.cookies.get(STATE_COOKIE, ""), request.query)
+        attempt = provider.attempt(request.cookies.get(STATE_COOKIE, ""), query_of(request))
         claims = await provider.claims(attempt, await _code(request, attempt))
         key_id = await _key_of(request, provider, claims)
     except NotProven as error:
@@ -87,9 +88,10 @@ async def _code(request: web.Request, attempt: SignInAttempt) -> str:
     """The code of the callback; NotProven if there is none, or its attempt was used before."""
     if not await request.app[LEDGER].use_sign_in_link(nonce=attempt.state, seconds=STATE_SECONDS):
         raise NotProven("this attempt was used before")
-    if "error" in request.query or "code" not in request.query:
+    said = query_of(request)
+    if "error" in said or "code" not in said:
         raise NotProven("the provider did not sign the person in")
-    return request.query["code"]
+    return said["code"]
 
 
 async def _key_of(request: web.Request, provider: OpenIdProvider, claims: Mapping[str, Any]) -> KeyId | None:
