@@ -29,7 +29,7 @@ def _without_null(schema: dict[str, Any]) -> None:
     for member in schema["properties"].values():
         (shape,) = [shape for shape in member.pop("anyOf") if shape != {"type": "null"}]
         member.pop("default", None)
-        member |= shape | {name: member[name] for name in ("description",) if name in member}
+        member.update(shape | member)
 
 
 class BulkFilter(Body):
