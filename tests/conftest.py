@@ -62,7 +62,7 @@ def _compile_a_share(number: int, of: int) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three processes for two cores: a test also waits, for Redis, disks and processes. Each costs ten seconds to begin.
+    """Three processes for two cores: tests also wait, for Redis, disks and processes. Each costs ten seconds to begin.
 
     More than 16 gain nothing: the console's tests, which are one process's and begin first, take two minutes.
     """
