@@ -17,10 +17,10 @@ BUNDLES = {
     "cards": ("generations", "outputs", "quotes", "updates"),
     "choices": ("forbidden", "models", "settings"),
     "details": ("details", "receipts", "timeline"),
-    "hooks": ("deliveries", "webhook-dialogs"),
     "lists": ("account-journal", "forms"),
     "managing": ("fields", "pauses"),
     "money": ("checkout", "credits", "ways-out"),
+    "webhooks": ("deliveries", "webhook-dialogs", "webhooks"),
 }
 
 _IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+)\.js";\n', re.MULTILINE)
