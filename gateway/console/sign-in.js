@@ -55,7 +55,8 @@ function goOn(who) {
   } catch {
     // storage is disabled: the page finds out by itself
   }
-  const to = new URL(new URLSearchParams(location.search).get("to") ?? "/", location.origin);
+  const to = new URL(asked.get("to") ?? "/", location.origin);
   const first = who.scope === "account" ? "/" : "/operations";
-  location.replace(to.origin === location.origin && to.pathname !== "/" ? to.pathname + to.search : first);
+  // The whole address: the path alone may begin with //, which is another host.
+  location.replace(to.origin === location.origin && to.pathname !== "/" ? to.href : first);
 }

@@ -55,3 +55,12 @@ async def test_signing_out_closes_every_tab(stack: Stack, windows: Windows) -> N
 async def test_an_operator_is_led_to_operations_and_sees_no_balance(stack: Stack, windows: Windows) -> None:
     page = await windows.open("/sign-in", stack.admin)
     await page.wait_for_url("**/operations")
+
+
+async def test_an_address_of_another_host_is_not_gone_to(stack: Stack, windows: Windows) -> None:
+    """The path of `/.//elsewhere.example/` is `//elsewhere.example/`, and that an address of another host."""
+    for to in ("https://elsewhere.example/", "//elsewhere.example/", "/.//elsewhere.example/"):
+        page = await windows.open(f"/sign-in?to={to}", stack.admin)
+        await page.wait_for_url(lambda url: "/sign-in" not in url)
+        assert page.url.startswith(stack.address), to
+    windows.problems = [problem for problem in windows.problems if "404" not in problem]
