@@ -25,6 +25,7 @@ _KEPT = frozenset({
     "origin", "parent", "print", "self", "status", "stop", "top",
 })  # fmt: skip
 _LONG = 3
+_WORDS = frozenset({"as", "do", "if", "in", "of"})  # of the language, as short as the new names
 
 
 def with_short_names(tokens: Sequence[Token]) -> list[Token]:
@@ -32,7 +33,7 @@ def with_short_names(tokens: Sequence[Token]) -> list[Token]:
     said = [token for token in tokens if token[0] != "blank"]
     owned = (_declared(said) | _parameters(said)) - _fixed(said) - _KEPT
     counts = Counter(part for kind, part in said if kind == "word")
-    free = (name for name in _names() if name not in counts)
+    free = (name for name in _names() if name not in counts and name not in _WORDS)
     longest = sorted((name for name in owned if len(name) >= _LONG), key=lambda name: (-counts[name], name))
     short = dict(zip(longest, free, strict=False))
     return [(kind, short.get(part, part) if kind == "word" else part) for kind, part in tokens]
@@ -85,24 +86,28 @@ def _fixed(said: Sequence[Token]) -> set[str]:
     """Names that are a property, a member or known outside, anywhere in the script."""
     found: set[str] = set()
     opened: list[str] = []
+    class_begins = False
     edge = ("sign", "")
     for index, (kind, part) in enumerate(said):
         if kind == "sign" and part in "({[":
-            opened.append(part)
+            opened.append("class" if part == "{" and class_begins else part)
+            class_begins = class_begins and part != "{"
         elif kind == "sign" and part in ")}]" and opened:
             opened.pop()
         if kind != "word":
             continue
         (_, earlier), (_, before) = (said[index - back] if index >= back else edge for back in (2, 1))
         after = said[index + 1][1] if index + 1 < len(said) else ""
-        in_braces = bool(opened) and opened[-1] == "{"
+        class_begins = class_begins or (part == "class" and before != "." and after != ":")
+        in_braces, in_class = opened[-1:] == ["{"], opened[-1:] == ["class"]
         if (
             (before == "." and earlier != ".")
             or after == ":"
             or before in _MEMBER
             or (before in _DECLARES and earlier in {"export", "async"})
             or (in_braces and before in "{," and after in ",}=")
-            or (in_braces and before in "{};" and after == "(")
+            or (in_braces and before in "{},;*" and after == "(")
+            or in_class  # members, and what their fields begin with
         ):
             found.add(part)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gateway.api.lean import lean_script, lean_style
@@ -49,7 +51,19 @@ def test_a_style_means_the_same() -> None:
         ("try {} catch (error) { f(error); }", "try{}catch(a){f(a)}"),
         ("const print = 1; if (count) { f(); }", "let print=1;if(count){f()}"),
         ("const count = 1; x ? count : 2;", "let count=1;x?count:2;"),
+        ("const count = 1; f({ a, count() {} });", "let count=1;f({a,count(){}});"),
+        ("class A { b = 1; count = 2; } const count = 1;", "class A{b=1;count=2}let count=1;"),
+        ("class A { b() {} count = 2; } const count = 1;", "class A{b(){}count=2}let count=1;"),
+        ("const count = 1; f({ class: count });", "let a=1;f({class:a});"),
     ],
 )  # fmt: skip
 def test_only_what_is_surely_a_scripts_own_has_a_shorter_name(script: str, sent: str) -> None:
     assert lean_script(script) == f"{sent}\n"
+
+
+def test_no_new_name_is_a_word_of_the_language() -> None:
+    """A script with 222 names and without a `do` got a variable `do`."""
+    script = "".join(f"const name{number} = 1; f(name{number});\n" for number in range(600))
+    given = re.findall(r"let (\w+)=", lean_script(script))
+    assert len(set(given)) == len(given) == 600
+    assert [name for name in given if name in {"do", "if", "in", "of", "as"}] == []
