@@ -2,8 +2,8 @@
 
 A page is one HTML file: its title, then the contents of the frame's `<main>`; a file that starts with a doctype is a
 complete page. Adding a file adds a page; a stylesheet with a page's name is used on that page only. Pages refer to
-their files by a digest of all of them, so these can be cached forever: an updated gateway uses other URLs. A browser
-gets `missing.html` for a path that does not exist, other clients the API's error.
+their files by a digest of all of them and of what makes them lean, so these can be cached forever: an updated gateway
+uses other URLs. A browser gets `missing.html` for a path that does not exist, other clients the API's error.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _LEAN = {".css": lean_style, ".js": lean_script}
+_MAKERS = ("bundles.py", "lean.py", "short_names.py")  # of what is sent, from the files as they are written
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"  # cached, but revalidated each time, by its ETag
 _IMPORT = re.compile(r"""^import\b[^"';]*["']\./([\w-]+\.js)["']""", re.MULTILINE)
@@ -103,7 +104,7 @@ class Console:
     def read(cls, public_address: str, folder: Path | None = None) -> Self:
         """Read the package's files. `public_address` is the origin of outputs' URLs."""
         texts = {path.name: path.read_text() for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
-        digest = _digest("".join(texts.values()).encode())
+        digest = _digest("".join([*texts.values(), *map(_maker, _MAKERS)]).encode())
         scripts = {name: texts.pop(name) for name in list(texts) if name.endswith(".js")}
         texts |= bundled(scripts)
         static = {
@@ -182,6 +183,10 @@ def path_of(stem: str) -> str:
 
 def _folder() -> Path:
     return Path(str(files("gateway") / "console"))
+
+
+def _maker(name: str) -> str:
+    return (Path(__file__).parent / name).read_text()
 
 
 def _digest(content: bytes) -> str:

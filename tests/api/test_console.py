@@ -8,6 +8,8 @@ from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 from gateway.api.console import Console
 from gateway.api.description.operations import NAMES
 from tests.api.visitor import Visitor
@@ -80,6 +82,16 @@ async def test_files_are_cached_forever_only_under_this_versions_url(gateway: Vi
         assert (reply.status, reply.headers["Cache-Control"]) == (200, "no-cache")
     for missing in ("/static/none.css", "/static/frame.html", "/static/x/../frame.html"):
         assert (await gateway.call("GET", missing)).status == 404
+
+
+def test_files_have_other_urls_once_they_are_made_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a browser keeps an old bundle beside a new page, which imports from it what has moved there since."""
+    makers = ("", "bundles.py", "lean.py", "short_names.py")
+    digests = []
+    for changed in makers:
+        monkeypatch.setattr("gateway.api.console._maker", {name: name * (name == changed) for name in makers}.get)
+        digests.append(Console.read("http://127.0.0.1:8080").digest)
+    assert len(set(digests)) == len(makers)
 
 
 async def test_files_are_compressed_for_those_who_take_it(gateway: Visitor) -> None:
