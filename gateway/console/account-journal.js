@@ -23,12 +23,12 @@ export class Journal {
       "form",
       { class: "filters" },
       field("Kind", choice("kind", [["", "All"], ...Object.entries(KINDS)], "")),
-      field("Generation", element("input", { name: "generation", placeholder: "gen_…", pattern: "gen_[0-9a-f]{2}[a-z2-7]{24}", autocomplete: "off", spellcheck: "false" })),
+      field("Generation", element("input", { name: "generation", placeholder: "gen_…", title: "The whole id of a generation", pattern: "gen_[0-9a-f]{2}[a-z2-7]{24}", autocomplete: "off", spellcheck: "false" })),
       field("From", element("input", { name: "from", type: "date" })),
       field("To", element("input", { name: "to", type: "date" })),
       element("button", { type: "button", onclick: () => saveCsv("/v1/journal", this.#query(), `journal-${id}.csv`).catch(showError) }, icon("download"), "CSV"),
     );
-    this.form.addEventListener("change", () => this.form.checkValidity() && this.#filter());
+    this.form.addEventListener("change", () => this.form.reportValidity() && this.#filter());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.root = element("section", { class: "panel flush", "aria-labelledby": "journal-heading" }, element("h2", { id: "journal-heading" }, "Journal"), this.form, this.list, element("p", { class: "row more" }, this.older));
     this.#draw();

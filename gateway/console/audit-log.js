@@ -1,6 +1,7 @@
 // The audit log's page: who changed what, by account, key, call and date; filters are in the URL.
 
 import { get, withQuery } from "./api.js";
+import { counted } from "./amounts.js";
 import { actionName, auditTable, operatorKeys } from "./audit.js";
 import { announce, byId, element, show, showError } from "./dom.js";
 import { startPage } from "./shell.js";
@@ -57,7 +58,7 @@ async function read(anew) {
   offer([...new Set(page.data.map(({ action }) => action))]);
   show(byId("entries"), entries.length ? auditTable(entries, keys) : element("p", { class: "empty" }, next ? "None among the newest entries. Older ones may match." : "Nothing matches."));
   byId("more").hidden = next === null;
-  announce(`${entries.length} entries`);
+  announce(counted(entries.length, "entry", "entries"));
 }
 
 await startPage(({ scope }) => scope !== "account" && start(scope));

@@ -12,7 +12,7 @@ export function copyButton(text, what, label = "") {
   const button = element("button", { type: "button", class: label ? "small copy" : "quiet icon small copy", "aria-label": `Copy ${what}`, title: `Copy ${what}`, onclick: () => press() }, plain);
   const press = async () => {
     const copied = await copyText(typeof text === "string" ? text : await text());
-    show(button, icon(copied ? "check" : "warning"), label && (copied ? "Copied" : label));
+    show(button, icon(copied ? "check" : "warning"), copied ? label && "Copied" : "Select the text");
     if (copied) button.setAttribute("aria-label", "Copied");
     announce(copied ? "Copied" : "Not allowed here: select the text.");
     setTimeout(() => {

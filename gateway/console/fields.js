@@ -1,6 +1,10 @@
-// Labelled controls, and which actions a role is offered.
+// Labelled controls, which actions a role is offered, and limits as text.
 
+import { formatCredits } from "./amounts.js";
 import { element } from "./dom.js";
+
+/** The periods of a limit. */
+export const PERIODS = { daily: "a day", weekly: "a week", monthly: "a month", never: "in all" };
 
 const ROLES = { credits: ["support", "billing", "admin"], money: ["billing", "admin"], all: ["admin"] };
 
@@ -24,4 +28,9 @@ export function choice(name, options, chosen) {
 /** A button that opens an action. */
 export function actButton(text, act, label) {
   return element("button", { type: "button", class: "small", "aria-label": label, onclick: act }, text);
+}
+
+/** A limit as text: "500 a month". */
+export function limitText(limit) {
+  return limit ? `${formatCredits(limit.credits)} ${PERIODS[limit.period]}` : "none";
 }

@@ -3,8 +3,7 @@
 import { newKey } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { element } from "./dom.js";
-
-const PERIODS = [["daily", "a day"], ["weekly", "a week"], ["monthly", "a month"], ["never", "in all"]];
+import { PERIODS } from "./fields.js";
 
 /**
  * Open a form. `send(values, once)` gets the fields' values, trimmed, and an Idempotency-Key that stays the same while
@@ -39,16 +38,11 @@ export function openForm({ title, about, fields = [], verb, send }) {
 /** The fields of a limit: so many credits per period; empty for none. */
 export function limitFields(limit) {
   const amount = element("input", { id: "limit-credits", name: "limit", type: "number", min: 0, step: "any", inputmode: "decimal", value: limit?.credits, placeholder: "no limit" });
-  const period = element("select", { name: "period", "aria-label": "Period of the limit" }, PERIODS.map(([value, text]) => element("option", { value, selected: value === (limit?.period ?? "monthly") }, text)));
+  const period = element("select", { name: "period", "aria-label": "Period of the limit" }, Object.entries(PERIODS).map(([value, text]) => element("option", { value, selected: value === (limit?.period ?? "monthly") }, text)));
   return element("div", { class: "field" }, element("label", { for: "limit-credits" }, "Limit, in credits"), element("div", { class: "pair" }, amount, period), element("p", { class: "hint" }, "Held and charged credits count."));
 }
 
 /** The limit of a form's values; null for none. */
 export function limitOf({ limit, period }) {
   return limit === "" ? null : { credits: Number(limit), period };
-}
-
-/** A limit as text: "500 a month". */
-export function limitText(limit) {
-  return limit ? `${limit.credits.toLocaleString("en-US")} ${PERIODS.find(([period]) => period === limit.period)[1]}` : "none";
 }

@@ -4,11 +4,11 @@ import { call, get, post } from "./api.js";
 import { formatCredits } from "./amounts.js";
 import { idWithCopy, openOnce } from "./copying.js";
 import { announce, byId, element, show, showError } from "./dom.js";
-import { actButton, choice, field } from "./fields.js";
-import { limitFields, limitOf, limitText, openForm } from "./forms.js";
+import { actButton, choice, field, limitText } from "./fields.js";
+import { limitFields, limitOf, openForm } from "./forms.js";
 import { on } from "./live.js";
 import { startPage } from "./shell.js";
-import { line, noLines, plainCell, table } from "./tables.js";
+import { amountHead, line, noLines, plainCell, table } from "./tables.js";
 import { formatAgo, formatDay, time } from "./times.js";
 
 const MANAGERS = ["admin", "owner"];
@@ -44,7 +44,7 @@ async function read() {
 }
 
 function draw(spent) {
-  const heads = ["Key", "Made", "Last used", "Limit", element("th", { scope: "col", class: "amount" }, "Spent in 30 days"), "Only for", "Expires", "Actions"];
+  const heads = ["Key", "Actions", "Made", "Last used", "Limit", amountHead("Spent in 30 days"), "Only for", "Expires"]; // the actions are seen on a tablet, too
   const rows = keys.map((key) => line([element("div", {}, key.label ?? "(no label)", " ", key.id === own.id && element("span", { class: "badge" }, "this session")), idWithCopy(key.id)], cellsOf(key, spent)));
   show(byId("keys"), table(heads, rows.length ? rows : noLines(heads.length, "No keys."), { cards: true, "aria-label": "API keys" }));
 }
@@ -54,13 +54,13 @@ function cellsOf(key, spent) {
   const bound = [member?.name, ...(key.tools ?? []), ...(key.models ?? []), ...(key.networks ?? [])].filter(Boolean).join(", ");
   const name = key.label ?? key.id;
   return [
+    plainCell(manages() && element("span", { class: "row" }, actButton("Edit", () => edit(key), `Edit: ${name}`), actButton("Rotate", () => rotate(key), `Rotate: ${name}`), actButton("Revoke", () => revoke(key), `Revoke: ${name}`))),
     plainCell(time(key.created_at, formatDay(key.created_at))),
     plainCell(key.last_used_at ? time(key.last_used_at, formatAgo(key.last_used_at)) : "never"),
     plainCell(limitText(key.limit)),
     formatCredits(spent.get(key.id) ?? 0),
     plainCell(bound || "everything"),
     plainCell(key.expires_at ? time(key.expires_at) : "never"),
-    plainCell(manages() && element("span", { class: "row" }, actButton("Edit", () => edit(key), `Edit: ${name}`), actButton("Rotate", () => rotate(key), `Rotate: ${name}`), actButton("Revoke", () => revoke(key), `Revoke: ${name}`))),
   ];
 }
 

@@ -4,8 +4,8 @@ import { call, get, newKey, post } from "./api.js";
 import { formatCredits } from "./amounts.js";
 import { openOnce } from "./copying.js";
 import { announce, byId, element, show, showError } from "./dom.js";
-import { actButton, choice, field } from "./fields.js";
-import { limitFields, limitOf, limitText, openForm } from "./forms.js";
+import { actButton, choice, field, limitText } from "./fields.js";
+import { limitFields, limitOf, openForm } from "./forms.js";
 import { on } from "./live.js";
 import { startPage } from "./shell.js";
 import { amountHead, line, noLines, plainCell, table } from "./tables.js";
@@ -18,8 +18,9 @@ let manages = false;
 await startPage(async () => {
   const { role } = await get("/v1/key");
   manages = role === "admin" || role === "owner";
-  await read();
   byId("no-role").hidden = manages;
+  if (role === "member") return byId("members").parentElement.remove(); // who may not see the others
+  await read();
   if (manages) byId("actions").append(element("button", { type: "button", class: "primary", onclick: () => edit(null) }, "Add a member"));
   on("again", () => read().catch(showError));
 });

@@ -169,8 +169,10 @@ function factsOf({ estimated_generations, concurrency, max_waiting, head_start_s
 function choices(plan, every) {
   if (!own) return [];
   const buy = (event) => {
-    event.currentTarget.disabled = true;
+    const pressed = event.currentTarget;
+    pressed.disabled = true;
     buyPlan(plan.id, every).catch((error) => {
+      pressed.closest("dialog")?.close(); // the notice is below it
       draw();
       showError(error);
       byId("complaint").scrollIntoView({ block: "nearest" });
@@ -197,7 +199,9 @@ function preview(plan, every, buy) {
   const before = planOf(own.id);
   const work = ({ concurrency }) => card.tools.map(({ id, name }) => counted(concurrency[id] ?? 1, name.toLowerCase())).join(", ");
   const seats = (one) => one.seats ?? "any number";
-  const rows = [["Price", formatMoney(before.price[own.interval]), `${formatMoney(plan.price[every])} ${EVERY[every]}`], ["Credits a month", withUnit(before.monthly_credits), withUnit(plan.monthly_credits)], ["At once", work(before), work(plan)], ["Members", seats(before), seats(plan)]];
+  const price = (one, at) => (one.price[at] === undefined ? "–" : `${formatMoney(one.price[at])} ${EVERY[at]}`);
+  const facts = [["Price", price], ["Credits a month", (one) => withUnit(one.monthly_credits)], ["At once", work], ["Members", seats]];
+  const rows = facts.map(([what, of]) => [what, before ? of(before, own.interval) : "–", of(plan, every)]); // it may be sold no longer
   const pay = element("button", { type: "button", class: "primary", onclick: buy }, "Continue to payment");
   openDialog(`Change to ${plan.name}`, [table(["What", amountHead("Now"), amountHead("Then")], rows.map(([what, now, then]) => line(what, [now, then])), { cards: true, "aria-label": "The change" }), element("p", {}, "A new period begins today. Credits you have left stay until their own date."), element("p", {}, pay)]);
 }

@@ -40,12 +40,12 @@ export function hasEnded(generation) {
   return FINAL.has(generation.status);
 }
 
-/** Its cost as text: "charged 147", "failed: 147 returned, nothing charged". */
+/** Its cost as text: "charged 147", "failed: 147 returned, nothing charged", "charged 147; 147 given back". */
 export function costOf({ status, credits, outputs, outputs_requested: requested }) {
-  const { held, committed, refunded } = credits;
+  const { held, committed, refunded, given_back: back } = credits;
   if (!FINAL.has(status)) return `${formatCredits(held)} held`;
   const share = outputs.length < requested && committed > 0 ? ` for ${outputs.length} of ${requested} outputs` : "";
-  const charged = `${formatCredits(committed)}${share}`;
+  const charged = `${formatCredits(committed)}${share}${back ? `; ${formatCredits(back)} given back` : ""}`;
   if (status === "succeeded") return refunded ? `charged ${charged}; ${formatCredits(refunded)} returned` : `charged ${charged}`;
   return committed ? `${status}: charged ${charged}; ${formatCredits(refunded)} returned` : `${status}: ${formatCredits(refunded)} returned, nothing charged`;
 }

@@ -79,6 +79,9 @@ async def test_a_member_is_added_invited_and_removed(stack: Stack, windows: Wind
     await guest.goto(link)
     await guest.wait_for_url(f"{stack.address}/")
     await expect(guest.locator("#who")).to_have_text(account.name)
+    await guest.goto("/members")  # who may not see the others
+    await expect(guest.locator("#no-role")).to_be_visible()
+    await expect(guest.locator("#members, #complaint")).to_have_count(0)
     await guest.close()  # one that is open goes to sign-in by itself, and would cut off where it is sent
     await members.get_by_role("row", name="Grace").get_by_role("button", name="Remove").click()
     await dialog.get_by_role("button", name="Remove", exact=True).click()

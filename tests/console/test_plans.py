@@ -61,6 +61,7 @@ async def test_a_change_waits_for_the_periods_end_or_is_paid_now(stack: Stack, w
     await expect(page.locator("#own .badge")).to_have_text("active")
     await page.get_by_role("button", name="Change to Ultimate now").click()
     await expect(page.get_by_role("row", name="Credits a month")).to_contain_text("8,000 credits")
+    await expect(page.get_by_role("row", name="Price")).to_contain_text("$30.00 a month")
     await check_appearance(page)
     await page.get_by_role("button", name="Continue to payment").click()
     await pay(page)
