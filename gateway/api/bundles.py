@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from graphlib import TopologicalSorter
 
 BUNDLES = {
-    "acts": ("account-acts", "acts", "pause-acts"),
     "base": ("amounts", "api", "copying", "dialog", "dom", "live", "tables", "times", "words"),
     "cards": ("generations", "outputs", "quotes", "updates"),
     "choices": ("forbidden", "models", "settings"),

@@ -4,8 +4,8 @@ import { get } from "./api.js";
 import { counted, formatCredits, formatMoney } from "./amounts.js";
 import { auditTable, operatorKeys } from "./audit.js";
 import { generationLink, idWithCopy } from "./copying.js";
-import { announce, byId, element, icon, show, showError } from "./dom.js";
-import { actButton, may } from "./fields.js";
+import { announce, byId, element, icon, retried, show, showError } from "./dom.js";
+import { actButton, limitText, may } from "./fields.js";
 import { openPause } from "./pauses.js";
 import { startPage } from "./shell.js";
 import { records } from "./tables.js";
@@ -46,7 +46,7 @@ function actsOf(account, again) {
 
 /** Open an action: their script is loaded when one is pressed. */
 async function openAct(act, given) {
-  const acts = await import("./acts.js");
+  const acts = await retried(() => import("./acts.js"));
   acts[act]({ ...given, shared, path: `/v1/admin/accounts/${encodeURIComponent(given.account.id)}` });
 }
 
@@ -132,7 +132,7 @@ function draw(shown) {
 
 function journalOf(account) {
   const place = element("div", {});
-  const loading = import("./account-journal.js"); // a module of its own, so that the page is there before it
+  const loading = retried(() => import("./account-journal.js")); // a module of its own, so that the page is there before it
   loading.then(({ Journal }) => show(place, new Journal(account).root), showError);
   return place;
 }
@@ -234,12 +234,11 @@ function openOf({ working, quoted }) {
 /** Refund a generation that was charged. */
 function refundButton(account, one, again) {
   const { committed, given_back: back } = one.credits;
-  if (back) return `${formatCredits(back)} given back`;
   const open = async () => {
-    const { openBulk } = await import("./acts.js");
+    const { openBulk } = await retried(() => import("./acts.js"));
     openBulk("refund", { generations: [one.id], account: account.id }, { title: `Refund ${one.id}`, one: { credits: committed }, account: account.id, done: again });
   };
-  return committed > 0 && hasEnded(one) && may(shared.scope, "credits") && actButton("Refund", () => open().catch(showError), `Refund ${one.id}`);
+  return committed > 0 && !back && hasEnded(one) && may(shared.scope, "credits") && actButton("Refund", () => open().catch(showError), `Refund ${one.id}`);
 }
 
 function latestOf({ account, quoted }, again) {
@@ -255,7 +254,7 @@ function latestOf({ account, quoted }, again) {
 }
 
 function limitOf({ limit, limit_remaining: left }) {
-  return limit ? `${formatCredits(limit.credits)} ${limit.period}${left === undefined ? "" : `, ${formatCredits(left)} left`}` : "none";
+  return `${limitText(limit)}${limit && left !== undefined ? `, ${formatCredits(left)} left` : ""}`;
 }
 
 function membersOf({ members, account, quoted }) {

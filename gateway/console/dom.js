@@ -1,5 +1,7 @@
 // Creates elements (text stays text, so nothing in a prompt can become markup), announcements and error notices.
 
+import { Unreachable } from "./api.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const LOAD_AGAIN_MS = 500;
 
@@ -76,7 +78,7 @@ export async function retried(load) {
   } catch {
     await new Promise((resolve) => setTimeout(resolve, LOAD_AGAIN_MS));
     return load().catch(() => {
-      throw Object.assign(new Error("Farebox is not responding. Check your connection and try again."), { temporary: true });
+      throw new Unreachable();
     });
   }
 }

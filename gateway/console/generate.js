@@ -2,7 +2,8 @@
 
 import { get, isAborted, newKey, post } from "./api.js";
 import { withUnit } from "./amounts.js";
-import { announce, byId, element, show, showError } from "./dom.js";
+import { announce, byId, element, retried, show, showError } from "./dom.js";
+import { markForbidden } from "./forbidden.js";
 import { Card, showInOrder } from "./generations.js";
 import { hearing, on } from "./live.js";
 import { drawModels, showChosen } from "./models.js";
@@ -118,7 +119,7 @@ function chooseModel(model) {
   show(byId("settings"), settingControls(model, draft.settings[model.id] ?? {}, changed));
   drawOutputs(model.outputs_max);
   byId("inputs-field").hidden = model.inputs.image === 0;
-  if (model.inputs.image) import("./uploads.js").then(({ drawUploads }) => drawUploads(draft, changed));
+  if (model.inputs.image) retried(() => import("./uploads.js")).then(({ drawUploads }) => drawUploads(draft, changed), showError);
   changed();
 }
 
@@ -135,7 +136,7 @@ function drawOutputs(most) {
 function changed() {
   draft.settings[draft.model] = settingsOf(byId("settings"));
   const model = models.find(({ id }) => id === draft.model);
-  if (model.forbidden.length) import("./forbidden.js").then(({ markForbidden }) => markForbidden(byId("settings"), model));
+  if (model.forbidden.length) markForbidden(byId("settings"), model);
   draft.inputs = byId("inputs").value;
   remember("draft", draft);
   byId("generate-problem").textContent = "";
@@ -237,7 +238,7 @@ async function refuse(error) {
   byId("generate-problem").textContent = error.message;
   if (error.code === "insufficient_credits") {
     const { needed, available, held, ways_out } = error.details;
-    const { waysOut } = await import("./ways-out.js");
+    const { waysOut } = await retried(() => import("./ways-out.js"));
     show(byId("quote"), waysOut({ shortfall: needed - available, held, ways_out }));
   } else if (NEW_QUOTE.has(error.code)) {
     askQuote();

@@ -3,7 +3,7 @@
 import { post } from "./api.js";
 import { counted } from "./amounts.js";
 import { generationPath } from "./copying.js";
-import { announce, element, icon, show, showError } from "./dom.js";
+import { announce, element, icon, retried, show, showError } from "./dom.js";
 import { hearing } from "./live.js";
 import { againLink, downloadLink, picture } from "./outputs.js";
 import { formatAgo, time } from "./times.js";
@@ -23,7 +23,7 @@ const SHOWN = new WeakMap(); // a card's element → the card
 async function openDetails(event, { generation, names }) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  const { openGeneration } = await import("./details.js");
+  const { openGeneration } = await retried(() => import("./details.js"));
   openGeneration(generation, names, neighbour);
 }
 
@@ -80,7 +80,7 @@ export class Card {
     const more = generation.outputs.length > 1 && element("span", { class: "count" }, `1 of ${generation.outputs.length}`);
     const label = `Details: ${shortPrompt(generation)}`;
     const badge = element("span", { class: `badge ${MARKS[generation.status] ?? "accent"}` }, STATES[generation.status]);
-    return element("a", { href: generationPath(generation.id), class: "picture", "data-action": "open", "aria-label": label, onclick: (event) => openDetails(event, this) }, preview(generation), badge, more);
+    return element("a", { href: generationPath(generation.id), class: "picture", "data-action": "open", "aria-label": label, onclick: (event) => openDetails(event, this).catch(showError) }, preview(generation), badge, more);
   }
 
   #head(generation) {

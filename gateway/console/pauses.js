@@ -1,7 +1,7 @@
 // Pauses of tools, models and providers: what is paused, pausing and resuming it with a reason.
 
 import { get } from "./api.js";
-import { element } from "./dom.js";
+import { element, retried } from "./dom.js";
 import { actButton, may } from "./fields.js";
 import { records } from "./tables.js";
 import { time } from "./times.js";
@@ -37,6 +37,6 @@ export function nameOf({ kind, name }) {
 
 /** Open the action `pauseWhat` or `resumeWhat`: its script is loaded when it is pressed. */
 export async function openPause(act, what, done) {
-  const acts = await import("./acts.js");
+  const acts = await retried(() => import("./acts.js"));
   acts[act](what, done);
 }

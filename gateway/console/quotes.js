@@ -1,12 +1,12 @@
 // The price panel: the calculation, which buckets pay it, what is left, and whether the plan allows it.
 
 import { counted, difference, formatCredits, formatExact, withUnit } from "./amounts.js";
-import { element, icon } from "./dom.js";
+import { element, icon, retried } from "./dom.js";
 import { BUCKETS } from "./words.js";
 
 /** What to show of a quote, with the account's balance. */
 export async function quoteView(quote, balance) {
-  const { waysOut } = quote.affordable ? {} : await import("./ways-out.js");
+  const { waysOut } = quote.affordable ? {} : await retried(() => import("./ways-out.js"));
   return [
     linesTable(quote.lines, quote.credits, "The price, line by line"),
     !quote.allowed && locked(quote),

@@ -4,7 +4,7 @@ import { get, withQuery } from "./api.js";
 import { counted, formatCredits, sum } from "./amounts.js";
 import { accountLink } from "./audit.js";
 import { generationLink } from "./copying.js";
-import { byId, element, isPressed, redraw, showError } from "./dom.js";
+import { byId, element, isPressed, redraw, retried, showError } from "./dom.js";
 import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { nameOf, pauseButton, pausesTable, readPauses } from "./pauses.js";
@@ -114,7 +114,7 @@ function actOf(status) {
 }
 
 async function openBulk(action, filter, options) {
-  const acts = await import("./acts.js");
+  const acts = await retried(() => import("./acts.js"));
   acts.openBulk(action, filter, { ...options, done });
 }
 

@@ -113,6 +113,13 @@ def test_no_script_imports_itself_by_way_of_others() -> None:
     TopologicalSorter(imported).prepare()  # CycleError names the scripts of a circle
 
 
+def test_what_is_loaded_late_is_asked_for_again_and_its_failure_is_said_in_words() -> None:
+    """A click on a picture did nothing while Farebox was away; others said that a module could not be fetched."""
+    late = [line for path in FOLDER.glob("*.js") for line in path.read_text().splitlines() if "import(" in line]
+    assert len(late) > 1
+    assert [line for line in late if line.count("import(") != line.count("retried(() => import(")] == []
+
+
 def test_the_audit_logs_filter_offers_calls_that_exist() -> None:
     """A name that is none would find nothing, and look as if nothing had been done."""
     script = (FOLDER / "audit-log.js").read_text()

@@ -112,7 +112,7 @@ async def test_a_plan_and_a_key_are_changed(stack: Stack, windows: Windows) -> N
     member = {"name": "Ada Lovelace", "limit": {"credits": 50, "period": "daily"}}
     stack.call("POST", f"/v1/admin/accounts/{account.name}/members", stack.admin, member)
     page = await windows.open(f"/accounts?account={account.name}", stack.admin)
-    await expect(section(page, "Members").locator("tbody tr")).to_contain_text("50 daily, 50 left")
+    await expect(section(page, "Members").locator("tbody tr")).to_contain_text("50 a day, 50 left")
     dialog = await act(page, "Change plan")
     await expect(dialog).to_contain_text("It has this plan and interval already.")
     await dialog.get_by_label("Plan").select_option(label="Standard")

@@ -70,7 +70,7 @@ async def test_i_was_charged_twice_from_the_email_to_the_refund_and_its_entry(st
     assert stack.call("GET", "/v1/balance", account.key)["available"] == 8_095
     await page.go_back()
     row = page.locator("#account tr", has=page.locator(f'a[href="/generations/{second}"]')).first
-    await expect(row).to_contain_text("5 given back")
+    await expect(row).to_contain_text("charged 5; 5 given back")
     await expect(page.get_by_role("button", name=f"Refund {first}")).to_have_count(1)
 
 
