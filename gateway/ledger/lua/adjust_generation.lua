@@ -1,7 +1,7 @@
 #!lua
 -- Give back what an ended generation was charged: an operator's correction, with a reason, once (R24, R36).
--- Credits return to the grants that paid. Of those that are gone, a purchase's is made again; for others, credits go to a
--- grant of the bucket with its current expiry.
+-- Credits return to the grants that paid. Of those that are gone, a purchase's is made again; for others, credits
+-- go to a grant of the bucket with its current expiry.
 --
 -- KEYS[1]  generation
 -- Returns  {"not_found"} {"refused", "open" | "nothing_charged" | "given_back" | "payment_returned" | "too_much"
@@ -25,8 +25,8 @@ if g.given_back then return {"refused", "given_back"} end
 if a.available + a.held + left > tonumber(available_max) then return {"refused", "too_much"} end
 if grants.too_many(a) then return {"refused", "too_many_grants"} end
 
--- A grant for credits whose own is gone: a purchase's own, so that a return of its payment finds them; else the last one
--- made for this, if it still lasts as long.
+-- A grant for credits whose own is gone: a purchase's own, so that a return of its payment finds them; else the
+-- last one made for this, if it still lasts as long.
 local function successor(share)
   local bucket = share.bucket
   if string.sub(share.id, 1, 1) == "t" then return grants.restore(a, share.id, bucket, "0", amounts.text(a.now)) end
