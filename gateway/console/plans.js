@@ -194,7 +194,7 @@ function planOf(id) {
   return plans.data.find((plan) => plan.id === id);
 }
 
-/** What a change now does, before it is paid. The credits of a month keep their date also when the plan changes. */
+/** What a change now does, before it is paid. */
 function preview(plan, every, buy) {
   const before = planOf(own.id);
   const work = ({ concurrency }) => card.tools.map(({ id, name }) => counted(concurrency[id] ?? 1, name.toLowerCase())).join(", ");
@@ -202,8 +202,9 @@ function preview(plan, every, buy) {
   const price = (one, at) => (one.price[at] === undefined ? "–" : `${formatMoney(one.price[at])} ${EVERY[at]}`);
   const facts = [["Price", price], ["Credits a month", (one) => withUnit(one.monthly_credits)], ["At once", work], ["Members", seats]];
   const rows = facts.map(([what, of]) => [what, before ? of(before, own.interval) : "–", of(plan, every)]); // it may be sold no longer
+  const leftover = plans.upgrade_leftover === "drop" ? "Plan credits you have left expire." : "Credits you have left stay until their own date.";
   const pay = element("button", { type: "button", class: "primary", onclick: buy }, "Continue to payment");
-  openDialog(`Change to ${plan.name}`, [table(["What", amountHead("Now"), amountHead("Then")], rows.map(([what, now, then]) => line(what, [now, then])), { cards: true, "aria-label": "The change" }), element("p", {}, "A new period begins today. Credits you have left stay until their own date."), element("p", {}, pay)]);
+  openDialog(`Change to ${plan.name}`, [table(["What", amountHead("Now"), amountHead("Then")], rows.map(([what, now, then]) => line(what, [now, then])), { cards: true, "aria-label": "The change" }), element("p", {}, `A new period begins today. ${leftover}`), element("p", {}, pay)]);
 }
 
 // --- what they open ---------------------------------------------------------------------------------------------------

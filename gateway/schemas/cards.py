@@ -181,4 +181,8 @@ class PlansOut(Answer):
 
     data: list[PlanOut]
     free: FreePlanOut
+    upgrade_leftover: Literal["keep", "drop"] = Field(
+        description="When a plan is changed at once: whether what is left of the old plan's credits is kept until "
+        "their expiry, or dropped."
+    )
     rate_card: str

@@ -50,6 +50,7 @@ def plans_shape(card: RateCard) -> card_schemas.PlansOut:
             allow=_allow_shape(free.allow),
             estimated_generations=_estimates_shape(card, FREE_PLAN),
         ),
+        upgrade_leftover=card.subscriptions.upgrade_leftover,
         rate_card=card.version,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.console.pages import Windows, check_appearance, pay
 from tests.console.stack import Stack
@@ -62,11 +62,27 @@ async def test_a_change_waits_for_the_periods_end_or_is_paid_now(stack: Stack, w
     await page.get_by_role("button", name="Change to Ultimate now").click()
     await expect(page.get_by_role("row", name="Credits a month")).to_contain_text("8,000 credits")
     await expect(page.get_by_role("row", name="Price")).to_contain_text("$30.00 a month")
+    await expect(page.get_by_role("dialog")).to_contain_text("Credits you have left stay until their own date.")
     await check_appearance(page)
     await page.get_by_role("button", name="Continue to payment").click()
     await pay(page)
     await page.goto("/plans")
     await expect(page.locator("#own")).to_contain_text("Your plan: Ultimate")
+
+
+async def test_a_change_says_when_the_card_drops_what_is_left(stack: Stack, windows: Windows) -> None:
+    """The preview promised that credits stay, whatever the rate card said."""
+    page = await windows.open("/gallery", stack.account(plan="standard"))
+
+    async def drop(route: Route) -> None:
+        plans = await (await route.fetch()).json()
+        await route.fulfill(json=plans | {"upgrade_leftover": "drop"})
+
+    await page.route("**/v1/plans", drop)
+    await page.goto("/plans")
+    await page.get_by_role("button", name="Change to Ultimate now").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Plan credits you have left expire.")
+    await page.unroute("**/v1/plans")
 
 
 async def test_the_table_says_what_each_plan_opens(stack: Stack, windows: Windows) -> None:
