@@ -13,6 +13,7 @@ from gateway.api import services
 from gateway.api.handlers import bulk
 from gateway.api.ordering.retries import retry_id
 from gateway.domain import FailureCode
+from gateway.ledger import outcomes
 from tests.api.visitor import Reply, Visitor, open_gateway
 from tests.made_media import picture
 
@@ -114,10 +115,12 @@ async def test_a_retry_points_back_costs_what_it_cost_then_and_is_made_once(gate
     assert (again["status"], again["retry_of"], "retry_of" in was) == ("queued", failed, False)
     stored = await gateway.ledger.generation(generation=retry_id(failed))
     original = await gateway.ledger.generation(generation=failed)
-    assert stored.webhook == original.webhook  # type: ignore[union-attr]
-    (copied,) = stored.request.inputs  # type: ignore[union-attr]
+    assert isinstance(stored, outcomes.Generation)
+    assert isinstance(original, outcomes.Generation)
+    assert stored.webhook == original.webhook
+    (copied,) = stored.request.inputs
     assert await gateway.app[services.OUTPUTS].get(copied.url) == picture("PNG")
-    assert copied.url != original.request.inputs[0].url  # type: ignore[union-attr]
+    assert copied.url != original.request.inputs[0].url
     assert (await ask(gateway, "retry", only)).body["count"] == 0, "it is retried already"
     assert (await ask(gateway, "retry", only, token=dry["token"])).body == made
 

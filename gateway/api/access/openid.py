@@ -11,6 +11,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -126,7 +127,7 @@ class OpenIdProvider:
             "POST", self._endpoint(configuration, "token_endpoint"), data=form, headers=headers
         )
         token = answer.get("id_token")
-        if status != 200 or not isinstance(token, str):  # noqa: PLR2004 - HTTP's own number
+        if status != HTTPStatus.OK or not isinstance(token, str):
             raise NotProven(f"the token endpoint answered {status}, {str(answer.get('error', 'without a token'))[:50]}")
         return await self._verified(configuration, token, attempt.nonce)
 
@@ -159,7 +160,7 @@ class OpenIdProvider:
         if kept is not None and monotonic() - kept.fetched_at < fresh_seconds:
             return kept.document
         status, document = await self._call("GET", url)
-        if status != 200:  # noqa: PLR2004 - HTTP's own number
+        if status != HTTPStatus.OK:
             raise ProviderUnavailable(f"{url} answered {status}")
         self._kept[url] = _Published(document, monotonic())
         return document
