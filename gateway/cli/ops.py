@@ -20,9 +20,9 @@ from gateway.client.calls import GatewayClient
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DOES = {
-    "cancel": "Cancel {count} open generations of {accounts} accounts, which hold {credits:,} credits",
-    "retry": "Retry {count} failed generations of {accounts} accounts, holding {credits:,} credits again",
-    "refund": "Give back {credits:,} credits, charged for {count} generations of {accounts} accounts",
+    "cancel": "Cancel {count} open {generations} of {accounts}: {credits:,} credits held",
+    "retry": "Retry {count} failed {generations} of {accounts}, holding {credits:,} credits again",
+    "refund": "Give back {credits:,} credits, charged for {count} {generations} of {accounts}",
 }
 _NEW = {"refuse": "refused", "wait": "waits"}
 F = TypeVar("F", bound=Callable[..., None])
@@ -182,7 +182,9 @@ def _show(action: str, found: dict[str, Any]) -> None:
     Terminal().print_whole(_table(found["generations"]))
     if found["count"] > len(found["generations"]):
         say(f"… and {found['count'] - len(found['generations']):,} more.")
-    say(f"{_DOES[action].format(**found)}.")
+    generations = "generation" if found["count"] == 1 else "generations"
+    accounts = "1 account" if found["accounts"] == 1 else f"{found['accounts']} accounts"
+    say(f"{_DOES[action].format_map(found | {'generations': generations, 'accounts': accounts})}.")
     if found["more"]:
         say(f"Others match beyond the limit of {found['limit']:,}: run it again afterwards.")
 

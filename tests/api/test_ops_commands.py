@@ -32,7 +32,7 @@ async def test_a_bulk_refund_is_shown_first_and_done_with_yes(gateway: Visitor) 
     words = ("ops", "refund", "--account", "acme", "--reason", "charged twice")
     said = await run(gateway, *words)
     assert generation in said
-    assert "Give back 5 credits, charged for 1 generations of 1 accounts. Nothing was done. Add --yes to do it." in said
+    assert "Give back 5 credits, charged for 1 generation of 1 account. Nothing was done. Add --yes to do it." in said
     assert "Done: 1 refunded; 5 credits." in await run(gateway, *words, "--yes")
     assert await run(gateway, *words, "--yes") == "No generation matches."
     made = await gateway.made(key)
