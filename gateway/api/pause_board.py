@@ -28,6 +28,13 @@ T = TypeVar("T")
 Named = dict[tuple[PauseKind, str], Pause]
 
 
+class _NotKept:
+    """Instead of a kept value, which may be None: nothing is paused."""
+
+
+_NOT_KEPT = _NotKept()
+
+
 class PauseBoard:
     """The pauses in force. While the ledger is unavailable, nothing is shown as paused."""
 
@@ -72,8 +79,9 @@ def _may_be_held(generation: outcomes.Generation) -> bool:
 
 
 async def _kept(kept: TTLCache[str, T | None], name: str, read: Callable[[], Awaitable[T | None]]) -> T | None:
-    if name in kept:
-        return kept[name]
+    known = kept.get(name, _NOT_KEPT)  # one look: an entry may expire between `in` and `[]`
+    if not isinstance(known, _NotKept):
+        return known
     value = None
     with suppress(LedgerUnavailable, TimeoutError):  # the rate card is shown also while the ledger hangs
         value = await asyncio.wait_for(read(), PATIENCE_SECONDS)
