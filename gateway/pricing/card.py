@@ -20,18 +20,13 @@ from gateway.pricing.fields import (
     Count,
     Credits,
     DurationMs,
-    Exact,
-    ExactCredits,
-    Factor,
     Flag,
     Id,
     LeastShare,
     Money,
     Positive,
-    PositiveCredits,
     PositiveDurationMs,
     SettingName,
-    SignedCredits,
     Text,
     TimeOfDayMs,
     ValueOrValues,
@@ -48,9 +43,9 @@ from gateway.pricing.measures import (
     MEASURES,
     PROMPT_CHARACTERS,
     PROMPT_MAX_CHARACTERS,
-    factors,
 )
 from gateway.pricing.providers import ProviderSettings, ProviderTable
+from gateway.pricing.rates import AddOn, Rate, When, named_by, numbers_in
 from gateway.pricing.setting import Setting
 from gateway.pricing.table import Table
 
@@ -60,9 +55,6 @@ FREE_PLAN = "free"
 CONCURRENCY_DEFAULT = 1  # for a tool without an entry (R14)
 
 OUTPUTS_MAX = 100
-
-When = Mapping[str, ValueOrValues]
-"""A condition: setting (or `input_images`, `input_videos`) → the values it matches. Empty matches everything."""
 
 Concurrency = Mapping[str, Count]
 Seats = Annotated[Whole, Field(ge=1, le=500)]
@@ -180,66 +172,6 @@ class Tool(Table):
     facade: FacadeTables = Field(default_factory=dict)
 
 
-class PerUnit(Table):
-    """An amount per unit above `over`."""
-
-    millicredits: SignedCredits = Field(alias="credits")
-    over: Exact = Decimal(0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_a_table(cls, given: object) -> object:
-        if isinstance(given, int | Decimal) and not isinstance(given, bool):
-            msg = f"must be a table: write {{ credits = {given} }}"
-            raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError and passes a TypeError through
-        return given
-
-
-CreditsPer = Mapping[str, PerUnit]
-"""A setting, count or measure, or a product of these such as `"duration * frame_rate"` → the amount per unit."""
-
-
-class Rate(Table):
-    """One price: what an output costs if `when` matches."""
-
-    when: When = Field(default_factory=dict)
-    millicredits: ExactCredits = Field(Decimal(0), alias="credits")
-    credits_per: CreditsPer = Field(default_factory=dict)
-    round_up: Mapping[str, Positive] = Field(default_factory=dict)
-    round_credits_to_millicredits: PositiveCredits | None = Field(None, alias="round_credits_to")
-    minimum_millicredits: ExactCredits = Field(Decimal(0), alias="minimum_credits")
-    maximum_millicredits: ExactCredits | None = Field(None, alias="maximum_credits")
-
-    @model_validator(mode="after")
-    def _has_a_price(self) -> Self:
-        if "millicredits" not in self.model_fields_set and not self.credits_per:
-            msg = "needs `credits` or `credits_per` (write `credits = 0` if it is free)"
-            raise ValueError(msg)
-        if self.maximum_millicredits is not None and self.maximum_millicredits < self.minimum_millicredits:
-            msg = "has a `maximum_credits` below its `minimum_credits`"
-            raise ValueError(msg)
-        return self
-
-
-class AddOn(Table):
-    """A surcharge if `when` matches: an amount, a factor, or an amount per unit; per output or per request."""
-
-    name: Text
-    when: When = Field(default_factory=dict)
-    millicredits: SignedCredits | None = Field(None, alias="credits")
-    factor: Factor | None = None
-    credits_per: CreditsPer | None = None
-    per: Literal["output", "request"] = "output"
-
-    @model_validator(mode="after")
-    def _one_kind_of_surcharge(self) -> Self:
-        given = [part for part in (self.millicredits, self.factor, self.credits_per) if part is not None]
-        if len(given) != 1 or self.credits_per == {}:
-            msg = "needs exactly one of `credits`, `factor` and `credits_per`"
-            raise ValueError(msg)
-        return self
-
-
 class InputLimits(Table):
     """How many input images and videos a model accepts, and the maximum total size per kind.
 
@@ -287,15 +219,15 @@ class Model(Table):
         """
         named: set[str] = set()
         for rate in self.rates:
-            named.update(_named_by(rate))
+            named.update(named_by(rate))
         for add_on in self.add_ons:
-            named.update(add_on.when, _numbers_in(add_on.credits_per or {}))
+            named.update(add_on.when, numbers_in(add_on.credits_per or {}))
         return self._in_order(named)
 
     @cached_property
     def labelled_by(self) -> tuple[str, ...]:
         """Those of `priced_by` that its rates name: they are shown in a quote's first label."""
-        return self._in_order({name for rate in self.rates for name in _named_by(rate)})
+        return self._in_order({name for rate in self.rates for name in named_by(rate)})
 
     @cached_property
     def distinguished_by(self) -> tuple[str, ...]:
@@ -318,14 +250,6 @@ class Model(Table):
 
     def _in_order(self, named: set[str]) -> tuple[str, ...]:
         return tuple(name for name in (*self.settings, INPUT_IMAGES, INPUT_VIDEOS, *MEASURES) if name in named)
-
-
-def _named_by(rate: Rate) -> set[str]:
-    return {*rate.when, *_numbers_in(rate.credits_per), *rate.round_up}
-
-
-def _numbers_in(credits_per: CreditsPer) -> set[str]:
-    return {factor for name in credits_per for factor in factors(name)}
 
 
 class Tables(Table):

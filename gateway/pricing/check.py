@@ -15,11 +15,12 @@ from math import prod
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, SettingValue, format_credits
 from gateway.errors import RateCardError
-from gateway.pricing.card import Model, Rate, RateCard, Tables
+from gateway.pricing.card import Model, RateCard, Tables
 from gateway.pricing.conditions import forbidding
 from gateway.pricing.measures import INPUT_IMAGES, INPUT_VIDEOS, INPUTS_MAX, MEASURES
 from gateway.pricing.messages import Fault, heading, message
 from gateway.pricing.quote import price_steps, total_millicredits
+from gateway.pricing.rates import Rate
 from gateway.pricing.values import show_facts
 
 COMBINATIONS_MAX = 100_000  # per model: takes about two seconds

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway.domain import SettingValue
-from gateway.pricing.card import ForbiddenCombination, Model, When
+from gateway.pricing.card import ForbiddenCombination, Model
 from gateway.pricing.measures import INPUT_COUNTS
+from gateway.pricing.rates import When
 from gateway.pricing.values import one_of, show, show_facts
 
 

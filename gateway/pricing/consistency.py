@@ -10,11 +10,9 @@ from gateway.pricing.card import (
     FREE_PLAN,
     Allow,
     Concurrency,
-    CreditsPer,
     Model,
     RateCard,
     Tables,
-    When,
 )
 from gateway.pricing.facade_faults import facade_faults
 from gateway.pricing.lines import Location
@@ -28,6 +26,7 @@ from gateway.pricing.measures import (
 )
 from gateway.pricing.messages import Fault
 from gateway.pricing.provider_faults import model_provider_faults, provider_faults
+from gateway.pricing.rates import CreditsPer, When
 from gateway.pricing.values import ValueKind, did_you_mean, kind_of, one_of, show
 
 

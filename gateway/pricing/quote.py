@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.domain import PriceLine, SettingValue
-from gateway.pricing.card import AddOn, CreditsPer, Model, Rate, RateCard
+from gateway.pricing.card import Model, RateCard
 from gateway.pricing.conditions import matches
 from gateway.pricing.measures import (
     INPUT_COUNTS,
@@ -30,6 +30,7 @@ from gateway.pricing.measures import (
     describe,
     factors,
 )
+from gateway.pricing.rates import AddOn, CreditsPer, Rate
 from gateway.pricing.request import checked_request
 from gateway.pricing.values import plain
 

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from gateway.domain import Interval, NewOnes, PauseKind, SettingValue, millicredits_to_credits
 from gateway.ledger.pause_records import Pause
-from gateway.pricing.card import FREE_PLAN, AddOn, CreditsPer, Free, Model, Plan, PlanPrice, Rate, RateCard
+from gateway.pricing.card import FREE_PLAN, Free, Model, Plan, PlanPrice, RateCard
 from gateway.pricing.estimates import estimated_generations
+from gateway.pricing.rates import AddOn, CreditsPer, Rate
 from gateway.pricing.setting import Setting
 from gateway.schemas import cards as card_schemas
 from gateway.schemas.pauses import PauseState

@@ -1,0 +1,99 @@
+"""The price lines of a model: its rates, add-ons, and the conditions under which they apply.
+
+Each class is one table of `pricing.toml`. `gateway.pricing.card` has the others, `gateway.pricing.quote` the
+calculation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from gateway.pricing.fields import (
+    Exact,
+    ExactCredits,
+    Factor,
+    Positive,
+    PositiveCredits,
+    SignedCredits,
+    Text,
+    ValueOrValues,
+)
+from gateway.pricing.measures import factors
+from gateway.pricing.table import Table
+
+When = Mapping[str, ValueOrValues]
+"""A condition: setting (or `input_images`, `input_videos`) → the values it matches. Empty matches everything."""
+
+
+class PerUnit(Table):
+    """An amount per unit above `over`."""
+
+    millicredits: SignedCredits = Field(alias="credits")
+    over: Exact = Decimal(0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_table(cls, given: object) -> object:
+        if isinstance(given, int | Decimal) and not isinstance(given, bool):
+            msg = f"must be a table: write {{ credits = {given} }}"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError and passes a TypeError through
+        return given
+
+
+CreditsPer = Mapping[str, PerUnit]
+"""A setting, count or measure, or a product of these such as `"duration * frame_rate"` → the amount per unit."""
+
+
+class Rate(Table):
+    """One price: what an output costs if `when` matches."""
+
+    when: When = Field(default_factory=dict)
+    millicredits: ExactCredits = Field(Decimal(0), alias="credits")
+    credits_per: CreditsPer = Field(default_factory=dict)
+    round_up: Mapping[str, Positive] = Field(default_factory=dict)
+    round_credits_to_millicredits: PositiveCredits | None = Field(None, alias="round_credits_to")
+    minimum_millicredits: ExactCredits = Field(Decimal(0), alias="minimum_credits")
+    maximum_millicredits: ExactCredits | None = Field(None, alias="maximum_credits")
+
+    @model_validator(mode="after")
+    def _has_a_price(self) -> Self:
+        if "millicredits" not in self.model_fields_set and not self.credits_per:
+            msg = "needs `credits` or `credits_per` (write `credits = 0` if it is free)"
+            raise ValueError(msg)
+        if self.maximum_millicredits is not None and self.maximum_millicredits < self.minimum_millicredits:
+            msg = "has a `maximum_credits` below its `minimum_credits`"
+            raise ValueError(msg)
+        return self
+
+
+class AddOn(Table):
+    """A surcharge if `when` matches: an amount, a factor, or an amount per unit; per output or per request."""
+
+    name: Text
+    when: When = Field(default_factory=dict)
+    millicredits: SignedCredits | None = Field(None, alias="credits")
+    factor: Factor | None = None
+    credits_per: CreditsPer | None = None
+    per: Literal["output", "request"] = "output"
+
+    @model_validator(mode="after")
+    def _one_kind_of_surcharge(self) -> Self:
+        given = [part for part in (self.millicredits, self.factor, self.credits_per) if part is not None]
+        if len(given) != 1 or self.credits_per == {}:
+            msg = "needs exactly one of `credits`, `factor` and `credits_per`"
+            raise ValueError(msg)
+        return self
+
+
+def named_by(rate: Rate) -> set[str]:
+    """The settings, counts and measures that a rate names."""
+    return {*rate.when, *numbers_in(rate.credits_per), *rate.round_up}
+
+
+def numbers_in(credits_per: CreditsPer) -> set[str]:
+    """The numbers that amounts per unit are multiplied by."""
+    return {factor for name in credits_per for factor in factors(name)}
