@@ -117,7 +117,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/generations", generations.listed, OWNER_OR_READER, generation_schemas.GenerationsQuery,
           generation_schemas.GenerationsOut, "List generations, newest first", errors=("not_found",)),
     Route("GET", GENERATION, generations.get, CLIENT_OR_READER, None, generation_schemas.GenerationOut,
-          "Get a generation"),
+          "Get a generation: as it is, or once it has ended (`Prefer: wait`)", polled=True),
     Route("POST", f"{GENERATION}/cancel", generations.cancel, ACCOUNT, None, generation_schemas.GenerationOut,
           "Cancel a generation"),
     Route("GET", f"{GENERATION}/events", events.of_generation, CLIENT_OR_READER, None, None,

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
-from time import monotonic
 from typing import Any, TypeVar
 
 from aiohttp import web
 
 from gateway.api.errors import LedgerDown
-from gateway.api.ownership.own_generations import own_generation, read_again
+from gateway.api.ownership import awaited
+from gateway.api.ownership.awaited import Read
 from gateway.api.services import HUB
-from gateway.api.streams.hub import StreamWatch
 from gateway.domain import FINAL_STATES
 from gateway.facades.calls import answered, keep
 from gateway.ledger import outcomes
 
-READ_AGAIN_SECONDS = 5.0
 QUIET_SECONDS = 5.0
 """How long a response is held back, so that an early failure can still have its own status."""
 
 BEAT_SECONDS = 10.0
 
 Generation = outcomes.Generation
-Read = Callable[[Generation], Awaitable[Generation]]
 
 T = TypeVar("T")
 
@@ -44,32 +40,10 @@ async def changed(
     seconds: float | None = None,
     read: Read | None = None,
 ) -> Generation:
-    """The generation once it is `enough`, or its state after `seconds` or when the gateway stops.
-
-    `read` reads it again; by default as the caller's own.
-    """
-    give_up_at = None if seconds is None else monotonic() + seconds
-    with request.app[HUB].wait_for(generation.id) as watch:
-        while True:
-            keep(request)
-            generation = await _read(request, generation, read)
-            left = None if give_up_at is None else give_up_at - monotonic()
-            if enough(generation) or watch.closing or (left is not None and left <= 0):
-                return generation
-            await _hint(watch, READ_AGAIN_SECONDS if left is None else min(left, READ_AGAIN_SECONDS))
-
-
-async def _read(request: web.Request, generation: Generation, read: Read | None) -> Generation:
-    async def own(known: Generation) -> Generation:
-        return await own_generation(request, known.id, known)
-
-    again = await read_again(request, lambda: (read or own)(generation))
-    return generation if again is None else again
-
-
-async def _hint(watch: StreamWatch, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(watch.wait(READ_AGAIN_SECONDS), seconds)
+    """As `awaited.changed`, for a call that is kept for its retries while it waits."""
+    return await awaited.changed(
+        request, generation, enough, seconds=seconds, read=read, before_read=lambda: keep(request)
+    )
 
 
 def stopping() -> LedgerDown:

@@ -177,7 +177,7 @@ async def test_a_call_is_remembered_for_as_long_as_its_client_waits(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After ten minutes it was forgotten: cut off then, its retry made and charged another."""
-    monkeypatch.setattr("gateway.facades.held.READ_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.api.ownership.awaited.READ_AGAIN_SECONDS", 0.02)
     monkeypatch.setattr(OpenCall, "is_due_to_be_kept", lambda _: True)
     key, redis = await gateway.account(), gateway.ledger.redis
     async with held(gateway, key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.accounts import key_id_of
 from tests.api.visitor import SKETCH, Visitor
 from tests.cases import cases
+from tests.until import until
 
 
 async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visitor) -> None:
@@ -114,6 +116,49 @@ async def test_a_list_is_filtered_by_status_tool_and_model(gateway: Visitor) -> 
     assert await listed("tool=video") == [clip]
     assert await listed("model=sketch") == [sketch]
     assert await listed("status=failed") == []
+
+
+async def test_a_poll_is_a_304_while_nothing_has_changed(gateway: Visitor) -> None:
+    key = await gateway.account()
+    path = f"/v1/generations/{await gateway.made(key)}"
+    seen = await gateway.call("GET", path, key)
+    assert "Preference-Applied" not in seen.headers
+    known = {"If-None-Match": seen.headers["ETag"]}
+    same = await gateway.call("GET", path, key, None, known)
+    assert (same.status, same.raw, same.headers["ETag"]) == (304, b"", seen.headers["ETag"])
+    assert (await gateway.call("GET", path, gateway.admin, None, known)).status == 200, "an operator is shown more"
+    await gateway.begin(seen.body["id"])
+    for headers in (known, known | {"Prefer": "wait=60"}):
+        now = await gateway.call("GET", path, key, None, headers)
+        assert (now.status, now.body["status"]) == (200, "running")
+        assert now.headers["ETag"] != seen.headers["ETag"]
+
+
+async def test_a_get_that_prefers_to_wait_is_answered_at_the_end(gateway: Visitor) -> None:
+    key = await gateway.account()
+    made = await gateway.made(key)
+    path, wait = f"/v1/generations/{made}", {"Prefer": "respond-async, wait=60"}
+    seen = (await gateway.call("GET", path, key)).headers["ETag"]
+    end = asyncio.create_task(gateway.call("GET", path, key, None, wait))
+    change = asyncio.create_task(gateway.call("GET", path, key, None, wait | {"If-None-Match": seen}))
+    await until(lambda: gateway.app[services.HUB].watched == 2)
+    await gateway.begin(made)
+    await gateway.notice(made)
+    assert (await change).body["status"] == "running"
+    await gateway.deliver(made)
+    await gateway.settle(made)
+    await gateway.notice(made)
+    ended = await end
+    assert (ended.body["status"], ended.headers["Preference-Applied"]) == ("succeeded", "wait=60")
+    assert (await gateway.call("GET", path, key, None, wait)).body["status"] == "succeeded"
+    same = wait | {"If-None-Match": (await gateway.call("GET", path, key)).headers["ETag"]}
+    assert (await gateway.call("GET", path, key, None, same)).status == 304, "nothing more will happen"
+
+
+async def test_a_wait_ends_in_time_with_the_generation_as_it_is(gateway: Visitor) -> None:
+    key = await gateway.account()
+    reply = await gateway.call("GET", f"/v1/generations/{await gateway.made(key)}", key, None, {"Prefer": "wait=1"})
+    assert (reply.status, reply.body["status"], reply.headers["Preference-Applied"]) == (200, "queued", "wait=1")
 
 
 async def test_another_accounts_generation_is_not_found(gateway: Visitor) -> None:

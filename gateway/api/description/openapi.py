@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from gateway.api.access.member_roles import for_members
-from gateway.api.access.roles import CLIENT
 from gateway.api.description.error_shapes import error_shapes
-from gateway.api.description.operations import CHANGES_NOTHING, EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
+from gateway.api.description.header_parameters import WRITES, header_parameters
+from gateway.api.description.operations import EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
 from gateway.api.errors import ApiError, error_classes
-from gateway.api.http.headers import JSON_LINES, LIMIT_HEADER, REASON_HEADER, REMAINING_HEADER, RESET_HEADER
+from gateway.api.http.headers import JSON_LINES, LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.http.parse import requires_anything
 from gateway.api.http.route import PROBES
 from gateway.domain import (
@@ -43,7 +43,6 @@ HTML = "text/html"
 _REF = "#/components/schemas/{model}"
 ANY_BYTES = "application/octet-stream"
 _BINARY: Document = {"type": "string", "format": "binary"}  # 3.1 does not need a schema for bytes, but generators do
-_WRITES = frozenset({"POST", "PUT", "PATCH"})
 _PATH_PARAMETERS: dict[str, Document] = {
     "generation": {"type": "string", "pattern": GENERATION_PATTERN},
     "account": {"type": "string", "pattern": ACCOUNT_PATTERN},
@@ -79,7 +78,7 @@ def document(routes: Sequence[Route], server: str) -> Document:
     paths: dict[str, Document] = defaultdict(dict)
     for route in routes:
         paths[route.path][route.method.lower()] = _operation(route, references, schemas)
-    for name in {route.takes.__name__ for route in routes if route.takes is not None and route.method not in _WRITES}:
+    for name in {route.takes.__name__ for route in routes if route.takes is not None and route.method not in WRITES}:
         schemas.pop(name, None)
     for schema in schemas.values():
         for member in schema.get("properties", {}).values():
@@ -130,11 +129,11 @@ def codes_of(route: Route) -> tuple[str, ...]:
         codes.append("not_found")
     if route.takes is not None:
         codes.append("invalid_request")
-    if route.method in _WRITES:
+    if route.method in WRITES:
         codes += ["invalid_request", "body_too_large", "body_too_slow"]
-    if route.method in _WRITES and not route.takes_bytes:
+    if route.method in WRITES and not route.takes_bytes:
         codes.append("invalid_json")
-    if route.method in _WRITES and route.scopes:
+    if route.method in WRITES and route.scopes:
         codes.append("idempotency_key_reused")
     return tuple(dict.fromkeys(codes))
 
@@ -153,7 +152,7 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
     described["security"] = [{"key": []}] if route.scopes else []
     if route.opened_by_signature or route.key_optional:
         described["security"].append({})
-    if route.takes is not None and route.method in _WRITES:
+    if route.takes is not None and route.method in WRITES:
         content: Document = {"schema": references[route.takes.__name__]}
         if (route.method, route.path) in EXAMPLES:
             content["example"] = EXAMPLES[route.method, route.path]
@@ -177,7 +176,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
     for name in re.findall(r"{(\w+)}", route.path):
         schema = _PATH_PARAMETERS[name]
         yield {"name": name, "in": "path", "required": True, "schema": schema, "example": PARAMETER_EXAMPLES[name]}
-    if route.takes is not None and route.method not in _WRITES:
+    if route.takes is not None and route.method not in WRITES:
         shape = schemas[route.takes.__name__]
         for name, schema in shape["properties"].items():
             required = name in shape.get("required", ())
@@ -189,31 +188,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
             if required or (name in PARAMETER_EXAMPLES and "$ref" not in parameter["schema"]):
                 parameter["example"] = PARAMETER_EXAMPLES[name] if name in PARAMETER_EXAMPLES else schema["examples"][0]
             yield parameter
-    if route.method in _WRITES and route.scopes:
-        yield {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "description": "Makes the call safe to retry for 24 hours: the same key and body return the same response.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-        }
-    if _is_logged(route):
-        yield {
-            "name": REASON_HEADER,
-            "in": "header",
-            "required": False,
-            "description": (
-                "With an operator's key: the reason, for the audit log (500 characters). Percent-encode what "
-                "is not ASCII."
-            ),
-            "schema": {"type": "string"},
-        }
-
-
-def _is_logged(route: Route) -> bool:
-    """Whether operators' calls of it are in the audit log."""
-    operators = bool(route.scopes - CLIENT)
-    return operators and route.method != "GET" and NAMES[route.method, route.path] not in CHANGES_NOTHING
+    yield from header_parameters(route)
 
 
 def _responses(route: Route, references: dict[str, Document]) -> Document:
@@ -237,19 +212,11 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
                 "headers": _headers(rated=bool(route.scopes)),
             }
         }
-    elif route.created != 200 and route.method in _WRITES:  # noqa: PLR2004 - HTTP's own number
+    elif route.created != 200 and route.method in WRITES:  # noqa: PLR2004 - HTTP's own number
         responses["200"] = good | {
             "description": "The same resource, created earlier (`Idempotent-Replay: true`) or updated"
         }
-    if route.media == "*/*":
-        responses |= {"206": good | {"description": "The requested range"}, "304": {"description": "Not modified"}}
-    if route.events and "{generation}" in route.path:
-        responses["204"] = {
-            "description": "The generation has ended and `Last-Event-ID` is its last event: do not reconnect",
-            "headers": _headers(rated=rated),
-        }
-    if route.path == "/readyz":
-        responses["503"] = good | {"description": "The gateway cannot accept work right now"}
+    responses |= _on_condition(route, good)
     shapes = error_shapes()
     for status, errors in _by_status(codes_of(route)).items():
         if str(status) in responses:
@@ -263,6 +230,23 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
             | ({route.media: {"schema": {"type": "string"}}} if route.media == HTML else {}),
         }
     return dict(sorted(responses.items()))
+
+
+def _on_condition(route: Route, good: Document) -> Document:
+    """Responses other than the usual ones that are no errors."""
+    responses: Document = {}
+    if route.polled:
+        responses["304"] = {"description": "Nothing has changed since the response with this `ETag`"}
+    if route.media == "*/*":
+        responses |= {"206": good | {"description": "The requested range"}, "304": {"description": "Not modified"}}
+    if route.events and "{generation}" in route.path:
+        responses["204"] = {
+            "description": "The generation has ended and `Last-Event-ID` is its last event: do not reconnect",
+            "headers": _headers(rated=bool(route.scopes)),
+        }
+    if route.path == "/readyz":
+        responses["503"] = good | {"description": "The gateway cannot accept work right now"}
+    return responses
 
 
 def _event_schema(route: Route) -> Document:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic_core import to_json
 
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER
@@ -12,8 +13,10 @@ from gateway.api.http.context import context
 from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.periods import period_of
-from gateway.api.http.respond import answer, answer_json
+from gateway.api.http.preferences import preferred_wait
+from gateway.api.http.respond import answer, answer_json, answer_tagged, has_already, tag_of
 from gateway.api.middleware.idempotency import digests_of
+from gateway.api.ownership.awaited import changed
 from gateway.api.ownership.own_generations import (
     cancel_own,
     own_generation,
@@ -29,6 +32,8 @@ from gateway.api.services import (
     ORDERING,
     PAUSE_BOARD,
 )
+from gateway.domain import FINAL_STATES
+from gateway.ledger.outcomes import Generation
 from gateway.schemas import generations as generation_schemas
 from gateway.views.generations import Standing, generation_members
 
@@ -49,13 +54,36 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """`GET /v1/generations/{generation}`."""
+    """`GET /v1/generations/{generation}`: at once, or with `Prefer: wait=30` when it has ended.
+
+    A client that sends its `ETag` in `If-None-Match` gets a 304 if nothing has changed, and waits only for that.
+    """
     bodies, generation = request.app[BODIES], request.match_info["generation"]
     current = await own_generation(request, generation, bodies.known(generation))
+    seconds = preferred_wait(request)
+    if not seconds:
+        return answer_tagged(request, await _body(request, current), {})
+    headers = {"Preference-Applied": f"wait={seconds}"}
+    if current.state not in FINAL_STATES and (enough := await _awaits(request, current)):
+        current = await changed(request, current, enough, seconds=seconds)
+    return answer_tagged(request, await _body(request, current), headers)
+
+
+async def _awaits(request: web.Request, current: Generation) -> Callable[[Generation], bool] | None:
+    """What a client waits for that has, or has not, seen the generation as it is; None: it gets it as it is."""
+    if hdrs.IF_NONE_MATCH not in request.headers:
+        return lambda one: one.state in FINAL_STATES
+    if has_already(request, tag_of(await _body(request, current))):
+        return lambda one: one is not current
+    return None
+
+
+async def _body(request: web.Request, current: Generation) -> bytes:
+    """The generation as JSON, as the caller may see it."""
     if request[CALLER].account is None:
-        return answer_json(body=await shown(request, current))
+        return await shown(request, current)
     (standing,) = await standings(request, [current])
-    return answer_json(body=bodies.json(current, standing))
+    return request.app[BODIES].json(current, standing)
 
 
 async def listed(request: web.Request) -> web.Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from gateway.api.errors import WaitingRoomFull
 from gateway.api.http.context import context
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body
+from gateway.api.http.preferences import preferred_wait
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import cancel_own, own_generation, own_page
@@ -33,9 +33,7 @@ from gateway.ledger import outcomes
 from gateway.views.predictions import STARTING
 
 PAGE = 100
-PREFER_HEADER = "Prefer"
 CANCEL_AFTER_HEADER = "Cancel-After"
-WAIT_SECONDS_MAX = 60
 
 ROOM_SECONDS = 25.0
 """How long a create waits for its key's rate limit, and for room among the waiting generations: few packages retry."""
@@ -44,7 +42,6 @@ UNCOUNTED_SECONDS = 60
 """How long a create is stored for retries if the client does not count them: JavaScript's retries at once."""
 
 _ROOM_PAUSE_SECONDS, _ROOM_PAUSE_MAX_SECONDS = 0.5, 4.0  # growing: each attempt copies the inputs into the store
-_WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?", re.ASCII)
 
 Generation = outcomes.Generation
 
@@ -101,7 +98,7 @@ async def _create(request: web.Request, model_id: str, call: Mapping[str, object
     ordering = partial(order, request, body, digest=digest, retries=retries, seconds=kept_seconds, webhook=webhook)
     ordered = await _with_room(ordering, came_at + patience(request))
     headers = created_headers(ordered)
-    seconds = came_at + _wait_seconds(request) - monotonic()
+    seconds = came_at + preferred_wait(request) - monotonic()
     if seconds <= 0 or ordered.generation.state in FINAL_STATES:
         return await send_whole(request, _answer(request, ordered.generation, created=True, headers=headers))
     return await _waited(request, ordered.generation, seconds, headers)
@@ -109,7 +106,7 @@ async def _create(request: web.Request, model_id: str, call: Mapping[str, object
 
 def patience(request: web.Request) -> float:
     """How long a create waits for its turn, in seconds: no longer than its client waits for the end."""
-    return min(_wait_seconds(request) or ROOM_SECONDS, ROOM_SECONDS)
+    return min(preferred_wait(request) or ROOM_SECONDS, ROOM_SECONDS)
 
 
 async def _with_room(ordering: Callable[[], Awaitable[Ordered]], give_up_at: float) -> Ordered:
@@ -142,15 +139,6 @@ async def _waited(
     await response.write_eof()
     answered(request)
     return response
-
-
-def _wait_seconds(request: web.Request) -> float:
-    """How long the client wants to wait for the prediction's end (`Prefer: wait=30`); 0: not at all."""
-    for preference in request.headers.get(PREFER_HEADER, "").split(","):
-        wait = _WAIT.fullmatch(preference.strip())
-        if wait is not None:
-            return WAIT_SECONDS_MAX if wait[1] is None else min(int(wait[1]), WAIT_SECONDS_MAX)
-    return 0
 
 
 def _answer(

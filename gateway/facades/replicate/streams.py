@@ -9,10 +9,11 @@ from aiohttp import web
 
 from gateway.api.access.auth import ACCOUNT_CALLER, owner_of
 from gateway.api.handlers.outputs import signed_generation
+from gateway.api.ownership.awaited import Read
 from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import HUB, LINKS
 from gateway.domain import FINAL_STATES, State
-from gateway.facades.held import BEAT_SECONDS, Read, beating, changed
+from gateway.facades.held import BEAT_SECONDS, beating, changed
 from gateway.ledger import outcomes
 from gateway.views.predictions import STREAM, error_of
 
