@@ -29,7 +29,8 @@ class Capabilities:
         models: defaultdict[str, list[str]] = defaultdict(list)
         for name, model in self._providers.card.models.items():
             if model.tool == self._tool:
-                models[model.provider].append(name)
+                for provider in model.offers:
+                    models[provider].append(name)
         for provider, names in models.items():
             missing = self._providers.missing(provider)
             if missing is None or (provider, missing) in self._logged:

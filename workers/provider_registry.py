@@ -19,7 +19,7 @@ from gateway.outside.addresses import AddressGuard
 from gateway.outside.callback_links import CallbackLinks
 from gateway.pricing.arguments import arguments_of, name_of
 from gateway.pricing.card import Model, RateCard
-from gateway.pricing.providers import INPUT_IMAGES, INPUT_VIDEOS, OUTPUTS, PROMPT, SANDBOX, ProviderTable
+from gateway.pricing.providers import INPUT_IMAGES, INPUT_VIDEOS, OUTPUTS, PROMPT, SANDBOX, Offer, ProviderTable
 from gateway.pricing.reload import RateCards
 from gateway.settings import environment_secret
 from workers.providers import (
@@ -134,6 +134,7 @@ class ProviderRegistry:
         """
         asked = generation.request
         model = self.card.models.get(asked.model)
+        offer = None if model is None else model.offers.get(asked.provider)
         inputs = asked.inputs if generation.provider_ref is None else ()
         return ProviderRequest(
             generation=generation.id,
@@ -145,8 +146,8 @@ class ProviderRegistry:
             job_indices=_of_the_job(generation),
             attempt=attempt,
             settings=asked.settings,
-            arguments=arguments_of(model, asked.settings),
-            names=ArgumentNames() if model is None else _names(model),
+            arguments=arguments_of(offer, asked.settings),
+            names=ArgumentNames() if model is None or offer is None else _names(model, offer),
             inputs=await self._inputs(inputs),
             idempotency_key=f"{generation.id}:{generation.submission}",
             callback_url=self._callback_url(asked, generation.id),
@@ -202,9 +203,9 @@ def _of_the_job(generation: Generation) -> tuple[int, ...]:
     return tuple(index for index in range(generation.request.outputs) if index not in earlier)
 
 
-def _names(model: Model) -> ArgumentNames:
+def _names(model: Model, offer: Offer) -> ArgumentNames:
     names: Mapping[str, str | None] = {
-        each: name_of(model, each) for each in (PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS)
+        each: name_of(offer, each) for each in (PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS)
     }
     return ArgumentNames(
         prompt=names[PROMPT] or PROMPT,

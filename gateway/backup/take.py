@@ -172,9 +172,10 @@ def _stored(folder: Path) -> Iterator[tuple[str, int]]:
 
 def _workflows(card: RateCard) -> list[str]:
     files = {
-        model.provider_model
+        offer.provider_model
         for model in card.models.values()
-        if model.provider in card.providers and card.providers[model.provider].has_workflows and model.provider_model
+        for provider, offer in model.offers.items()
+        if provider in card.providers and card.providers[provider].has_workflows and offer.provider_model
     }
     return sorted(files)
 

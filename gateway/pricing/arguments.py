@@ -1,4 +1,4 @@
-"""Translates a request's settings into its provider's arguments, by the model's `provider_settings`. Pure."""
+"""Translates a request's settings into its provider's arguments, by what the model asks of it. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.domain import SettingValue
-from gateway.pricing.card import Model
-from gateway.pricing.providers import ALWAYS, RESERVED
+from gateway.pricing.providers import ALWAYS, RESERVED, Offer
 
 
 def value_text(value: SettingValue) -> str:
@@ -18,16 +17,16 @@ def value_text(value: SettingValue) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def arguments_of(model: Model | None, settings: Mapping[str, SettingValue]) -> dict[str, Any]:
+def arguments_of(offer: Offer | None, settings: Mapping[str, SettingValue]) -> dict[str, Any]:
     """The arguments to send for these settings, as JSON types: numbers are `int`, or `float` if not whole.
 
-    With model None (no longer in the rate card), settings are sent under their own names.
+    With offer None (the model no longer has this provider), settings are sent under their own names.
 
     A setting without a translation is sent under its own name; one translated as "" is not sent. `always` is applied
     first, so a setting can override it.
     """
     arguments: dict[str, Any] = {}
-    translations = {} if model is None else model.provider_settings
+    translations = {} if offer is None else offer.provider_settings
     always = translations.get(ALWAYS, {})
     if not isinstance(always, str):
         arguments |= always
@@ -43,9 +42,9 @@ def arguments_of(model: Model | None, settings: Mapping[str, SettingValue]) -> d
     return {name: _plain(value) for name, value in arguments.items()}
 
 
-def name_of(model: Model, reserved: str) -> str | None:
+def name_of(offer: Offer, reserved: str) -> str | None:
     """The provider's name for one of the reserved names, or None."""
-    translation = model.provider_settings.get(reserved)
+    translation = offer.provider_settings.get(reserved)
     return translation or None if isinstance(translation, str) else None
 
 

@@ -44,7 +44,7 @@ from gateway.pricing.measures import (
     PROMPT_CHARACTERS,
     PROMPT_MAX_CHARACTERS,
 )
-from gateway.pricing.providers import ProviderSettings, ProviderTable
+from gateway.pricing.providers import Offer, ProviderSettings, ProviderTable
 from gateway.pricing.rates import AddOn, Rate, When, named_by, numbers_in
 from gateway.pricing.setting import Setting
 from gateway.pricing.table import Table
@@ -192,12 +192,18 @@ class ForbiddenCombination(Table):
 
 
 class Model(Table):
-    """`[models.<id>]`: what a model accepts, and all of its prices."""
+    """`[models.<id>]`: what a model accepts, and all of its prices.
+
+    It names its only provider (the `short_…` fields), or several in the order in which they are tried, with a table
+    `at` for each. `offers` has them in either case.
+    """
 
     name: Text
     tool: Id
-    provider: Id
-    provider_model: Text | None = None
+    short_provider: Id | None = Field(None, alias="provider")
+    short_provider_model: Text | None = Field(None, alias="provider_model")
+    providers: Annotated[tuple[Id, ...], BeforeValidator(as_tuple)] = ()
+    at: Mapping[Id, Offer] = Field(default_factory=dict)
     description: Text | None = None
     pro: Flag = False
     outputs_max: Annotated[Whole, Field(ge=1, le=OUTPUTS_MAX)] = 1
@@ -205,11 +211,31 @@ class Model(Table):
     check: Check = Check()
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)
     forbidden: Annotated[tuple[ForbiddenCombination, ...], BeforeValidator(as_tuple)] = ()
-    provider_settings: ProviderSettings = Field(default_factory=dict)
+    short_provider_settings: ProviderSettings = Field(default_factory=dict, alias="provider_settings")
     aliases: Aliases = ()
     facade: FacadeTables = Field(default_factory=dict)
     rates: Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     add_ons: Annotated[tuple[AddOn, ...], BeforeValidator(as_tuple)] = ()
+
+    @model_validator(mode="after")
+    def _has_a_provider(self) -> Self:
+        if self.short_provider is None and not self.providers:
+            msg = 'needs `provider`, for example provider = "sandbox", or several `providers` in order'
+            raise ValueError(msg)
+        return self
+
+    @cached_property
+    def offers(self) -> Mapping[str, Offer]:
+        """What each of its providers is asked for, in the order in which they are tried."""
+        if self.short_provider is None:
+            return {name: self.at.get(name, Offer()) for name in self.providers}
+        only = Offer(provider_model=self.short_provider_model, provider_settings=self.short_provider_settings)
+        return {self.short_provider: only}
+
+    @property
+    def provider(self) -> str:
+        """The provider that is tried first."""
+        return next(iter(self.offers))
 
     @cached_property
     def priced_by(self) -> tuple[str, ...]:

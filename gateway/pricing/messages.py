@@ -17,6 +17,7 @@ from gateway.pricing.values import did_you_mean
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _NAMED_TABLES = frozenset({"plans", "bundles", "providers", "tools", "models"})
 _MODEL_TABLES = frozenset({"settings", "provider_settings", "rates", "add_ons", "forbidden"})
+_AT_DEPTH = 4  # of [models.<id>.at.<provider>]
 _KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
 
 
@@ -51,6 +52,8 @@ def _table_of(location: Location) -> tuple[str, Location]:
         depth = 2
         if location[0] == "models" and len(location) > depth and location[2] in _MODEL_TABLES:
             depth = 3
+        if location[0] == "models" and location[2:3] == ("at",) and len(location) > _AT_DEPTH:
+            depth = _AT_DEPTH
     if depth == 0:
         return "", location
     table = heading(*location[:depth])

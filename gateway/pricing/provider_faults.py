@@ -10,7 +10,7 @@ from gateway.domain import MediaKind, kind_asked
 from gateway.pricing.arguments import value_text
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.lines import Location
-from gateway.pricing.messages import Fault
+from gateway.pricing.messages import Fault, heading
 from gateway.pricing.providers import (
     ALWAYS,
     INPUT_IMAGES,
@@ -18,6 +18,7 @@ from gateway.pricing.providers import (
     OUTPUTS,
     RESERVED,
     SANDBOX,
+    Offer,
     ProviderTable,
     Translation,
 )
@@ -40,38 +41,68 @@ def provider_faults(at: Location, name: str, provider: ProviderTable) -> Iterato
 
 
 def model_provider_faults(card: RateCard, at: Location, model: Model) -> Iterator[Fault]:
-    """Faults in a model's provider and `provider_settings`."""
-    if model.provider != SANDBOX and model.provider not in card.providers:
-        known = sorted({SANDBOX, *card.providers})
-        hint = did_you_mean(model.provider, known) or f" (there is {one_of(map(show, known))})"
-        text = f"is {show(model.provider)}, and there is no [providers.{model.provider}]{hint}"
-        yield Fault((*at, "provider"), text)
-        return
-    for name, translation in model.provider_settings.items():
-        yield from _translation_faults((*at, "provider_settings", name), model, name, translation)
-    provider = card.providers.get(model.provider)
-    if provider is not None:
-        yield from _kind_faults(Path(card.path).parent, at, model, provider)
+    """Faults in a model's providers, and in what it asks of each."""
+    yield from _form_faults(at, model)
+    known = sorted({SANDBOX, *card.providers})
+    for index, (name, offer) in enumerate(model.offers.items()):
+        short = model.short_provider is not None
+        named = (*at, "provider") if short else (*at, "providers", index)
+        if name not in known:
+            hint = did_you_mean(name, known) or f" (there is {one_of(map(show, known))})"
+            yield Fault(named, f"is {show(name)}, and there is no [providers.{name}]{hint}")
+            continue
+        here = at if short else (*at, "at", name)
+        for setting, translation in offer.provider_settings.items():
+            yield from _translation_faults((*here, "provider_settings", setting), model, setting, translation)
+        if (provider := card.providers.get(name)) is not None:
+            yield from _kind_faults(here, model, offer, provider)
+            yield from _kind_limits(named, at, model, provider)
+            if provider.has_workflows:
+                yield from workflow_faults(Path(card.path).parent, here, model, offer)
 
 
-def _kind_faults(folder: Path, at: Location, model: Model, provider: ProviderTable) -> Iterator[Fault]:
-    """What a provider of this kind cannot do, or requires."""
+def _form_faults(at: Location, model: Model) -> Iterator[Fault]:
+    """Whether the model names its providers in one form: `provider`, or `providers` with `at`."""
+    if model.short_provider is not None and model.providers:
+        yield Fault((*at, "providers"), "cannot be combined with `provider`: name all of them here, in order")
+    elif model.short_provider is not None and model.at:
+        names = ", ".join(map(show, {model.short_provider: None, **model.at}))
+        yield Fault((*at, "at"), f"belongs to `providers`: write providers = [{names}] instead of `provider`")
+    elif model.short_provider is None:
+        short = {"provider_model": model.short_provider_model, "provider_settings": model.short_provider_settings}
+        for field in (name for name, value in short.items() if value):
+            first = heading(*at, "at", model.providers[0])
+            yield Fault((*at, field), f"belongs to `provider`: write it for each of the `providers`, as in {first}")
+    for index, name in enumerate(model.providers):
+        if name in model.providers[:index]:
+            yield Fault((*at, "providers", index), f"names {show(name)} twice")
+    if model.short_provider is None:
+        for name in model.at.keys() - {*model.providers}:
+            hint = did_you_mean(name, model.providers) or f": add {show(name)} there, or remove this table"
+            yield Fault((*at, "at", name), f"is for a provider that is not in `providers`{hint}")
+
+
+def _kind_faults(at: Location, model: Model, offer: Offer, provider: ProviderTable) -> Iterator[Fault]:
+    """What a provider of this kind requires of a model."""
     if provider.calls_by_name:
         pattern, example = _MODEL_NAMES[provider.kind]
-        if not re.fullmatch(pattern, model.provider_model or "", re.ASCII):
+        if not re.fullmatch(pattern, offer.provider_model or "", re.ASCII):
             yield Fault((*at, "provider_model"), f"must be {provider.kind}'s name for the model, such as {example}")
-        yield from _unnamed_faults((*at, "provider_settings"), model, provider.kind)
-    for name in sorted(model.provider_settings.keys() & provider.fixed_names):
+        yield from _unnamed_faults((*at, "provider_settings"), model, offer, provider.kind)
+    for name in sorted(offer.provider_settings.keys() & provider.fixed_names):
         text = f"cannot be renamed: providers of kind {provider.kind} always get it under this name"
         yield Fault((*at, "provider_settings", name), text)
-    if provider.makes_only_images:
-        if kind_asked(model.tool, model.settings) is MediaKind.VIDEO:
-            text = f"makes videos, but providers of kind {provider.kind} only make images: choose another provider"
-            yield Fault((*at, "provider"), text)
-        if model.inputs.video:
-            yield Fault((*at, "inputs"), f"accepts videos, but providers of kind {provider.kind} only accept images")
-    if provider.has_workflows:
-        yield from workflow_faults(folder, at, model)
+
+
+def _kind_limits(named: Location, at: Location, model: Model, provider: ProviderTable) -> Iterator[Fault]:
+    """What a provider of this kind cannot do."""
+    if not provider.makes_only_images:
+        return
+    if kind_asked(model.tool, model.settings) is MediaKind.VIDEO:
+        text = f"makes videos, but providers of kind {provider.kind} only make images: choose another provider"
+        yield Fault(named, text)
+    if model.inputs.video:
+        yield Fault((*at, "inputs"), f"accepts videos, but providers of kind {provider.kind} only accept images")
 
 
 def _translation_faults(at: Location, model: Model, name: str, translation: Translation) -> Iterator[Fault]:
@@ -98,10 +129,10 @@ def _translation_faults(at: Location, model: Model, name: str, translation: Tran
                 yield Fault((*at, value), 'must be a table of the values to send, such as { size = "1024x1024" }')
 
 
-def _unnamed_faults(at: Location, model: Model, kind: str) -> Iterator[Fault]:
+def _unnamed_faults(at: Location, model: Model, offer: Offer, kind: str) -> Iterator[Fault]:
     """Each model of these providers has its own argument names, so the card must give them."""
     needed = {OUTPUTS: model.outputs_max > 1, INPUT_IMAGES: model.inputs.image, INPUT_VIDEOS: model.inputs.video}
     for name, needs in needed.items():
-        if needs and name not in model.provider_settings:
+        if needs and name not in offer.provider_settings:
             text = f'needs `{name} = "…"`: what this model of {kind} calls its {name.replace("_", " ")}'
             yield Fault(at, text)

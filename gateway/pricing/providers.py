@@ -1,4 +1,4 @@
-"""`[providers.<name>]` of the rate card, and a model's `provider_settings`: what workers need to call a provider.
+"""`[providers.<name>]` of the rate card, and what a model asks of each: what workers need to call a provider.
 
 Nothing here affects a price. Secrets are never in the file: `key_env` names the environment variable that has one.
 """
@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from gateway.pricing.fields import Flag, PositiveDurationMs, SettingName
+from gateway.pricing.fields import Flag, PositiveDurationMs, SettingName, Text
+from gateway.pricing.table import Table
 
 ProviderKind = Literal["sandbox", "openai", "replicate", "fal", "comfyui", "http"]
 
@@ -108,3 +109,10 @@ class ProviderTable(BaseModel):
 
 
 ProviderSettings = Mapping[SettingName, Translation]
+
+
+class Offer(Table):
+    """`[models.<id>.at.<provider>]`: what the provider calls the model and its settings."""
+
+    provider_model: Text | None = None
+    provider_settings: ProviderSettings = Field(default_factory=dict)

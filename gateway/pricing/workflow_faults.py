@@ -9,14 +9,14 @@ from gateway.errors import WorkflowUnusable
 from gateway.pricing.card import Model
 from gateway.pricing.lines import Location
 from gateway.pricing.messages import Fault
-from gateway.pricing.providers import ALWAYS, RESERVED
+from gateway.pricing.providers import ALWAYS, RESERVED, Offer
 from gateway.pricing.values import did_you_mean
 from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, placeholders, read_workflow
 
 
-def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]:
-    """Faults of one model. `folder` is the rate card's: workflows are in it or below it."""
-    name = model.provider_model
+def workflow_faults(folder: Path, at: Location, model: Model, offer: Offer) -> Iterator[Fault]:
+    """Faults of one model at one provider. `folder` is the rate card's: workflows are in it or below it."""
+    name = offer.provider_model
     if name is None:
         yield Fault(at, 'needs a `provider_model`: its workflow file, such as "flux.json"')
         return
@@ -28,7 +28,7 @@ def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]
     at = (*at, "provider_model")
     inputs = {f"{INPUT_IMAGE}{number}" for number in range(1, model.inputs.image + 1)}
     inputs |= {f"{INPUT_VIDEO}{number}" for number in range(1, model.inputs.video + 1)}
-    sent = _arguments(model)
+    sent = _arguments(model, offer)
     known = {PROMPT, OUTPUTS, SEED} | inputs | sent
     for unknown in sorted(named - known):
         hint = (
@@ -42,12 +42,12 @@ def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]
         yield Fault(at, f"names {name}, which has no {{{{{one}}}}}: the setting would have no effect")
 
 
-def _arguments(model: Model) -> set[str]:
+def _arguments(model: Model, offer: Offer) -> set[str]:
     """The argument names that every request of this model has."""
-    always = model.provider_settings.get(ALWAYS, {})
+    always = offer.provider_settings.get(ALWAYS, {})
     names = set() if isinstance(always, str) else set(always)
     for setting in model.settings:
-        translation = model.provider_settings.get(setting) if setting not in RESERVED else None
+        translation = offer.provider_settings.get(setting) if setting not in RESERVED else None
         if translation is None:
             names.add(setting)
         elif isinstance(translation, str):

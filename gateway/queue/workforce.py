@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 
@@ -81,11 +81,13 @@ class Workforce:
         """Problems for operators, one sentence each."""
         return tuple(one.problem for one in self.missing)
 
-    def takes(self, tool: str, provider: str) -> bool:
-        """Whether a new generation may be accepted: a worker for it is running, or was until recently."""
-        now = self._clock()
-        since = (self._since.get(Missing(tool)), self._since.get(Missing(tool, provider)))
-        return all(one is None or now - one < self._accept_seconds for one in since)
+    def takes(self, tool: str, providers: Iterable[str]) -> bool:
+        """Whether a new generation may be accepted: a worker that can call one of these is running, or was recently."""
+        return self._has(Missing(tool)) and any(self._has(Missing(tool, provider)) for provider in providers)
+
+    def _has(self, one: Missing) -> bool:
+        since = self._since.get(one)
+        return since is None or self._clock() - since < self._accept_seconds
 
     async def check(self) -> None:
         """Check once; log what went missing and what is back."""
@@ -136,7 +138,7 @@ def _providers_of(card: RateCard) -> dict[str, set[str]]:
     """The tools that have models, each with their providers."""
     providers: defaultdict[str, set[str]] = defaultdict(set)
     for model in card.models.values():
-        providers[model.tool].add(model.provider)
+        providers[model.tool].update(model.offers)
     return dict(providers)
 
 

@@ -53,7 +53,7 @@ async def test_nothing_is_missing_while_everybody_works(workforce: Workforce, qu
     clock.now += 3600
     await workforce.check()
     assert not workforce.problems
-    assert all(workforce.takes(tool, one) for tool, providers in PROVIDERS.items() for one in providers)
+    assert all(workforce.takes(tool, [one]) for tool, providers in PROVIDERS.items() for one in providers)
 
 
 async def test_a_tool_without_a_worker_is_said_and_then_not_sold(
@@ -67,13 +67,13 @@ async def test_a_tool_without_a_worker_is_said_and_then_not_sold(
     assert workforce.missing == [Missing("video")]
     assert "farebox worker video" in workforce.problems[0]
     clock.now += 589
-    assert workforce.takes("video", next(iter(PROVIDERS["video"])))
+    assert workforce.takes("video", PROVIDERS["video"])
     clock.now += 1
-    assert not workforce.takes("video", next(iter(PROVIDERS["video"])))
-    assert workforce.takes("image", next(iter(PROVIDERS["image"])))
+    assert not workforce.takes("video", PROVIDERS["video"])
+    assert workforce.takes("image", PROVIDERS["image"])
     await worker_seen(queue.redis, "video", "video-2", PROVIDERS["video"])
     await workforce.check()
-    assert workforce.takes("video", next(iter(PROVIDERS["video"])))
+    assert workforce.takes("video", PROVIDERS["video"])
     assert not workforce.problems
 
 
@@ -88,7 +88,7 @@ async def test_a_provider_that_no_worker_can_call_is_named(workforce: Workforce,
     clock.now += 600
     assert workforce.missing == [Missing("image", lacking)]
     assert repr(lacking) in workforce.problems[0]
-    assert not workforce.takes("image", lacking)
+    assert not workforce.takes("image", [lacking])
 
 
 async def test_a_missing_caretaker_is_named_and_refuses_nothing(
@@ -100,7 +100,7 @@ async def test_a_missing_caretaker_is_named_and_refuses_nothing(
     clock.now += 3600
     assert workforce.missing == [Missing()]
     assert "farebox caretaker" in workforce.problems[0]
-    assert workforce.takes("image", next(iter(PROVIDERS["image"])))
+    assert workforce.takes("image", PROVIDERS["image"])
 
 
 async def test_while_the_queue_is_away_nothing_is_known(clock: Clock) -> None:
@@ -109,7 +109,7 @@ async def test_while_the_queue_is_away_nothing_is_known(clock: Clock) -> None:
     await workforce.check()
     clock.now += 3600
     assert not workforce.problems
-    assert workforce.takes("image", "sandbox")
+    assert workforce.takes("image", ["sandbox"])
     assert list(workforce.metrics()) == []
     await queue.redis.aclose()
 

@@ -115,7 +115,7 @@ def _named(request: web.Request) -> tuple[PauseKind, str]:
 def _on_card(card: RateCard, kind: PauseKind) -> Any:
     if kind is PauseKind.TOOL:
         return card.tools
-    return card.models if kind is PauseKind.MODEL else {model.provider for model in card.models.values()}
+    return card.models if kind is PauseKind.MODEL else {name for model in card.models.values() for name in model.offers}
 
 
 def _word(kind: PauseKind) -> Any:

@@ -198,7 +198,7 @@ class Ordering:
             locked = self._quote_tokens.open(body.quote, account, quote)
             millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card
         # Hold no credits for a model without a worker.
-        if not self._workforce.takes(body.tool, quote.model.provider):
+        if not self._workforce.takes(body.tool, quote.model.offers):
             raise _no_worker(quote.model)
         if body.max_credits is not None:
             _check_ceiling(body.max_credits, millicredits)
@@ -208,7 +208,7 @@ class Ordering:
             tool=body.tool,
             model=body.model,
             provider=quote.model.provider,
-            provider_model=quote.model.provider_model,
+            provider_model=quote.model.offers[quote.model.provider].provider_model,
             prompt=body.prompt,
             outputs=body.outputs,
             price_millicredits=millicredits,

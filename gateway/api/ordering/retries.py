@@ -65,7 +65,8 @@ class Retries:
         except (OutputMissing, OutputNotStored) as error:
             return Result("inputs_gone" if isinstance(error, OutputMissing) else "store_unavailable", 0)
         # The price does not depend on who makes it, and that may be another provider today.
-        again = replace(original.request, provider=model.provider, provider_model=model.provider_model, inputs=inputs)
+        provider, offer = next(iter(model.offers.items()))
+        again = replace(original.request, provider=provider, provider_model=offer.provider_model, inputs=inputs)
         outcome = await self._reserve(original, again, model, operation)
         if isinstance(outcome, outcomes.Reserved):
             return Result("retried", outcome.generation.price_millicredits)
@@ -80,7 +81,7 @@ class Retries:
             return "erased"
         if model.tool != original.request.tool:
             return "unknown_model"
-        return None if self.workforce.takes(model.tool, model.provider) else "no_worker"
+        return None if self.workforce.takes(model.tool, model.offers) else "no_worker"
 
     async def _reserve(
         self, original: outcomes.Generation, again: GenerationRequest, model: Model, operation: str

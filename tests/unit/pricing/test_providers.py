@@ -47,7 +47,7 @@ def test_settings_are_put_into_the_providers_words() -> None:
     words = f'{SIZES}\nseed = "random_seed"\nenhance = ""\nalways = {{ quality = "high", steps = 4.5 }}'
     model = read_card(card(settings=words)).models["flux-dev"]
     asked: dict[str, SettingValue] = {"resolution": "2K", "seed": 7, "strength": Decimal("0.25"), "enhance": True}
-    assert arguments_of(model, asked) == {
+    assert arguments_of(model.offers[model.provider], asked) == {
         "quality": "high",
         "steps": 4.5,
         "size": "2048x2048",
@@ -68,14 +68,14 @@ def test_a_model_that_is_gone_from_the_card_is_still_sent_numbers_that_json_can_
 def test_flags_are_translated_by_their_toml_names() -> None:
     words = 'enhance = { true = { rewrite = "auto" }, false = {} }'
     model = read_card(card(settings=words)).models["flux-dev"]
-    assert arguments_of(model, {"enhance": True}) == {"rewrite": "auto"}
-    assert arguments_of(model, {"enhance": False}) == {}
+    assert arguments_of(model.offers[model.provider], {"enhance": True}) == {"rewrite": "auto"}
+    assert arguments_of(model.offers[model.provider], {"enhance": False}) == {}
 
 
 def test_what_is_no_setting_may_have_another_name_too() -> None:
     words = 'prompt = "text"\noutputs = "num_images"'
-    model = read_card(card(kind="fal", settings=words, outputs_max=4)).models["flux-dev"]
-    assert (name_of(model, "prompt"), name_of(model, "outputs"), name_of(model, "input_images")) == (
+    offer = read_card(card(kind="fal", settings=words, outputs_max=4)).models["flux-dev"].offers["flux-box"]
+    assert (name_of(offer, "prompt"), name_of(offer, "outputs"), name_of(offer, "input_images")) == (
         "text",
         "num_images",
         None,
@@ -114,3 +114,80 @@ def test_what_a_card_leaves_open_or_gets_wrong_is_named(contents: bytes, said: s
     with pytest.raises(RateCardError) as refused:
         read_card(contents)
     assert said in str(refused.value)
+
+
+SEVERAL = """
+[providers.box]
+kind = "http"
+base_url = "http://127.0.0.1:9000"
+[providers.fal]
+kind = "fal"
+[tools.image]
+name = "Image"
+baseline_model = "flux-dev"
+[models.flux-dev]
+name = "FLUX"
+tool = "image"
+providers = ["fal", "box"]
+[models.flux-dev.at.fal]
+provider_model = "fal-ai/flux/dev"
+provider_settings = { resolution = { "1K" = { size = 1024 }, "2K" = { size = 2048 } } }
+[models.flux-dev.settings]
+resolution = { values = ["1K", "2K"] }
+[[models.flux-dev.rates]]
+credits = 1
+"""
+
+
+def test_a_model_names_several_providers_in_order_each_with_its_own_words() -> None:
+    model = read_card(SEVERAL.encode()).models["flux-dev"]
+    assert (model.provider, list(model.offers)) == ("fal", ["fal", "box"])
+    assert [offer.provider_model for offer in model.offers.values()] == ["fal-ai/flux/dev", None]
+    assert [arguments_of(offer, {"resolution": "2K"}) for offer in model.offers.values()] == [
+        {"size": 2048},
+        {"resolution": "2K"},
+    ]
+
+
+@cases(
+    ("old", "new", "said"),
+    [
+        (
+            '"fal", "box"',
+            '"fal", "bax"',
+            ':13: [models.flux-dev]: `providers[1]` is "bax", and there is no [providers.bax]',
+        ),
+        ('"fal", "box"', '"fal", "box", "fal"', ':13: [models.flux-dev]: `providers[2]` names "fal" twice'),
+        (
+            "at.fal",
+            "at.fall",
+            ":14: [models.flux-dev]: `at.fall` is for a provider that is not in `providers`; did",
+        ),
+        (
+            "fal-ai/flux/dev",
+            "flux",
+            ":15: [models.flux-dev.at.fal]: `provider_model` must be fal's name for the model, such as",
+        ),
+        ('resolution = { "1K"', 'size = { "1K"', ":16: [models.flux-dev.at.fal]: `provider_settings.size` is not a"),
+        (
+            'providers = ["fal", "box"]',
+            'provider = "fal"\nproviders = ["box"]',
+            ":14: [models.flux-dev]: `providers` cannot be combined with `provider`",
+        ),
+        (
+            'providers = ["fal", "box"]',
+            'provider = "box"',
+            ':14: [models.flux-dev]: `at` belongs to `providers`: write providers = ["box", "fal"]',
+        ),
+        (
+            'providers = ["fal", "box"]',
+            'providers = ["fal", "box"]\nprovider_model = "x"',
+            ":14: [models.flux-dev]: `provider_model` belongs to `provider`: write it for each of the `providers`",
+        ),
+        ('providers = ["fal", "box"]', "providers = []", ":10: [models.flux-dev]: needs `provider`, for example"),
+    ],
+)
+def test_a_fault_in_several_providers_is_named_with_its_line(old: str, new: str, said: str) -> None:
+    with pytest.raises(RateCardError) as refused:
+        read_card(SEVERAL.replace(old, new, 1).encode())
+    assert f"pricing.toml{said}" in str(refused.value)
