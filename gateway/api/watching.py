@@ -75,19 +75,21 @@ async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
 
 async def providers_shape(app: web.Application) -> list[operations_schemas.ProviderOut] | None:
     """The providers of the rate card; None while the queue's Redis does not respond."""
-    tables, states = app[RATE_CARDS].card.providers, await provider_states(app)
+    card, states = app[RATE_CARDS].card, await provider_states(app)
     if states is None:
         return None
     return [
         operations_schemas.ProviderOut(
             name=name,
-            kind=tables[name].kind,
+            kind=card.providers[name].kind,
             state=_state(state),
             in_work=state.in_work,
-            max_in_work=tables[name].max_in_work,
+            max_in_work=card.providers[name].max_in_work,
             in_line=state.queued,
             succeeded_at=None if state.succeeded_at is None else utc(state.succeeded_at),
             failed_at=None if state.failed_at is None else utc(state.failed_at),
+            last_failure=_failure(state),
+            models=[model for model, made in card.models.items() if name in made.offers],
             last_hour=dict(state.outcomes),
         )
         for name, state in states.items()
@@ -101,6 +103,12 @@ async def provider_states(app: web.Application) -> dict[str, ProviderState] | No
         return await app[SLOTS].states(names) if names else {}
     except QueueUnavailable:
         return None
+
+
+def _failure(state: ProviderState) -> operations_schemas.ProviderFailureOut | None:
+    if state.failure is None:
+        return None
+    return operations_schemas.ProviderFailureOut(code=state.failure, message=state.failure_detail)
 
 
 def _state(state: ProviderState) -> Literal["working", "failing", "unknown"]:

@@ -217,6 +217,12 @@ class WebhookOperations(LedgerCore):
         found.sort(key=lambda one: (one.created_at, one.event), reverse=True)
         return outcomes.Page(tuple(found[:limit]), found[limit - 1].event if len(found) > limit else None)
 
+    async def delivery(self, *, webhook: str, account: str | None, event: str) -> outcomes.NotFound | Delivery:
+        """One delivery; when it is tried next is only in the list."""
+        place = keys.delivery(self._partition(account, event), _owner(account), webhook, event)
+        flat = _flat(await self.command("HGETALL", place))
+        return decode_delivery(event.encode(), b"", flat) if flat else outcomes.NotFound()
+
     async def resend(self, *, webhook: str, account: str | None, event: str) -> outcomes.NotFound | Delivery:
         """Deliver an event again, or at once, also to a paused webhook."""
         key = keys.webhook(self._partition(account, event), _owner(account), webhook)

@@ -10,7 +10,8 @@ import base64
 import hashlib
 import hmac
 
-from gateway.ledger.webhooks import SECRET_OVERLAP_MS, Webhook
+from gateway.domain import WebhookForm
+from gateway.ledger.webhooks import SECRET_OVERLAP_MS, Delivery, Webhook
 from gateway.outside.fal_signatures import FalSigner
 
 _PREFIX = "whsec_"  # Standard Webhooks' own
@@ -46,3 +47,8 @@ class WebhookSecrets:
         if version > 0 and webhook.rotated_at is not None and now < webhook.rotated_at + SECRET_OVERLAP_MS:
             versions.append(version - 1)
         return [self.secret(webhook.account, webhook.id, one) for one in versions]
+
+    def headers_beside(self, delivery: Delivery, body: str) -> dict[str, str]:
+        """The headers that a delivery in another service's form has beside ours."""
+        of_fal = delivery.form is WebhookForm.FAL
+        return self.fal.headers(delivery.subject, delivery.account, body) if of_fal else {}

@@ -57,13 +57,18 @@ class SlotResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderState:
-    """The state of a provider. Times in milliseconds; `outcomes` covers the last hour."""
+    """The state of a provider. Times in milliseconds; `outcomes` covers the last hour.
+
+    `failure` is the outcome at `failed_at`, with what was said of it; an older worker noted only the time.
+    """
 
     in_work: int
     queued: int
     succeeded_at: int | None
     failed_at: int | None
     unreachable_at: int | None
+    failure: str | None = None
+    failure_detail: str = ""
     outcomes: Mapping[str, int]
 
     def is_away(self, now_ms: int) -> bool:
@@ -135,14 +140,20 @@ class Slots:
         ranks = await execute(self._redis, *(("ZRANK", provider_queue_key(provider), one) for provider, one in waiting))
         return [None if rank is None else int(rank) for rank in ranks]
 
-    async def note(self, provider: str, outcome: str) -> None:
-        """Count a provider's result for operators: `succeeded`, a failure code, `unreachable` or `busy`."""
+    async def note(self, provider: str, outcome: str, detail: str = "") -> None:
+        """Count a provider's result for operators: `succeeded`, a failure code, `unreachable` or `busy`.
+
+        `detail` says more of a failure, and is kept until the next one.
+        """
         at_ms = _now_ms()
-        at = "succeeded_at" if outcome == SUCCEEDED else "failed_at"
+        if outcome == SUCCEEDED:
+            last: tuple[Any, ...] = ("succeeded_at", at_ms)
+        else:
+            last = ("failed_at", at_ms, "failure", outcome, "failure_detail", detail)
         counts = provider_outcomes_key(provider, at_ms // 1000 // OUTCOME_STEP_SECONDS)
         await execute(
             self._redis,
-            ("HSET", provider_key(provider), at, at_ms),
+            ("HSET", provider_key(provider), *last),
             *([("HSET", provider_key(provider), "unreachable_at", at_ms)] if outcome == UNREACHABLE else []),
             ("EXPIRE", provider_key(provider), _STATE_SECONDS),
             ("HINCRBY", counts, outcome, 1),
@@ -196,6 +207,8 @@ def _state(answers: Sequence[Any]) -> ProviderState:
         succeeded_at=_time(times, b"succeeded_at"),
         failed_at=_time(times, b"failed_at"),
         unreachable_at=_time(times, b"unreachable_at"),
+        failure=times[b"failure"].decode() if b"failure" in times else None,
+        failure_detail=times.get(b"failure_detail", b"").decode(),
         outcomes=outcomes,
     )
 

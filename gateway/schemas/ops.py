@@ -32,6 +32,15 @@ class QueueOut(Answer):
     )
 
 
+class ProviderFailureOut(Answer):
+    """A provider's failure."""
+
+    code: str = Field(description="Its kind, as in `last_hour`.")
+    message: str = Field(
+        description="What the provider answered, or why it did not, without what the request contained; may be empty."
+    )
+
+
 class ProviderOut(Answer):
     """A provider of the rate card and its state."""
 
@@ -45,6 +54,8 @@ class ProviderOut(Answer):
     in_line: int = Field(description="Generations waiting for a free slot at the provider.")
     succeeded_at: Time | None = Field(description="When it last delivered a complete generation.")
     failed_at: Time | None = Field(description="When it last failed, rejected a job, was busy or could not be reached.")
+    last_failure: ProviderFailureOut | None = Field(description="The failure at `failed_at`; null if it is not known.")
+    models: list[str] = Field(description="The rate card's models that it makes.")
     last_hour: Counts = Field(
         description="Results of the last hour by kind: `succeeded`, a failure code, `unreachable`, `busy`."
     )

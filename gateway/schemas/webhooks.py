@@ -175,6 +175,18 @@ class DeliveryOut(Answer):
     created_at: Time
 
 
+class DeliveryRequestOut(Answer):
+    """A delivery's request as it would be sent now: each attempt has its own time and signatures.
+
+    A generation's event describes it as it is now, so links in it are fresh.
+    """
+
+    object: Literal["delivery_request"]
+    url: str
+    headers: dict[str, str]
+    body: str = Field(description="The text that is signed.")
+
+
 class DeliveriesOut(Answer):
     """A page of deliveries. Pass `next` as `before` to get the next page; null on the last page."""
 

@@ -105,11 +105,13 @@ async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene
     assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
     await scene.waiting_for_slot()
     for outcome in ("succeeded", "provider_failed", "provider_failed"):
-        await scene.slots.note("box", outcome)
+        await scene.slots.note("box", outcome, "500: out of memory")
     shown = await scene.providers()
     box, studio = shown["box"], shown["studio"]
     assert (box["kind"], box["in_work"], box["max_in_work"], box["in_line"]) == ("http", 1, 1, 1)
     assert box["last_hour"] == {"succeeded": 1, "provider_failed": 2}
+    assert box["last_failure"] == {"code": "provider_failed", "message": "500: out of memory"}
+    assert (studio["last_failure"], box["models"]) == (None, ["remote"])
     assert box["succeeded_at"] <= box["failed_at"]
     assert (studio["state"], studio["max_in_work"], studio["succeeded_at"], studio["last_hour"]) == (
         "unknown", None, None, {},

@@ -145,7 +145,7 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
         if "{webhook}" in path and "/deliveries" not in path  # the `default` one has what was told
     }
     names["cancelGeneration"] = {"generation": queued}
-    names["resendDelivery"] = {"delivery": delivery["id"]}
+    names["resendDelivery"] = names["getDeliveryRequest"] = {"delivery": delivery["id"]}
     for name in ("showCheckout", "answerCheckout"):
         names[name]["token"] = token
     names |= {

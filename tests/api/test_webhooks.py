@@ -120,7 +120,10 @@ async def test_a_deleted_webhook_is_gone_with_its_deliveries(gateway: Visitor) -
         ("POST", f"{path}/rotate"),
         ("GET", f"{path}/deliveries"),
     ]
-    calls.append(("POST", f"{path}/deliveries/{delivery['id']}/resend"))
+    calls += [
+        ("GET", f"{path}/deliveries/{delivery['id']}/request"),
+        ("POST", f"{path}/deliveries/{delivery['id']}/resend"),
+    ]
     for method, what in calls:
         body: dict[str, str] | None = {} if method in {"POST", "PATCH"} else None
         assert (await gateway.call(method, what, key, body)).code == "not_found", what

@@ -61,6 +61,12 @@ async def secret_of(gateway: Visitor, key: str) -> WebhookSigningSecret:
     return WebhookSigningSecret(**(await gateway.call("GET", SECRET, key)).body)
 
 
+async def request_of(gateway: Visitor, key: str, delivery: dict[str, Any]) -> Told:
+    """A delivery's call, as its owner is shown it."""
+    shown = (await gateway.call("GET", f"/v1/webhooks/default/deliveries/{delivery['id']}/request", key)).body
+    return Told(shown["url"], shown["headers"], shown["body"])
+
+
 async def test_a_predictions_webhook_is_what_replicates_package_reads_and_validates(
     gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
@@ -194,13 +200,18 @@ async def test_an_unreachable_receiver_gets_the_event_later_under_the_same_id(
         await gateway.call("POST", f"/v1/webhooks/default/deliveries/{delivery['id']}/resend", key, {})
     await send_round(sender)
     assert [one["status"] for one in await deliveries_of(gateway, key, "default")] == ["delivered"] * 2
+    shown = [await request_of(gateway, key, delivery) for delivery in await deliveries_of(gateway, key, "default")]
+    assert {one.path for one in shown} == {receiver.url}
+    assert {json.loads(one.body).get("request_id") or json.loads(one.body)["id"] for one in shown} == {
+        made.body["id"], asked.body["request_id"],
+    }  # fmt: skip
     calls: dict[str, list[Told]] = {}
     for told in receiver.told:
         calls.setdefault(told.headers["webhook-id"], []).append(told)
     assert [len(tries) for tries in calls.values()] == [2, 2]
     jwks = (await gateway.call("GET", "/fal/.well-known/jwks.json")).body
     secret = await secret_of(gateway, key)
-    for told in receiver.told:
+    for told in (*receiver.told, *shown):
         Webhooks.validate(headers=dict(told.headers), body=told.body, secret=secret)
         if "X-Fal-Webhook-Signature" in told.headers:
             check_signature(jwks, told)

@@ -295,6 +295,7 @@ async def test_a_providers_results_are_shown_to_operators(scene: Limited) -> Non
     await until(partial(_noted, scene))
     state = await scene.state()
     assert state.outcomes == {"succeeded": 1, "provider_failed": 1}
+    assert (state.failure, state.failure_detail) == ("provider_failed", "boom")
     assert state.succeeded_at is not None
     assert state.failed_at is not None
 

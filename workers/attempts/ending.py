@@ -41,7 +41,7 @@ class Ending:
                 code = FailureCode.STORE_UNAVAILABLE if gave_up else FailureCode.WORKER_LOST
                 return await self._settle(code, stop_provider=gave_up)
             case ProviderError():
-                state.slot.note(error.code)
+                state.slot.note(error.code, error.detail)
                 state.log.warning("attempt_failed", code=error.code, detail=error.detail)
                 # Its job may still be running: perhaps one of its files could not be read, or a poll failed.
                 return await self._settle(error.code, stop_provider=True)

@@ -63,7 +63,7 @@ class ProviderSession:
             except ProviderUnreachable as error:
                 if isinstance(error, ProviderNotHere) or (isinstance(error, ProviderNotSetUp) and state.ref is None):
                     raise
-                state.slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
+                state.slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable", error.detail)
                 if state.ref is not None and state.parking.may_leave(away=True):
                     state.log.warning("provider_unreachable", detail=error.detail, job="left until the next poll")
                     return SessionResult.LEFT

@@ -93,10 +93,10 @@ class Slot:
         """Release the slot: the provider no longer works on the job."""
         self._context.follow_ups.leave_slot(self._provider, self._generation.id)
 
-    def note(self, outcome: str) -> None:
-        """Count the provider's result."""
+    def note(self, outcome: str, detail: str = "") -> None:
+        """Count the provider's result; `detail` says more of a failure."""
         if self._is_counted:
-            self._in_background(self._context.slots.note(self._provider, outcome))
+            self._in_background(self._context.slots.note(self._provider, outcome, detail))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         self._context.run_in_background(self._survive(work), "slot")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.clock import now_ms
-from gateway.domain import WebhookForm, operation_id
+from gateway.domain import operation_id
 from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation
@@ -205,9 +205,8 @@ class WebhookSender:
         if time.monotonic() > latest:
             log.warning("webhook_claim_ran_out", webhook=webhook.id, account=webhook.account, event_id=delivery.event)
             return None
-        of_fal = delivery.form is WebhookForm.FAL
-        more = self.secrets.fal.headers(delivery.subject, delivery.account, body) if of_fal else None
-        return await self.receivers.call(url, delivery.event, body, secrets, more)
+        beside = self.secrets.headers_beside(delivery, body)
+        return await self.receivers.call(url, delivery.event, body, secrets, beside)
 
     async def _generation(self, delivery: Delivery) -> Generation | None:
         if delivery.type not in GENERATION_EVENTS:

@@ -76,6 +76,7 @@ _ADMIN = """
     POST /v1/webhooks/{webhook}/rotate
     POST /v1/webhooks/{webhook}/test
     GET /v1/webhooks/{webhook}/deliveries
+    GET /v1/webhooks/{webhook}/deliveries/{delivery}/request
     POST /v1/webhooks/{webhook}/deliveries/{delivery}/resend
     GET /replicate/v1/webhooks/default/secret
     GET /v1/members

@@ -52,6 +52,7 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/webhooks/{webhook}/rotate"): "rotateWebhookSecret",
     ("POST", "/v1/webhooks/{webhook}/test"): "testWebhook",
     ("GET", "/v1/webhooks/{webhook}/deliveries"): "listDeliveries",
+    ("GET", "/v1/webhooks/{webhook}/deliveries/{delivery}/request"): "getDeliveryRequest",
     ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/resend"): "resendDelivery",
     ("GET", "/v1/members"): "listMembers",
     ("POST", "/v1/members"): "addMember",

@@ -14,11 +14,16 @@ from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation, seed
 from gateway.api.ownership.own_webhooks import named_webhook, own_webhook, owner_of
 from gateway.api.ownership.target_account import account_of, target_account
-from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
+from gateway.api.services import LEDGER, LINKS, RATE_CARDS, SETTINGS, WEBHOOK_SECRETS
+from gateway.clock import now_ms
 from gateway.domain import is_event_id, webhook_id
+from gateway.ledger.outcomes import Generation
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, TooMany
+from gateway.outside.receivers import signed
 from gateway.schemas import webhooks as webhook_schemas
 from gateway.schemas.base import OfAccount
+from gateway.views.events import GENERATION_EVENTS
+from gateway.views.webhook_bodies import WebhookBodies
 from gateway.views.webhooks import delivery_shape, webhook_shape
 
 _TRIES = 3  # another request may rotate the same secret meanwhile
@@ -123,10 +128,38 @@ async def deliveries(request: web.Request) -> web.Response:
     )
 
 
+async def delivery_request(request: web.Request) -> web.Response:
+    """`GET /v1/webhooks/{webhook}/deliveries/{delivery}/request`."""
+    webhook, ledger, secrets = await own_webhook(request), request.app[LEDGER], request.app[WEBHOOK_SECRETS]
+    event = _event(request)
+    outcome = await ledger.delivery(webhook=webhook.id, account=webhook.account, event=event)
+    delivery = found(outcome, f"delivery {event} of webhook {webhook.id}")
+    about = await ledger.generation(generation=delivery.subject) if delivery.type in GENERATION_EVENTS else None
+    bodies = WebhookBodies(
+        request.app[LINKS], request.app[SETTINGS].public_address, lambda: request.app[RATE_CARDS].card
+    )
+    body = bodies.body_of(delivery, about if isinstance(about, Generation) else None)
+    headers = signed(event, body, secrets.in_force(webhook, now_ms())) | secrets.headers_beside(delivery, body)
+    return answer(
+        webhook_schemas.DeliveryRequestOut(
+            object="delivery_request",
+            url=delivery.url or webhook.url or "",
+            headers={"Content-Type": "application/json", **headers},
+            body=body,
+        )
+    )
+
+
 async def resend(request: web.Request) -> web.Response:
     """`POST /v1/webhooks/{webhook}/deliveries/{delivery}/resend`."""
-    webhook, event = named_webhook(request, request[CALLER].account), request.match_info["delivery"]
-    if not is_event_id(event):
-        raise NotFound(f"There is no delivery {event}.")
+    webhook, event = named_webhook(request, request[CALLER].account), _event(request)
     outcome = await request.app[LEDGER].resend(webhook=webhook, account=request[CALLER].account, event=event)
     return answer(delivery_shape(found(outcome, f"delivery {event} of webhook {webhook}")))
+
+
+def _event(request: web.Request) -> str:
+    """The delivery's event of the path; NotFound if it cannot be one's id."""
+    event = request.match_info["delivery"]
+    if not is_event_id(event):
+        raise NotFound(f"There is no delivery {event}.")
+    return event
