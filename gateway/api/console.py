@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.api.bundles import bundled
+from gateway.api.bundles import bundled, home_of
 from gateway.api.lean import lean_script, lean_style
 
 STATIC = "/static/"
@@ -38,7 +38,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _LEAN = {".css": lean_style, ".js": lean_script}
-_MAKERS = ("bundles.py", "lean.py", "short_names.py")  # of what is sent, from the files as they are written
+# Of what is sent, from the files as they are written.
+_MAKERS = ("bundles.py", "lean.py", "script_tokens.py", "short_names.py")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"  # cached, but revalidated each time, by its ETag
 _IMPORT = re.compile(r"""^import\b[^"';]*["']\./([\w-]+\.js)["']""", re.MULTILINE)
@@ -106,7 +107,7 @@ class Console:
         texts = {path.name: path.read_text() for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
         digest = _digest("".join([*texts.values(), *map(_maker, _MAKERS)]).encode())
         scripts = {name: texts.pop(name) for name in list(texts) if name.endswith(".js")}
-        texts |= bundled(scripts)
+        texts |= bundled(scripts, {name.removesuffix(".html") for name in texts if name.endswith(".html")})
         static = {
             name: Asset(text, _TYPES[Path(name).suffix], _LEAN.get(Path(name).suffix, str))
             for name, text in texts.items()
@@ -200,10 +201,12 @@ def _page(stem: str, text: str, frame: str, files: Mapping[str, str]) -> str:
     title, _, main = text.partition("</title>")
     link = f'href="{path_of(stem)}"'
     own = (f'<link rel="stylesheet" href="{STATIC}{name}">' for name in {f"{stem}.css"} & set(files))
-    modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(f"{stem}.js", files))
-    script = f'<script type="module" src="{STATIC}{stem}.js"></script>'
+    home = f"{home_of(stem)}.js"
+    modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(home, files))
+    script = f'<script type="module" src="{STATIC}{home}"></script>'
     return (
         frame.replace("<!--kind-->", " of-account" * (stem in _OF_ACCOUNT) + " public" * (stem in _PUBLIC))
+        .replace("<!--page-->", stem)
         .replace("<!--title-->", title.removeprefix("<title>"))
         .replace("<!--main-->", main.strip())
         .replace("<!--scripts-->", "\n".join((*own, *modules, script)))

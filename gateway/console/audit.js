@@ -53,12 +53,12 @@ function whoOf({ key, role, address }, keys) {
 function changesOf({ before, after, status }) {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   if (!names.length || after === null) return status !== null && status < 400 && !names.length ? "nothing changed" : "–";
-  const items = names.map((name) => element("li", {}, `${nameOf(name)} `, element("span", { class: "number" }, valueOf(before?.[name]), " → ", element("strong", {}, valueOf(after[name])))));
+  const items = names.map((name) => element("li", {}, `${fieldName(name)} `, element("span", { class: "number" }, valueOf(before?.[name]), " → ", element("strong", {}, valueOf(after[name])))));
   const more = items.splice(CHANGES_SHOWN);
   return [element("ul", { class: "plain small" }, items), more.length > 0 && element("details", { class: "small" }, element("summary", {}, `${more.length} more`), element("ul", { class: "plain" }, more))];
 }
 
-function nameOf(name) {
+function fieldName(name) {
   const words = name.split(".").filter((part) => part !== "balance" && part !== "buckets");
   return words.map((part) => (part.startsWith("key_") ? `${part.slice(0, SHOWN_CHARACTERS)}…` : part.replaceAll("_", " "))).join(" ");
 }

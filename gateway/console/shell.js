@@ -11,9 +11,10 @@ const ASK_AGAIN_MS = 2000;
 
 /**
  * The signed-in user: `{scope: "account" or an operator's role, account}`; both null on a public page without a session.
- * Other pages are left then, and an account's pages tell an operator where to look instead.
+ * Other pages are left then, and an account's pages tell an operator where to look instead. Null on a page without the
+ * frame: this script comes to it with others in one file.
  */
-export const session = begin();
+export const session = document.body.dataset.page ? begin() : null;
 
 /**
  * Start a page with the signed-in user, and show it. If Farebox does not respond, say so, and load the page again once

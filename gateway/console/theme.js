@@ -9,3 +9,7 @@ try {
 } catch {
   // storage is disabled: use the system's theme
 }
+// During an upgrade another version may answer for a script, which then does not fit the others: get all of them again.
+addEventListener("error", ({ error }) => {
+  if (error instanceof SyntaxError && "loading" in document.documentElement.dataset) setTimeout(() => location.reload(), 2000);
+});

@@ -86,7 +86,7 @@ async def test_files_are_cached_forever_only_under_this_versions_url(gateway: Vi
 
 def test_files_have_other_urls_once_they_are_made_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a browser keeps an old bundle beside a new page, which imports from it what has moved there since."""
-    makers = ("", "bundles.py", "lean.py", "short_names.py")
+    makers = ("", "bundles.py", "lean.py", "script_tokens.py", "short_names.py")
     digests = []
     for changed in makers:
         monkeypatch.setattr("gateway.api.console._maker", {name: name * (name == changed) for name in makers}.get)

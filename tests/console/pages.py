@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, ViewportSize
 
+from gateway.api.bundles import joined
+from gateway.api.short_names import short_exports
 from tests.console.stack import Account
 from tests.lengths import LONG
 
@@ -152,6 +156,18 @@ async def _new_context(browser: Browser, address: str, width: int) -> BrowserCon
     context = await browser.new_context(base_url=address, viewport=size, reduced_motion="reduce")
     context.set_default_timeout(60_000)
     return context
+
+
+def imported(bundle: str) -> str:
+    """Code of an async function: a bundle that the page has loaded, or the server's, by its modules' names."""
+    texts = {path.name: path.read_text() for path in (files("gateway") / "console").iterdir()}
+    scripts = {name: text for name, text in texts.items() if name.endswith(".js")}
+    names = short_exports(joined(scripts, {name.removesuffix(".html") for name in texts if name.endswith(".html")}))
+    return f"""await (async () => {{
+      const loaded = performance.getEntriesByType("resource").map(({{ name }}) => name);
+      const sent = await import(loaded.find((name) => name.endsWith("/{bundle}.js")) ?? "/static/{bundle}.js");
+      return new Proxy(sent, {{ get: (_, name) => sent[{json.dumps(names)}[name] ?? name] }});
+    }})()"""
 
 
 async def note_events(page: Page) -> None:

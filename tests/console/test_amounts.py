@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.cases import cases
-from tests.console.pages import Windows
+from tests.console.pages import Windows, imported
 from tests.console.stack import Stack
 
 
@@ -24,7 +24,7 @@ async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
 
 async def ask(page: Page, expression: str) -> Any:
     """The value of an expression in which `m` is the bundle of what all pages use."""
-    return await page.evaluate(f"async () => {{ const m = await import('/static/base.js'); return {expression}; }}")
+    return await page.evaluate(f"async () => {{ const m = {imported('base')}; return {expression}; }}")
 
 
 @cases(
@@ -123,4 +123,7 @@ async def test_a_cost_is_said_in_words(page: Page, credits_: dict[str, Any], wor
         "outputs_requested": 2,
         "outputs": [0] * credits_["k"],
     }
-    assert await page.evaluate("async (g) => (await import('/static/base.js')).costOf(g)", generation) == words
+    assert (
+        await page.evaluate(f"async (g) => {{ const m = {imported('base')}; return m.costOf(g); }}", generation)
+        == words
+    )

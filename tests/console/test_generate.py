@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import FilePayload, Page, Response, Route, expect
 
-from tests.console.pages import Windows, check_appearance, notify_missed, settle
+from tests.console.pages import Windows, check_appearance, imported, notify_missed, settle
 from tests.console.stack import Stack
 from tests.made_media import picture
 
@@ -141,14 +141,13 @@ async def test_the_newest_is_first_in_whatever_order_word_of_them_arrives(stack:
     cards = page.locator(".card-of-work")
     await expect(cards).to_have_count(3)
     await page.evaluate(
-        """async () => {
-            const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
-            const { showInOrder } = await import(loaded.find((name) => name.endsWith("/cards.js")));
+        f"""async () => {{
+            const {{ showInOrder }} = {imported("cards")};
             const list = document.getElementById("work");
             const shown = [...list.querySelectorAll(".card-of-work")];
             for (const root of [shown[1], shown[2], shown[0]]) root.remove();
-            for (const root of [shown[1], shown[0], shown[2]]) showInOrder(list, { root });
-        }"""
+            for (const root of [shown[1], shown[0], shown[2]]) showInOrder(list, {{ root }});
+        }}"""
     )
     shown = [await cards.nth(number).get_attribute("data-id") for number in range(3)]
     assert shown == made[::-1]

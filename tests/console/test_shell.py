@@ -129,6 +129,21 @@ async def test_after_an_outage_pages_ask_again_and_clear_what_they_complained_of
     windows.problems.clear()  # the browser notes by itself what it could not reach
 
 
+async def test_a_script_of_another_version_does_not_run_and_all_are_asked_for_again(
+    stack: Stack, windows: Windows
+) -> None:
+    """During an upgrade another gateway may answer for one of a page's scripts."""
+    browser = await windows.browse(stack.account())
+    page = await browser.new_page()
+    other = {"body": "export const v0 = 1;", "content_type": "text/javascript"}
+    await page.route("**/base.js", lambda route: route.fulfill(**other), times=1)
+    await page.goto("/gallery")
+    await expect(page.get_by_role("button", name="100 credits")).to_be_visible()
+    assert [problem for problem in windows.problems if "does not provide an export" not in problem] == []
+    assert windows.problems
+    windows.problems.clear()
+
+
 async def test_every_page_is_small_on_the_wire_and_does_not_jump_while_it_loads(stack: Stack, windows: Windows) -> None:
     account = stack.account()
     made = stack.ended(account)["id"]

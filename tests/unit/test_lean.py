@@ -54,6 +54,7 @@ def test_a_style_means_the_same() -> None:
         ("const count = 1; f({ a, count() {} });", "let count=1;f({a,count(){}});"),
         ("class A { b = 1; count = 2; } const count = 1;", "class A{b=1;count=2}let count=1;"),
         ("class A { b() {} count = 2; } const count = 1;", "class A{b(){}count=2}let count=1;"),
+        ("const count = () => { a(); count(b); };", "let c=()=>{a();c(b)};"),
         ("const count = 1; f({ class: count });", "let a=1;f({class:a});"),
     ],
 )  # fmt: skip
