@@ -10,6 +10,7 @@ import click
 
 from gateway.cli.embedded_redis import check_is_there
 from gateway.cli.listing import Listing
+from gateway.cli.rehearse import rehearse
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
 from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated, SettingsError
@@ -27,7 +28,7 @@ EXIT_NOT_PUBLISHED = 1
 
 @click.group(cls=Listing)
 def pricing() -> None:
-    """Check the rate card, pricing.toml, and publish it."""
+    """Check a rate card, rehearse it on what was made lately, and publish it."""
 
 
 @pricing.command()
@@ -84,6 +85,9 @@ def publish(path: Path | None, *, force: bool) -> None:
         say(f"Error: {reason}", error=True)
         sys.exit(EXIT_NOT_PUBLISHED)
     say(f"{card.version} is in force ({card.path}).")
+
+
+pricing.add_command(rehearse)
 
 
 async def _publish(settings: Settings, card: RateCard, *, force: bool) -> None:

@@ -50,6 +50,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("signing-key", "adopt"): (),
     ("pricing", "check"): (),
     ("pricing", "publish"): (),
+    ("pricing", "rehearse"): (str(Path(__file__).parents[2] / "api" / "card.toml"),),
 }
 
 

@@ -1,0 +1,83 @@
+"""`farebox pricing rehearse`: what was made is priced by a card that is not in force."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from gateway.domain import FailureCode
+from gateway.pricing.load import load_card
+from gateway.pricing.rehearsal import Rehearsal
+from tests.api.visitor import Visitor
+from tests.preforked import run_farebox
+
+CARD = Path(__file__).parent / "card.toml"
+
+
+async def _rehearsed(url: str, *arguments: str) -> tuple[int, str, str]:
+    environment = os.environ | {"FAREBOX_LEDGER_URL": url, "COLUMNS": "200"}
+    done = await asyncio.to_thread(run_farebox, "pricing", "rehearse", *arguments, environment=environment)
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_past_generations_are_priced_by_another_card(gateway: Visitor, redis_url: str, tmp_path: Path) -> None:
+    key = await gateway.account()
+    partly = await gateway.made(key, outputs=3)
+    await gateway.finish(partly, outputs=2)  # 15 credits for three; two thirds are charged
+    await gateway.finished(key)
+    failed = await gateway.made(key)
+    await gateway.begin(failed)
+    await gateway.settle(failed, FailureCode.MODERATED)
+    await gateway.subscribe("standard")
+    await gateway.finish(await gateway.made(key, model="gallery"))
+    await gateway.made(key)  # still open
+    next_month = tmp_path / "next.toml"
+    next_month.write_text(
+        CARD.read_text().replace("credits = 5\n", "credits = 7\n", 1).replace("[models.gallery", "[models.hall")
+    )
+    code, shown, said = await _rehearsed(redis_url, str(next_month), "--json")
+    assert said == ""
+    assert code == 0
+    sums = json.loads(shown)
+    gallery, sketch = sums["models"]
+    assert (sketch["model"], sketch["generations"], sketch["charged"], sketch["would_charge"]) == (
+        "sketch",
+        3,
+        15_000,
+        21_000,
+    )
+    assert (sketch["dearer"], sketch["cheaper"], sketch["refused"]) == (2, 0, {})
+    assert (gallery["charged"], gallery["would_charge"], gallery["lost"]) == (49_000, 0, 49_000)
+    ((reason, times),) = gallery["refused"].items()
+    assert reason.startswith('model: There is no image model "gallery"')
+    assert times == 1
+    assert (sums["total"]["charged"], sums["total"]["would_charge"]) == (64_000, 21_000)
+    code, shown, _ = await _rehearsed(redis_url, str(next_month))
+    assert code == 0
+    assert "+40.0%" in shown
+    assert "refused 1: model: There is no image model" in shown
+
+
+async def test_what_is_older_or_cannot_be_asked_for_is_left_out(gateway: Visitor, redis_url: str) -> None:
+    await gateway.finished(await gateway.account())
+    await asyncio.sleep(0.002)  # made a millisecond ago at least
+    code, shown, _ = await _rehearsed(redis_url, str(CARD), "--last", "0s")
+    assert (code, shown) == (2, "")
+    assert (await _rehearsed("redis://127.0.0.1:1", str(CARD)))[0] == 1
+    assert (await _rehearsed(redis_url, "none.toml"))[0] == 2
+
+
+async def test_a_plan_that_does_not_allow_it_refuses_it(gateway: Visitor) -> None:
+    key = await gateway.account()
+    await gateway.subscribe("standard")
+    made = await gateway.ledger.generation(
+        generation=await gateway.made(key, model="gallery", settings={"resolution": "2K"})
+    )
+    rehearsal = Rehearsal(load_card(CARD))
+    for plan in ("standard", "free"):
+        rehearsal.note(made.request, charged=73_500, delivered=1, plan=plan)
+    sums = rehearsal.models["image", "gallery"]
+    assert (sums.generations, sums.charged, sums.would_charge, sums.lost) == (2, 147_000, 73_500, 73_500)
+    assert list(sums.refused) == ["Gallery needs an active subscription."]
