@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from gateway.domain import FailureCode
+from gateway.ledger.outcomes import Generation
 from gateway.pricing.load import load_card
 from gateway.pricing.rehearsal import Rehearsal
 from tests.api.visitor import Visitor
@@ -75,6 +76,7 @@ async def test_a_plan_that_does_not_allow_it_refuses_it(gateway: Visitor) -> Non
     made = await gateway.ledger.generation(
         generation=await gateway.made(key, model="gallery", settings={"resolution": "2K"})
     )
+    assert isinstance(made, Generation)
     rehearsal = Rehearsal(load_card(CARD))
     for plan in ("standard", "free"):
         rehearsal.note(made.request, charged=73_500, delivered=1, plan=plan)
