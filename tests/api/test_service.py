@@ -170,14 +170,17 @@ def test_every_code_of_a_route_is_one_that_exists() -> None:
 async def test_every_answer_of_a_read_has_the_described_shape(gateway: Visitor) -> None:
     """What is not in the schema is not in the answer, and what it requires is."""
     key = await gateway.account()
-    generation = await gateway.finished(key)
+    generation = await gateway.finished(key, webhook_url="https://example.com/one")
+    (told, *_) = (await gateway.call("GET", "/v1/webhooks/default/deliveries", key)).body["data"]
     await gateway.subscribe()
     bought = (await gateway.call("POST", "/v1/top-ups", key, {"bundle": "small"})).body["id"]
     document = (await gateway.call("GET", "/openapi.json")).body
     for route in ROUTES:
         if route.method != "GET" or route.gives is None:
             continue
-        path = route.path.format(generation=generation, account="acme", webhook="default", checkout=bought)
+        path = route.path.format(
+            generation=generation, account="acme", webhook="default", delivery=told["id"], checkout=bought
+        )
         query = {"/v1/admin/accounts": "?email=a@b.c", "/v1/admin/search": "?q=acme"}.get(route.path, "")
         if query:
             await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "a@b.c"})
