@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.embedded_redis import check_is_there
+from gateway.cli.import_prices import import_prices
 from gateway.cli.listing import Listing
 from gateway.cli.rehearse import rehearse
 from gateway.cli.say import say
@@ -87,6 +88,7 @@ def publish(path: Path | None, *, force: bool) -> None:
     say(f"{card.version} is in force ({card.path}).")
 
 
+pricing.add_command(import_prices)
 pricing.add_command(rehearse)
 
 

@@ -49,6 +49,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("signing-key", "show"): (),
     ("signing-key", "adopt"): (),
     ("pricing", "check"): (),
+    ("pricing", "import"): (str(Path(__file__)),),
     ("pricing", "publish"): (),
     ("pricing", "rehearse"): (str(Path(__file__).parents[2] / "api" / "card.toml"),),
 }
