@@ -18,7 +18,7 @@ from gateway.pricing.load import read_card
 from gateway.pricing.quote import quote
 
 
-def row(mode: str = "image_generation", provider: str = "fal_ai", **fields: Any) -> dict[str, Any]:
+def row(mode: Any = "image_generation", provider: Any = "fal_ai", **fields: Any) -> dict[str, Any]:
     return {"mode": mode, "litellm_provider": provider, **fields}
 
 
