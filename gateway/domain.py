@@ -19,6 +19,9 @@ from functools import lru_cache
 from typing import Any, Literal
 
 MILLICREDITS_PER_CREDIT = 1000
+NANOCREDITS_PER_MILLICREDIT = 1_000_000
+MILLIONTHS = 1_000_000
+"""Reported amounts are integers: 2.5 s are 2,500,000 millionths (a pixel is a millionth of a megapixel)."""
 
 # Lua numbers are doubles, exact to 2^53 (about 9.0e15). The largest single amount is a thousandth of that, so that
 # sums over a thousand of them stay exact: 9e12 millicredits, nine thousand million credits.
@@ -102,6 +105,19 @@ class MediaKind(StrEnum):
 
     IMAGE = "image"
     VIDEO = "video"
+
+
+class Unit(StrEnum):
+    """What a provider may report of an output, and a rate may charge for (R29)."""
+
+    SECONDS = "seconds"
+    MEGAPIXELS = "megapixels"
+    CHARACTERS = "characters"
+    TOKENS = "tokens"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    GPU_SECONDS = "gpu_seconds"
+    PROVIDER_CREDITS = "provider_credits"
 
 
 class Interval(StrEnum):
@@ -188,6 +204,35 @@ class PriceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """What a price charges for one reported unit (R29): nanocredits per unit, and amounts in millionths of the unit.
+
+    An output counts for `unreported` if nothing was reported of it, and for `at_most` at the most.
+    """
+
+    unit: Unit
+    nanocredits: int
+    at_most: int
+    unreported: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """How a price is charged by what is reported: what all outputs cost besides, and a meter for each unit.
+
+    `first_line` is the place, among the price's lines, of the first meter's; the others follow.
+    """
+
+    fixed_nanocredits: int
+    meters: tuple[Meter, ...]
+    first_line: int
+
+
+Reports = Mapping[Unit, int | None]
+"""What was reported of an output, in millionths of each unit; None: something that is not an amount."""
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """An input image or video: an `https:` URL, or the key of its bytes in the object store."""
 
@@ -201,6 +246,7 @@ class GenerationRequest:
 
     `price_millicredits` is the firm price (R7); `rate_card` the version it came from; `sandbox` the test-mode
     controls of docs/design.md, section 6, or None. `settings` holds every setting of the model, defaults filled in.
+    With `metering`, the price is the most that can be charged (R29).
     """
 
     tool: str
@@ -217,6 +263,7 @@ class GenerationRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
     sandbox: Mapping[str, Any] | None = None
     provider_model: str | None = None
+    metering: Metering | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +278,7 @@ class Output:
     height: int
     sha256: str
     duration_seconds: Decimal | None = None
+    reports: Reports = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

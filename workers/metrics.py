@@ -25,6 +25,11 @@ ATTEMPT_SECONDS = Histogram(
     buckets=(0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 2700),
 )
 ATTEMPTS_IN_WORK = Gauge("farebox_attempts_in_work", "Attempts this worker is running.", ["tool"])
+UNIT_REPORTS = Counter(
+    "farebox_reported_units",
+    "Delivered outputs priced by reported units (R29), by model, unit, and what was reported.",
+    ["model", "unit", "outcome"],
+)
 RESCUES = Counter("farebox_caretaker_rescues", "Rescues by this caretaker, by result.", ["action"])
 WEBHOOK_TRIES = Counter("farebox_webhook_tries", "Webhook calls by this caretaker, by result.", ["outcome"])
 OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose expired outputs were deleted.")

@@ -80,7 +80,9 @@ from gateway.schemas import ops_generations as ops_generation_schemas
 from gateway.schemas import pauses as pause_schemas
 from gateway.schemas import payments as payment_schemas
 from gateway.schemas import persons as person_schemas
+from gateway.schemas import prices as price_schemas
 from gateway.schemas import purchases as purchase_schemas
+from gateway.schemas import receipts as receipt_schemas
 from gateway.schemas import search as search_schemas
 from gateway.schemas import sessions as session_schemas
 from gateway.schemas import tokens as token_schemas
@@ -129,12 +131,12 @@ ROUTES: tuple[Route, ...] = (
           generation_schemas.OutputQuery, None, "Download an output; Range requests are supported", media="*/*",
           errors=("range_not_satisfiable", "store_unavailable"),
           opened_by_signature=outputs.get_signed),
-    Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_READER, None, generation_schemas.Receipt,
+    Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_READER, None, receipt_schemas.Receipt,
           "Get a generation's receipt"),
     Route("POST", "/v1/uploads", uploads.create, ACCOUNT, None, upload_schemas.UploadOut,
           "Upload an image or a video to use as an input", 201, takes_bytes=uploads.TAKEN_TYPES,
           errors=("store_unavailable",), own_idempotency=True, looks_up_key=True),
-    Route("POST", "/v1/quotes", quotes.create, CLIENT, generation_schemas.QuoteIn, generation_schemas.QuoteOut,
+    Route("POST", "/v1/quotes", quotes.create, CLIENT, generation_schemas.QuoteIn, price_schemas.QuoteOut,
           "Create a quote: a firm price for ten minutes", errors=("invalid_settings", "unknown_model")),
     Route("POST", "/v1/estimates", estimates.create, ANY_KEY, estimate_schemas.EstimateIn, estimate_schemas.EstimateOut,
           "Estimate a month's credits and the plan they need, from items or the last 30 days",

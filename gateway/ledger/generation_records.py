@@ -25,6 +25,7 @@ from gateway.domain import (
     WebhookForm,
 )
 from gateway.ledger import outcomes
+from gateway.ledger.metering_records import decode_charged, decode_metering, decode_reports, encode_metering
 from gateway.ledger.records import BUCKETS, optional, pairs
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
         metadata=data.get("metadata", {}),
         tags=decode_tags(fields.get("tags", "")),
         sandbox=data.get("sandbox"),
+        metering=decode_metering(fields["meters"]) if "meters" in fields else None,
     )
 
 
@@ -103,8 +105,8 @@ def encode_output(output: Output) -> str:
     )
 
 
-def _decode_output(index: int, text: str) -> Output:
-    object_key, content_type, size, width, height, sha256, duration = json.loads(text)
+def _decode_output(index: int, fields: Mapping[str, str]) -> Output:
+    object_key, content_type, size, width, height, sha256, duration = json.loads(fields[f"output:{index}"])
     return Output(
         index=index,
         object_key=object_key,
@@ -114,6 +116,7 @@ def _decode_output(index: int, text: str) -> Output:
         height=height,
         sha256=sha256,
         duration_seconds=None if duration is None else Decimal(duration),
+        reports=decode_reports(fields.get(f"reported:{index}", "")),
     )
 
 
@@ -159,6 +162,8 @@ def first_fields(
         fields["token"] = token
     if request.tags:
         fields["tags"] = encode_tags(request.tags)
+    if request.metering is not None:
+        fields["meters"] = encode_metering(request.metering)
     return fields
 
 
@@ -184,7 +189,7 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         committed_millicredits=int(fields.get("committed", 0)),
         refunded_millicredits=int(fields.get("refunded", 0)),
         allocation=decode_allocation(fields["allocation"]),
-        outputs=tuple(_decode_output(index, fields[f"output:{index}"]) for index in indices),
+        outputs=tuple(_decode_output(index, fields) for index in indices),
         outputs_deleted="outputs_deleted" in fields,
         progress_thousandths=1000 if state is State.SUCCEEDED else int(fields.get("progress", 0)),
         attempt=int(fields["attempt"]),
@@ -210,6 +215,7 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         key=fields.get("key"),
         member=fields.get("member"),
         token=fields.get("token"),
+        charged=decode_charged(fields["charged"]) if "charged" in fields else None,
         entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
     )
 

@@ -19,6 +19,7 @@ from gateway.ledger.generation_records import (
     generation_of,
 )
 from gateway.ledger.limits import LimitReached, limit_reached
+from gateway.ledger.metering_records import encode_reports
 from gateway.ledger.pause_records import Paused, decode_pause
 from gateway.ledger.records import canonical, clean_reason, decode_account, pairs
 
@@ -197,9 +198,18 @@ class GenerationOperations(LedgerCore):
                 return outcomes.Stale()
 
     async def deliver(self, *, generation: str, attempt: int, output: Output) -> outcomes.Noted | outcomes.Stale:
-        """Record one finished output: from now on it can be downloaded, and will be charged (R9)."""
-        key = self.generation_key(generation)
-        word, _ = await self.run("deliver", key, attempt=attempt, index=output.index, output=encode_output(output))
+        """Record one finished output: from now on it can be downloaded, and will be charged (R9).
+
+        What was reported of it is recorded with it, once: the first report stands (R29).
+        """
+        word, _ = await self.run(
+            "deliver",
+            self.generation_key(generation),
+            attempt=attempt,
+            index=output.index,
+            output=encode_output(output),
+            reported=encode_reports(output.reports),
+        )
         return outcomes.Noted() if word == "noted" else outcomes.Stale()
 
     async def park(

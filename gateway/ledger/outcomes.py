@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State
+from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State, Unit
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
@@ -127,6 +127,8 @@ class Generation:
     token: str | None
     """The id of the client token that made it, if one did."""
     entry_texts: tuple[str, ...]
+    charged: Mapping[Unit, int] | None = None
+    """The millionths of each reported unit it was charged for; None: open, or charged without regard to them (R29)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 The check enumerates every combination that the card does not forbid. Settings that no rate, add-on or prohibition names
 (an aspect ratio, a seed) cannot affect the price, so they are left out. Measures are checked at zero and at their
-maximum, because prices never fall as a measure rises.
+maximum, because prices never fall as a measure rises. So are reported units (R29): a price has them at their ceilings,
+and what it charges if nothing is reported must not be negative.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from decimal import Decimal, DecimalException
 from itertools import product
 from math import prod
 
-from gateway.domain import AMOUNT_MAX_MILLICREDITS, SettingValue, format_credits
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, NANOCREDITS_PER_MILLICREDIT, SettingValue, format_credits
 from gateway.errors import RateCardError
 from gateway.pricing.card import Model, RateCard, Tables
 from gateway.pricing.conditions import forbidding
 from gateway.pricing.measures import INPUT_IMAGES, INPUT_VIDEOS, INPUTS_MAX, MEASURES
 from gateway.pricing.messages import Fault, heading, message
-from gateway.pricing.quote import price_steps, total_millicredits
+from gateway.pricing.quote import metering_of, price_steps, total_millicredits
 from gateway.pricing.rates import Rate
 from gateway.pricing.values import show_facts
 
 COMBINATIONS_MAX = 100_000  # per model: takes about two seconds
+_PER_UNIT_NANOCREDITS_MAX = 10**15
+"""A million credits: so that what scripts multiply stays below 2^53 (`lua/lib/metering.lua`)."""
 _NAMED_MAX = 3  # one missing value causes thousands of faults; the first few tell which
 
 Facts = dict[str, SettingValue]
@@ -185,7 +188,25 @@ class _CombinationWalk:
             self.faults.append(_impossible(facts, f"costs {format_credits(max(one, most))} credits, more than {limit}"))
         if min(one, most) < 0:
             self.faults.append(_impossible(facts, f"costs {format_credits(min(one, most))} credits, which is negative"))
+        elif rate.reported:
+            self._check_metering(rate, facts)
         return Priced(one, facts)
+
+    def _check_metering(self, rate: Rate, facts: Facts) -> None:
+        for outputs in {1, self.model.outputs_max}:
+            metering = metering_of(self.model, rate, facts, outputs)
+            if metering.fixed_nanocredits < 0:
+                least = format_credits(metering.fixed_nanocredits // NANOCREDITS_PER_MILLICREDIT)
+                text = f"costs {least} credits if 0 units are reported: its discounts must not exceed its `credits`"
+                self.faults.append(_impossible(facts, text))
+                return
+            if dear := next((one for one in metering.meters if one.nanocredits > _PER_UNIT_NANOCREDITS_MAX), None):
+                limit = format_credits(_PER_UNIT_NANOCREDITS_MAX // NANOCREDITS_PER_MILLICREDIT)
+                text = (
+                    f"charges more than {limit} credits for one of its {dear.unit}, the most a reported unit may cost"
+                )
+                self.faults.append(_impossible(facts, text))
+                return
 
 
 def _too_many_inputs(facts: Mapping[str, SettingValue]) -> bool:

@@ -20,7 +20,7 @@ _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One line of an estimate: requests per day, days, and the price per request."""
+    """One line of an estimate: requests per day, days, and the price per request; `at_most`: it is a ceiling (R29)."""
 
     tool: str
     model: str
@@ -30,6 +30,7 @@ class Item:
     days: int
     unit_millicredits: Decimal
     millicredits: int
+    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def priced_item(
         days=days,
         unit_millicredits=Decimal(priced.price_millicredits),
         millicredits=_up(month),
+        at_most=priced.at_most,
     )
 
 

@@ -30,6 +30,9 @@ _MONEY_MAX = 10_000_000
 _CENT_EXPONENT = -2
 _FACTOR_MAX = 1000
 _FACTOR_DECIMALS_MAX = 6
+UNITS_MAX = 10_000_000
+"""The highest ceiling of a reported unit, per output."""
+_UNIT_DECIMALS_MAX = 6
 
 
 def _number(value: object, example: str) -> Decimal:
@@ -139,6 +142,16 @@ def _above_zero(value: object) -> Decimal:
     return number
 
 
+def _unit_count(value: object) -> Decimal:
+    """A number of reported units, in whole millionths: scripts add them up exactly."""
+    number = _number(value, "30 or 2.5")
+    exponent = number.as_tuple().exponent
+    if not 0 <= number <= UNITS_MAX or not isinstance(exponent, int) or exponent < -_UNIT_DECIMALS_MAX:
+        msg = f"must be between 0 and {UNITS_MAX:,}, with at most {_UNIT_DECIMALS_MAX} decimals"
+        raise ValueError(msg)
+    return number
+
+
 def _factor(value: object) -> Decimal:
     number = _number(value, "1.5")
     exponent = number.as_tuple().exponent
@@ -162,6 +175,11 @@ def _least_share(value: object) -> Decimal:
 def as_tuple(value: object) -> object:
     """Convert a TOML array to a tuple, because the card is frozen."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def as_list(value: object) -> object:
+    """Accept one table where there may be several."""
+    return as_tuple([value] if isinstance(value, dict) else value)
 
 
 def _value_or_list(value: object) -> object:
@@ -195,6 +213,7 @@ Zone = Annotated[str, BeforeValidator(_zone)]
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
 Positive = Annotated[Decimal, BeforeValidator(_above_zero)]
 Factor = Annotated[Decimal, BeforeValidator(_factor)]
+UnitCount = Annotated[Decimal, BeforeValidator(_unit_count)]
 LeastShare = Annotated[Decimal, BeforeValidator(_least_share)]
 Flag = StrictBool
 Whole = StrictInt

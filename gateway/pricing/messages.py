@@ -141,6 +141,8 @@ def _example(location: Location) -> str:
         "rates": ", at least one [[models.….rates]] with a price",
         "price": f", for example price = {'{ monthly = 30.00 }' if location[0] == 'plans' else '5.00'}",
         "tool": ', for example tool = "image"',
+        "unit": ', for example unit = "seconds"',
+        "at_most": ", the most that is charged for, and held: for example at_most = 30",
         "provider": ', for example provider = "sandbox"',
     }
     return examples.get(str(location[-1]), "")
@@ -157,6 +159,7 @@ def _mismatch(kind: str, problem: Any) -> str:
         "mapping_type": "must be a table",
         "dict_type": "must be a table",
         "tuple_type": "must be a list of tables, each under its own [[…]]",
+        "enum": f"must be {limits.get('expected', '').replace(chr(39), chr(34))}",
         "literal_error": f"must be {limits.get('expected', '').replace(chr(39), chr(34))}",
         "greater_than_equal": f"must be at least {limits.get('ge')}",
         "less_than_equal": f"must be at most {limits.get('le')}",

@@ -1,9 +1,10 @@
 """The price of one request, as a pure function of the rate card (R7; "How a price is made", docs/design.md, section 8).
 
 First, numbers are rounded up as the rate says. unit = credits + Σ credits_per × max(0, number − over), rounded up to
-the rate's step, at least its minimum and at most its maximum; then per-output add-ons in file order on the running
-unit; × outputs; then per-request add-ons; finally the total is rounded up once, to the millicredit. Conditions use the
-values as requested; `round_up` changes only what is counted, so "9 s is billed as 10 s" needs no rate for 10 s.
+the rate's step, at least its minimum and at most its maximum, + Σ reported at its ceiling; then per-output add-ons in
+file order on the running unit; × outputs; then per-request add-ons; finally the total is rounded up once, to the
+millicredit. Conditions use the values as requested; `round_up` changes only what is counted, so "9 s is billed as 10 s"
+needs no rate for 10 s.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gateway.domain import PriceLine, SettingValue
+from gateway.domain import (
+    MILLIONTHS,
+    NANOCREDITS_PER_MILLICREDIT,
+    Meter,
+    Metering,
+    PriceLine,
+    SettingValue,
+    Unit,
+)
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.conditions import matches
 from gateway.pricing.measures import (
@@ -30,7 +39,7 @@ from gateway.pricing.measures import (
     describe,
     factors,
 )
-from gateway.pricing.rates import AddOn, CreditsPer, Rate
+from gateway.pricing.rates import AddOn, CreditsPer, Rate, Reported
 from gateway.pricing.request import checked_request
 from gateway.pricing.values import plain
 
@@ -42,6 +51,17 @@ _PER_CREDIT_EXPONENT = -3  # a millicredit is 10^-3 credits
 # In the labels of lines, which are kept with each generation: `billed_as` reads them.
 _NEXT_PART = " · "
 _BILLED_AS = " billed as "
+
+UNIT_NAMES = {
+    Unit.SECONDS: "s",
+    Unit.MEGAPIXELS: "megapixels",
+    Unit.CHARACTERS: "characters",
+    Unit.TOKENS: "tokens",
+    Unit.INPUT_TOKENS: "input tokens",
+    Unit.OUTPUT_TOKENS: "output tokens",
+    Unit.GPU_SECONDS: "GPU seconds",
+    Unit.PROVIDER_CREDITS: "provider credits",
+}
 
 Facts = Mapping[str, SettingValue]
 """What a price is calculated from: all settings, `input_images` and `input_videos`, and the measures it depends on."""
@@ -55,7 +75,7 @@ class Quote:
 
     `lines` are exact and sum to the price before it is rounded up to the millicredit. `settings` has every setting of
     the model, defaults filled in; `measures` every measure that its price depends on, unknown ones at their maximum.
-    `rate_card` is the card's version.
+    `rate_card` is the card's version. With `metering`, the price is a ceiling.
     """
 
     tool: str
@@ -69,14 +89,20 @@ class Quote:
     price_millicredits: int
     lines: tuple[PriceLine, ...]
     rate_card: str
+    metering: Metering | None = None
+
+    @property
+    def at_most(self) -> bool:
+        """Whether the price is a ceiling: what is charged depends on what is reported (R29)."""
+        return self.metering is not None
 
 
 class PriceStep(NamedTuple):
-    """A price line before formatting: the rate (add-on None) or an add-on, its amount and its count."""
+    """A price line before formatting: the rate, a unit that it charges for, or an add-on; its amount and its count."""
 
-    add_on: AddOn | None
+    of: Rate | Reported | AddOn
     millicredits: Decimal
-    times: int
+    times: Decimal
 
 
 def quote(
@@ -109,6 +135,7 @@ def quote(
     facts: Facts = {**given, **counts, **measures}
     rate = rate_for(found, facts)
     steps = price_steps(found, rate, facts, outputs)
+    lines = list(_lines(found, rate, facts, steps, measured))
     return Quote(
         tool=tool,
         model_id=model,
@@ -119,8 +146,9 @@ def quote(
         settings=given,
         measures=measures,
         price_millicredits=total_millicredits(steps),
-        lines=tuple(_lines(found, rate, facts, steps, measured)),
+        lines=tuple(line for _, line in lines),
         rate_card=card.version,
+        metering=metering_of(found, rate, facts, outputs, first_line=_first_metered(lines)) if rate.reported else None,
     )
 
 
@@ -140,27 +168,62 @@ def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[Pr
         unit = max(unit, rate.minimum_millicredits)
         if rate.maximum_millicredits is not None:
             unit = min(unit, rate.maximum_millicredits)
-        steps = [PriceStep(None, unit, outputs)]
-        applying = [add_on for add_on in model.add_ons if matches(add_on.when, facts)]
+        steps = [PriceStep(rate, unit, Decimal(outputs))]
+        for reported in rate.reported:
+            unit += reported.millicredits * reported.at_most
+            steps.append(PriceStep(reported, reported.millicredits, reported.at_most * outputs))
+        applying = _applying(model, facts)
         for add_on in applying:
             if add_on.per == "output":
                 amount = _surcharge(add_on, unit, counted)
                 unit += amount
-                steps.append(PriceStep(add_on, amount, outputs))
+                steps.append(PriceStep(add_on, amount, Decimal(outputs)))
         total = unit * outputs
         for add_on in applying:
             if add_on.per == "request":
                 amount = _surcharge(add_on, total, counted)
                 total += amount
-                steps.append(PriceStep(add_on, amount, 1))
+                steps.append(PriceStep(add_on, amount, Decimal(1)))
         return steps
 
 
 def total_millicredits(steps: list[PriceStep]) -> int:
     """The price: the exact sum, rounded up once."""
+    return int(_total(steps).to_integral_value(ROUND_CEILING))
+
+
+def metering_of(model: Model, rate: Rate, facts: Facts, outputs: int, first_line: int = 0) -> Metering:
+    """How a price with reported units is charged (R29).
+
+    An add-on's factor multiplies what is charged per unit, too; everything else is charged for each output, whatever is
+    reported. Both are rounded up to the nanocredit: only after factors can an amount be finer than that.
+    """
+    without = rate.model_copy(update={"reported": ()})
     with localcontext(EXACT):
-        total = sum((step.millicredits * step.times for step in steps), Decimal(0))
-        return int(total.to_integral_value(ROUND_CEILING))
+        factor = prod((one.factor for one in _applying(model, facts) if one.factor is not None), start=Decimal(1))
+        meters = tuple(
+            Meter(
+                one.unit,
+                _nanocredits(one.millicredits * factor),
+                int(one.at_most * MILLIONTHS),
+                int(one.unreported * MILLIONTHS),
+            )
+            for one in rate.reported
+        )
+        return Metering(_nanocredits(_total(price_steps(model, without, facts, outputs))), meters, first_line)
+
+
+def _nanocredits(millicredits: Decimal) -> int:
+    return int((millicredits * NANOCREDITS_PER_MILLICREDIT).to_integral_value(ROUND_CEILING))
+
+
+def _total(steps: list[PriceStep]) -> Decimal:
+    with localcontext(EXACT):
+        return sum((step.millicredits * step.times for step in steps), Decimal(0))
+
+
+def _applying(model: Model, facts: Facts) -> list[AddOn]:
+    return [add_on for add_on in model.add_ons if matches(add_on.when, facts)]
 
 
 def _measures(model: Model, measured: Measured, counts: Mapping[str, int]) -> dict[str, Decimal]:
@@ -211,15 +274,38 @@ def _surcharge(add_on: AddOn, running: Decimal, counted: Facts) -> Decimal:
     return add_on.millicredits or Decimal(0)
 
 
-def _lines(model: Model, rate: Rate, facts: Facts, steps: list[PriceStep], measured: Measured) -> Iterator[PriceLine]:
-    """The steps in credits. An add-on that amounts to nothing, such as 0 references beyond 5, is left out."""
+def _lines(
+    model: Model, rate: Rate, facts: Facts, steps: list[PriceStep], measured: Measured
+) -> Iterator[tuple[PriceStep, PriceLine]]:
+    """The steps in credits. An add-on that amounts to nothing, such as 0 references beyond 5, is left out.
+
+    So is a rate that only charges for what is reported: its label begins that of its first unit.
+    """
+    begins = ""
     with localcontext(EXACT):
         for step in steps:
-            if step.add_on is not None and step.millicredits == 0:
+            if isinstance(step.of, Rate):
+                label = _rate_label(model, rate, facts, measured)
+                if rate.reported and step.millicredits == 0:
+                    begins = label + _NEXT_PART
+                    continue
+            elif isinstance(step.of, Reported):
+                label, begins = begins + _reported_label(step.of), ""
+            elif step.millicredits == 0:
                 continue
+            else:
+                label = _add_on_label(step.of)
             amount = step.millicredits.scaleb(_PER_CREDIT_EXPONENT)
-            label = _rate_label(model, rate, facts, measured) if step.add_on is None else _add_on_label(step.add_on)
-            yield PriceLine(label, plain(amount), Decimal(step.times), plain(amount * step.times))
+            yield step, PriceLine(label, plain(amount), plain(step.times), plain(amount * step.times))
+
+
+def _first_metered(lines: list[tuple[PriceStep, PriceLine]]) -> int:
+    """The place of the first line for a reported unit; the others follow, each on a line of its own."""
+    return next(place for place, (step, _) in enumerate(lines) if isinstance(step.of, Reported))
+
+
+def _reported_label(reported: Reported) -> str:
+    return f"up to {plain(reported.at_most):f} {UNIT_NAMES[reported.unit]}"
 
 
 def _rate_label(model: Model, rate: Rate, facts: Facts, measured: Measured) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from gateway.domain import Unit
 from gateway.pricing.fields import (
     Exact,
     ExactCredits,
@@ -20,7 +21,9 @@ from gateway.pricing.fields import (
     PositiveCredits,
     SignedCredits,
     Text,
+    UnitCount,
     ValueOrValues,
+    as_list,
 )
 from gateway.pricing.measures import factors
 from gateway.pricing.table import Table
@@ -48,6 +51,30 @@ CreditsPer = Mapping[str, PerUnit]
 """A setting, count or measure, or a product of these such as `"duration * frame_rate"` → the amount per unit."""
 
 
+class Reported(Table):
+    """An amount per unit that the provider reports of an output, up to a ceiling, which is what is held (R29)."""
+
+    unit: Unit
+    millicredits: ExactCredits = Field(alias="credits")
+    at_most: UnitCount
+    if_unreported: UnitCount | None = None
+
+    @model_validator(mode="after")
+    def _within_the_ceiling(self) -> Self:
+        if not self.at_most:
+            msg = "`at_most` must be greater than 0"
+            raise ValueError(msg)
+        if self.unreported > self.at_most:
+            msg = f"`if_unreported` is {self.unreported:f}, above its `at_most` of {self.at_most:f}: lower it"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def unreported(self) -> Decimal:
+        """How many units an output counts for if nothing is reported of it."""
+        return self.at_most if self.if_unreported is None else self.if_unreported
+
+
 class Rate(Table):
     """One price: what an output costs if `when` matches."""
 
@@ -58,14 +85,28 @@ class Rate(Table):
     round_credits_to_millicredits: PositiveCredits | None = Field(None, alias="round_credits_to")
     minimum_millicredits: ExactCredits = Field(Decimal(0), alias="minimum_credits")
     maximum_millicredits: ExactCredits | None = Field(None, alias="maximum_credits")
+    reported: Annotated[tuple[Reported, ...], BeforeValidator(as_list)] = ()
 
     @model_validator(mode="after")
     def _has_a_price(self) -> Self:
-        if "millicredits" not in self.model_fields_set and not self.credits_per:
-            msg = "needs `credits` or `credits_per` (write `credits = 0` if it is free)"
+        if "millicredits" not in self.model_fields_set and not self.credits_per and not self.reported:
+            msg = "needs `credits`, `credits_per` or `reported` (write `credits = 0` if it is free)"
             raise ValueError(msg)
         if self.maximum_millicredits is not None and self.maximum_millicredits < self.minimum_millicredits:
             msg = "has a `maximum_credits` below its `minimum_credits`"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _reported_adds_up(self) -> Self:
+        units = [one.unit for one in self.reported]
+        if twice := next((unit for unit in units if units.count(unit) > 1), None):
+            msg = f'`reported` has the unit "{twice}" twice: write it once'
+            raise ValueError(msg)
+        bounds = {"round_credits_to_millicredits", "minimum_millicredits", "maximum_millicredits"}
+        if self.reported and (given := sorted(bounds & self.model_fields_set)):
+            alias = Rate.model_fields[given[0]].alias
+            msg = f"has `{alias}` beside `reported`: charge a least amount by `credits`, and the most by `at_most`"
             raise ValueError(msg)
         return self
 

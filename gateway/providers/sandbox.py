@@ -6,15 +6,18 @@ Pure data, so that the gateway can validate them. Providers may import this modu
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from gateway.domain import FailureCode
+from gateway.domain import FailureCode, Unit
 
 DELAY_SECONDS_MAX = 600
 COUNT_MAX = 1_000  # more than a request has outputs, or a generation attempts
 _GIVEN: dict[str, JsonValue] = {"not": {"type": "null"}}
+
+
+ReportedFigure = Annotated[float, Field(allow_inf_nan=False, strict=True)] | Annotated[str, Field(max_length=40)]
 
 
 class SandboxControls(BaseModel):
@@ -61,6 +64,13 @@ class SandboxControls(BaseModel):
         description="Fail only the first n attempts; later ones deliver everything.",
     )
     hang: bool = Field(default=False, strict=True, description="Never respond.")
+    reported: dict[Unit, ReportedFigure | Annotated[tuple[ReportedFigure, ...], Field(max_length=100)]] = Field(
+        default_factory=dict,
+        description=(
+            "What the provider reports of each output, by unit: a number, or one for each output; a text stands for "
+            "what is not an amount. Without it, the sandbox reports nothing."
+        ),
+    )
 
     @field_validator("delay_seconds", "deliver", "fail_attempts", mode="before")
     @classmethod
@@ -79,6 +89,16 @@ class SandboxControls(BaseModel):
         if self.fail_attempts is not None and self.fail is None:
             raise ValueError("`fail_attempts` is how often to fail: set `fail` as well")
         return self
+
+    def reports(self, index: int) -> dict[Unit, object]:
+        """What is reported of output `index`."""
+        reports: dict[Unit, object] = {}
+        for unit, figure in self.reported.items():
+            if not isinstance(figure, tuple):
+                reports[unit] = figure
+            elif index < len(figure):
+                reports[unit] = figure[index]
+        return reports
 
     def fails(self, attempt: int) -> bool:
         """Whether attempt number `attempt` should fail."""

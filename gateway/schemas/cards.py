@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
+from gateway.domain import Unit
 from gateway.schemas.base import Answer, Counts, Credits, Setting
 from gateway.schemas.pauses import PauseState
 
@@ -40,6 +41,15 @@ CreditsPerUnit = TypeAliasType("CreditsPerUnit", dict[str, PerUnitOut])
 """By numeric setting, or by what is counted of inputs."""
 
 
+class ReportedOut(Answer):
+    """Credits per unit that is reported of an output: held and charged for `at_most` units at the most."""
+
+    unit: Unit
+    credits: Credits
+    at_most: Credits
+    if_unreported: Credits = Field(description="How many units an output counts for if nothing is reported of it.")
+
+
 class RateOut(Answer):
     """One price line: the price of an output when `when` matches."""
 
@@ -50,6 +60,9 @@ class RateOut(Answer):
     round_credits_to: Credits | None = Field(description="The price of one output is rounded up to a multiple of this.")
     minimum_credits: Credits
     maximum_credits: Credits | None
+    reported: list[ReportedOut] = Field(
+        default=[], description="Only present if the price depends on what is reported: it adds up, to a ceiling."
+    )
 
 
 class AddOnOut(Answer):

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gateway.schemas.base import WHOLE, Answer, Body, Credits, SettingsIn, SettingsOut, Text, given_number
-from gateway.schemas.generations import OUTPUTS_MAX, PlanRefusal
+from gateway.schemas.generations import OUTPUTS_MAX
+from gateway.schemas.prices import AtMost, PlanRefusal
 
 ITEMS_MAX = 100
 DAYS_MAX = 31
@@ -81,6 +82,7 @@ class EstimateItemOut(Answer):
     days: int
     unit_credits: Credits
     credits: Credits
+    at_most: AtMost = False
     allowed: bool = Field(description="Whether the caller's plan allows it; without a key, whether the free plan does.")
     reason: PlanRefusal | None
 
@@ -101,6 +103,7 @@ class EstimateOut(Answer):
 
     items: list[EstimateItemOut]
     credits: Credits
+    at_most: AtMost = False
     buffer: Credits
     with_buffer: Credits
     plans: list[PlanAdviceOut]

@@ -1,4 +1,4 @@
-"""Generations, quotes and receipts."""
+"""Generations, and what is asked for one or for a quote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
-from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
+from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State, Unit
 from gateway.outside.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.pricing.measures import INPUTS_MAX, PROMPT_MAX_CHARACTERS
 from gateway.providers.sandbox import SandboxControls
@@ -33,8 +33,8 @@ from gateway.schemas.base import (
     Time,
     amount_schema,
 )
-from gateway.schemas.errors import WaysOut
 from gateway.schemas.pauses import HeldBy
+from gateway.schemas.prices import Price, Share
 from gateway.schemas.tags import TagsFilter, TagsIn, TagsOut
 from gateway.schemas.work import WorkOut
 
@@ -161,30 +161,6 @@ class OutputQuery(Query):
     signature: Annotated[Text, Field(max_length=200)] | None = None
 
 
-class Line(Answer):
-    """One line of a price: `credits` × `count` = `total`."""
-
-    label: str
-    credits: Credits
-    count: Credits
-    total: Credits
-
-
-class Price(Answer):
-    """The firm price: the sum of `lines`, rounded up to a thousandth of a credit."""
-
-    credits: Credits
-    lines: list[Line]
-    rate_card: str
-
-
-class Share(Answer):
-    """A share of the price, and the bucket it is paid from."""
-
-    bucket: Bucket
-    credits: Credits
-
-
 class GenerationCredits(Answer):
     """The state of the generation's credits: held, committed and refunded add up to the price."""
 
@@ -195,6 +171,10 @@ class GenerationCredits(Answer):
     given_back: Credits | SkipJsonSchema[None] = Field(
         default=None, description="Only present if the operator gave back what was committed, with a reason."
     )
+
+
+ReportedUnits = TypeAliasType("ReportedUnits", dict[Unit, Credits | None])
+"""By unit; null: something was reported that is not an amount."""
 
 
 class OutputOut(Answer):
@@ -208,6 +188,9 @@ class OutputOut(Answer):
     height: int
     duration_seconds: Credits | None = None
     sha256: str
+    reported: ReportedUnits | SkipJsonSchema[None] = Field(
+        default=None, description="Only present if the price depends on it: what was reported of this output, by unit."
+    )
     deleted: bool = Field(default=False, description="Present and true once the output has been deleted.")
 
 
@@ -304,14 +287,6 @@ class OutputEvent(Answer):
     output: OutputOut
 
 
-class GrantShare(Answer):
-    """A share of the price, and the grant it is paid from."""
-
-    bucket: Bucket
-    grant: str
-    credits: Credits
-
-
 class BucketDelta(Answer):
     """An entry's effect on one bucket."""
 
@@ -334,64 +309,3 @@ class EntryOut(Answer):
     key: str | None = Field(default=None, description="With a generation: the id of the API key that created it.")
     member: str | None = Field(default=None, description="With a generation: the id of that key's member.")
     reason: str | None = None
-
-
-class Difference(Answer):
-    """A slight difference between an output and the request. Outputs that differ more are not delivered or charged."""
-
-    output: int = Field(description="Its index.")
-    message: str
-
-
-class Receipt(Answer):
-    """A generation's price in full: its lines, who paid, and every credit movement."""
-
-    object: Literal["receipt"]
-    generation: str
-    account: str
-    key: str | None = Field(description="The id of the API key that created it; null if an earlier version did.")
-    member: str | None = Field(description="The id of the member whose key it was; null for the account's own keys.")
-    status: State
-    tool: str
-    model: str
-    settings: SettingsOut
-    outputs_requested: int
-    outputs_delivered: int
-    credits: Credits = Field(description="The price.")
-    lines: list[Line]
-    rate_card: str
-    allocation: list[GrantShare]
-    entries: list[EntryOut]
-    held: Credits
-    committed: Credits
-    refunded: Credits
-    differences: list[Difference] = Field(description="Outputs that differ slightly from what was requested.")
-    error: Failure | None
-    tags: TagsOut
-    created_at: Time
-    finished_at: Time | None
-
-
-PlanRefusal = TypeAliasType("PlanRefusal", Literal["subscription_required", "plan_limit"])
-"""Why a plan does not allow a request: the error code that it would get."""
-
-
-class QuoteOut(Answer):
-    """A firm price, good until `expires_at`. Send `quote` with the generation to lock it."""
-
-    credits: Credits
-    lines: list[Line]
-    rate_card: str
-    allowed: bool = Field(description="Whether the account's plan allows this model and these settings.")
-    reason: PlanRefusal | None = Field(
-        description="The error code the request would get: `subscription_required` or `plan_limit`."
-    )
-    message: str | None = Field(description="The reason as a sentence.")
-    affordable: bool
-    shortfall: Credits
-    allocation: list[Share] = Field(description="The buckets that would pay, as far as the credits go.")
-    quote: str
-    expires_at: Time
-    ways_out: WaysOut | SkipJsonSchema[None] = Field(
-        default=None, description="Only present if the credits do not suffice; the same as in the 402 error."
-    )

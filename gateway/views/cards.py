@@ -9,7 +9,7 @@ from gateway.domain import Interval, NewOnes, PauseKind, SettingValue, millicred
 from gateway.ledger.pause_records import Pause
 from gateway.pricing.card import FREE_PLAN, Free, Model, Plan, PlanPrice, RateCard
 from gateway.pricing.estimates import estimated_generations
-from gateway.pricing.rates import AddOn, CreditsPer, Rate
+from gateway.pricing.rates import AddOn, CreditsPer, Rate, Reported
 from gateway.pricing.setting import Setting
 from gateway.schemas import cards as card_schemas
 from gateway.schemas.pauses import PauseState
@@ -139,6 +139,7 @@ def _setting_shape(setting: Setting) -> card_schemas.SettingOut:
 
 
 def _rate_shape(rate: Rate) -> card_schemas.RateOut:
+    reported = {"reported": [_reported_shape(one) for one in rate.reported]} if rate.reported else {}
     return card_schemas.RateOut(
         when=_when_shape(rate.when),
         credits=millicredits_to_credits(rate.millicredits),
@@ -147,6 +148,16 @@ def _rate_shape(rate: Rate) -> card_schemas.RateOut:
         round_credits_to=_credits_or_none(rate.round_credits_to_millicredits),
         minimum_credits=millicredits_to_credits(rate.minimum_millicredits),
         maximum_credits=_credits_or_none(rate.maximum_millicredits),
+        **reported,
+    )
+
+
+def _reported_shape(reported: Reported) -> card_schemas.ReportedOut:
+    return card_schemas.ReportedOut(
+        unit=reported.unit,
+        credits=millicredits_to_credits(reported.millicredits),
+        at_most=reported.at_most,
+        if_unreported=reported.unreported,
     )
 
 

@@ -33,6 +33,7 @@ def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -
         ],
         cheapest_plan=made.cheapest_plan,
         rate_card=card.version,
+        **_ceiling(at_most=any(item.at_most for item in made.items)),
     )
 
 
@@ -49,4 +50,9 @@ def _item_shape(card: RateCard, item: Item, plan: str) -> estimate_schemas.Estim
         credits=credits_of(item.millicredits),
         allowed=gate is None,
         reason=None if gate is None else gate.code,
+        **_ceiling(at_most=item.at_most),
     )
+
+
+def _ceiling(*, at_most: bool) -> dict[str, bool]:
+    return {"at_most": True} if at_most else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
-from gateway.domain import Bucket, FailureCode, State
+from gateway.domain import Bucket, FailureCode, State, Unit
 from gateway.views.pauses import HeldByMembers
 
 Number = int | float
@@ -22,12 +22,14 @@ class LineMembers(TypedDict):
     credits: Number
     count: Number
     total: Number
+    unit: NotRequired[Unit]
 
 
 class PriceMembers(TypedDict):
     """The firm price."""
 
     credits: Number
+    at_most: NotRequired[bool]
     lines: list[LineMembers]
     rate_card: str
 
@@ -60,6 +62,7 @@ class OutputMembers(TypedDict):
     height: int
     sha256: str
     duration_seconds: NotRequired[Number]
+    reported: NotRequired[dict[Unit, Number | None]]
     deleted: NotRequired[bool]
 
 

@@ -12,7 +12,6 @@ from gateway.domain import (
     Bucket,
     Input,
     Output,
-    PriceLine,
     State,
     millicredits_to_credits,
 )
@@ -22,6 +21,7 @@ from gateway.outputs import OutputLinks
 from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import as_number, utc
 from gateway.schemas.pauses import HeldBy
+from gateway.schemas.prices import Share
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
     CreditsMembers,
@@ -31,6 +31,7 @@ from gateway.views.generation_members import (
     PriceMembers,
     WorkMembers,
 )
+from gateway.views.metering import report_members, units_of
 from gateway.views.pauses import held_by_members
 
 credits_of = millicredits_to_credits
@@ -152,6 +153,11 @@ def _amounts(generation: outcomes.Generation) -> tuple[PriceMembers, CreditsMemb
         ],
         "rate_card": request.rate_card,
     }
+    if request.metering is not None:
+        price["at_most"] = True
+        for line, unit in zip(price["lines"], units_of(request.lines, request.metering), strict=True):
+            if unit is not None:
+                line["unit"] = unit
     credited: CreditsMembers = {
         "held": as_number(generation.held_millicredits / CREDIT),
         "committed": as_number(generation.committed_millicredits / CREDIT),
@@ -163,20 +169,12 @@ def _amounts(generation: outcomes.Generation) -> tuple[PriceMembers, CreditsMemb
     return price, credited
 
 
-def line_shapes(lines: Iterable[PriceLine]) -> list[generation_schemas.Line]:
-    """The lines of a price."""
-    return [
-        generation_schemas.Line(label=line.label, credits=line.credits, count=line.count, total=line.total)
-        for line in lines
-    ]
-
-
-def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[generation_schemas.Share]:
+def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[Share]:
     """The shares of the price by bucket, in burn order; shares of the same bucket are added up."""
     sums = Counter[Bucket]()
     for bucket, millicredits in shares:
         sums[bucket] += millicredits
-    return [generation_schemas.Share(bucket=bucket, credits=credits_of(total)) for bucket, total in sums.items()]
+    return [Share(bucket=bucket, credits=credits_of(total)) for bucket, total in sums.items()]
 
 
 def output_shape(
@@ -203,6 +201,8 @@ def _output_members(generation: outcomes.Generation, output: Output, links: Outp
     }
     if output.duration_seconds is not None:
         members["duration_seconds"] = as_number(output.duration_seconds)
+    if output.reports:
+        members["reported"] = report_members(output.reports)
     if generation.outputs_deleted:
         members["deleted"] = True
     return members

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain import Unit
 from tests.api.visitor import CARD, SKETCH, Visitor, open_gateway
 from tests.cases import cases
 from tests.made_media import film, picture
+from tests.until import until
 
 MODELS = """
 [models.restyle]
@@ -35,6 +37,15 @@ tool = "image"
 provider = "sandbox"
 [[models.poem.rates]]
 credits_per = { prompt_characters = { credits = 0.001 } }
+
+[models.dream]
+name = "Dream"
+tool = "image"
+provider = "sandbox"
+outputs_max = 2
+[[models.dream.rates]]
+credits = 2
+reported = { unit = "seconds", credits = 1.5, at_most = 10, if_unreported = 4 }
 
 [models.cinema]
 name = "Cinema"
@@ -117,6 +128,75 @@ async def test_a_prompt_is_charged_by_its_characters_and_a_quote_without_one_by_
     assert (await gateway.call("POST", "/v1/quotes", key, asked | {"prompt": ""})).body["credits"] == 10
     longer = await gateway.call("POST", "/v1/generations", key, asked | {"prompt": "ä" * 52, "quote": quote["quote"]})
     assert [one["path"] for one in longer.body["error"]["fields"]] == ["prompt"]
+
+
+DREAM = {"tool": "image", "model": "dream", "prompt": "of sheep", "outputs": 2}
+
+
+async def test_r29_a_price_with_reported_units_is_shown_as_a_ceiling_and_charged_as_reported(gateway: Visitor) -> None:
+    key = await gateway.account()
+    quote = (await gateway.call("POST", "/v1/quotes", key, DREAM)).body
+    assert (quote["credits"], quote["at_most"]) == (34, True)
+    assert quote["lines"] == [
+        {"label": "Dream", "credits": 2, "count": 2, "total": 4},
+        {"label": "up to 10 s", "credits": 1.5, "count": 20, "total": 30, "unit": "seconds"},
+    ]
+    refused = await gateway.call("POST", "/v1/generations", key, DREAM | {"max_credits": 33})
+    assert (refused.code, refused.body["error"]["price"]) == ("price_above_ceiling", 34)
+    made = (await gateway.call("POST", "/v1/generations", key, DREAM | {"max_credits": 34})).body
+    assert (made["price"]["at_most"], made["price"]["lines"], made["credits"]["held"]) == (True, quote["lines"], 34)
+    await gateway.begin(made["id"])
+    await gateway.deliver(made["id"], reports={Unit.SECONDS: 3_000_000})
+    path = f"/v1/generations/{made['id']}"
+    line = (await gateway.call("GET", f"{path}/receipt", key)).body["lines"][1]
+    assert (line["held_for"], line["reported"], line["charged"]) == (20, 3, None)
+    await gateway.deliver(made["id"], 1, reports={Unit.SECONDS: None})
+    await gateway.settle(made["id"])
+    ended = (await gateway.call("GET", path, key)).body
+    assert [output["reported"] for output in ended["outputs"]] == [{"seconds": 3}, {"seconds": None}]
+    receipt = (await gateway.call("GET", f"{path}/receipt", key)).body
+    assert receipt["at_most"] is True
+    assert receipt["lines"] == [
+        quote["lines"][0],
+        quote["lines"][1] | {"held_for": 20, "reported": 3, "charged": 13},
+    ]
+    assert [receipt[name] for name in ("held", "committed", "refunded")] == [0, 4 + 1.5 * 13, 34 - 4 - 1.5 * 13]
+
+
+async def test_r29_a_card_saved_in_between_changes_neither_a_quote_nor_what_is_charged(
+    gateway: Visitor, tmp_path: Path
+) -> None:
+    key = await gateway.account()
+    quote = (await gateway.call("POST", "/v1/quotes", key, DREAM)).body["quote"]
+    first = (await gateway.call("POST", "/v1/generations", key, DREAM)).body["id"]
+    card = tmp_path / "pricing.toml"
+    dearer = card.read_text().replace("credits = 1.5, at_most = 10, if_unreported = 4", "credits = 3, at_most = 9")
+    card.write_text(dearer)
+
+    async def in_force() -> bool:
+        return bool((await gateway.call("POST", "/v1/quotes", key, DREAM)).body["credits"] == 58)
+
+    await until(in_force)
+    second = (await gateway.call("POST", "/v1/generations", key, DREAM | {"quote": quote})).body
+    assert second["price"]["credits"] == 34
+    for generation in (first, second["id"]):
+        await gateway.begin(generation)
+        await gateway.deliver(generation, reports={Unit.SECONDS: 3_000_000})
+        await gateway.deliver(generation, 1)
+        await gateway.settle(generation)
+        ended = (await gateway.call("GET", f"/v1/generations/{generation}", key)).body
+        assert ended["credits"]["committed"] == 4 + 1.5 * (3 + 4)
+
+
+async def test_r29_estimates_and_the_rate_card_say_that_it_is_a_ceiling(gateway: Visitor) -> None:
+    items = [{"tool": "image", "model": model, "per_day": 1, "days": 1} for model in ("dream", "poem")]
+    estimate = (await gateway.call("POST", "/v1/estimates", None, {"items": items})).body
+    assert (estimate["at_most"], [item.get("at_most") for item in estimate["items"]]) == (True, [True, None])
+    models = {one["id"]: one for one in (await gateway.call("GET", "/v1/rate-card")).body["models"]}
+    assert models["dream"]["rates"][0]["reported"] == [
+        {"unit": "seconds", "credits": 1.5, "at_most": 10, "if_unreported": 4}
+    ]
+    assert "reported" not in models["poem"]["rates"][0]
 
 
 async def test_422_a_forbidden_combination_says_what_would_do(gateway: Visitor) -> None:

@@ -22,7 +22,7 @@ from gateway.api import services
 from gateway.api.console import Console
 from gateway.api.middleware.server import Runner
 from gateway.app import create_app
-from gateway.domain import FailureCode, Output, operation_id
+from gateway.domain import FailureCode, Output, Reports, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import output_key
@@ -168,7 +168,9 @@ class Visitor:
         begun = await self.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
         assert isinstance(begun, outcomes.Begun), begun
 
-    async def deliver(self, generation: str, index: int = 0, attempt: int = 1, data: bytes = PICTURE) -> None:
+    async def deliver(
+        self, generation: str, index: int = 0, attempt: int = 1, data: bytes = PICTURE, reports: Reports | None = None
+    ) -> None:
         key = output_key(generation, attempt, index, "image/png")
         await self.app[services.OUTPUTS].put(key, data)
         output = Output(
@@ -179,6 +181,7 @@ class Visitor:
             width=16,
             height=16,
             sha256=hashlib.sha256(data).hexdigest(),
+            reports=reports or {},
         )
         noted = await self.ledger.deliver(generation=generation, attempt=attempt, output=output)
         assert isinstance(noted, outcomes.Noted), noted

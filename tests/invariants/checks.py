@@ -17,6 +17,7 @@ from redis.asyncio.cluster import RedisCluster
 from tests.invariants.attribution import check_attribution
 from tests.invariants.billing import check_billing
 from tests.invariants.contents import Contents, read_contents
+from tests.invariants.metering import used
 
 OPEN = {"waiting", "queued", "running"}
 BUCKETS = ("f", "s", "t")
@@ -303,7 +304,7 @@ def _check_generations(partition: Partition) -> None:
             assert f"generation:{generation}" not in partition.expiring, f"{generation} is open and would expire"
             continue
         price = int(g["price"])
-        assert int(g["committed"]) == price * len(delivered) // int(g["outputs"]), generation
+        assert int(g["committed"]) == min(price * len(delivered) // int(g["outputs"]), used(g, delivered)), generation
         assert int(g["committed"]) + int(g["refunded"]) == price, generation
         assert f"generation:{generation}" in partition.expiring, f"{generation} ended and stays for ever"
         if delivered and "outputs_deleted" not in g:

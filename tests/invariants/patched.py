@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 from unittest.mock import patch
 
 from gateway.ledger.scripts import SCRIPTS
@@ -20,6 +21,16 @@ CLOCK = "clock"
 READS_TIME = """local time = redis.call("TIME")
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)"""
 READS_KEY = f'return tonumber(redis.call("GET", "{CLOCK}"))'
+
+
+class Mutant(NamedTuple):
+    """What is wrong, and the one piece of Lua that makes it so."""
+
+    fault: str
+    was: str
+    becomes: str
+    rare: bool = False
+    """Whether it takes tens of examples to meet it: it is for a long run."""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from datetime import date
 from functools import cache
 from typing import Any
 
-from gateway.domain import partition_of_account, partition_of_generation
+from gateway.domain import Metering, Reports, partition_of_account, partition_of_generation
 from gateway.ledger import keys
 from tests.invariants.model.credits import Account, Changes, Entry
 from tests.invariants.model.generations import OPEN, Generation, Key, Member
@@ -166,6 +166,7 @@ def _generation(g: Generation) -> dict[str, str]:
             for share in g.shares
         ),
         "entries": "\n".join(f"{_entry(entry)}|" if entry.by else _entry(entry) for entry in g.entries),
+        "meters": g.request.metering and _meters(g.request.metering), "charged": g.charged,
         "tags": "\n".join(f"{tag}\t{value}" for tag, value in g.request.tags.items()),
         "key": g.key, "member": g.member,
         "counted": g.counted and ",".join([str(_number(g.counted[0])), *(whose.id for whose in g.counted[1])]),
@@ -177,7 +178,17 @@ def _generation(g: Generation) -> dict[str, str]:
         values |= {"retry_pauses": ",".join(map(str, terms.retry_pauses_ms))}
         values |= {"called_back": g.called_back, "in_line": g.in_line, "looked_at": g.looked_at}
         values["give_up_at"] = g.give_up_at if g.ref or g.state == "running" else 0
-    return _texts(values) | {f"output:{index}": "" for index in g.outputs}
+    reported = {f"reported:{index}": _reports(reports) for index, reports in g.outputs.items() if reports}
+    return _texts(values) | {f"output:{index}": "" for index in g.outputs} | reported
+
+
+def _meters(metering: Metering) -> str:
+    rates = (f"{one.unit}:{one.nanocredits / 10**6:.6f}:{one.at_most}:{one.unreported}" for one in metering.meters)
+    return f"{metering.first_line};{metering.fixed_nanocredits / 10**6:.6f};{','.join(rates)}"
+
+
+def _reports(reports: Reports) -> str:
+    return ",".join(f"{unit}:{'?' if amount is None else amount}" for unit, amount in reports.items())
 
 
 _ended = cache(_generation)  # nothing changes it any more

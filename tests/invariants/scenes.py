@@ -13,11 +13,17 @@ from random import Random
 from typing import Any
 
 from gateway.domain import (
+    MILLIONTHS,
+    NANOCREDITS_PER_MILLICREDIT,
     Bucket,
     FailureCode,
     GenerationRequest,
     Interval,
+    Meter,
+    Metering,
     Output,
+    Reports,
+    Unit,
     generation_id,
     partition_of_account,
 )
@@ -129,11 +135,11 @@ def _price(a: Account, dice: Random) -> int:
 
 def reserve(model: Model, dice: Random) -> Arguments:
     account = some_account(model, dice)
-    tool = dice.choice(TOOLS)
+    tool, outputs, price = dice.choice(TOOLS), dice.choice((1, 2, 3, 3)), _price(model.accounts[account], dice)
     settings: dict[str, Any] = {"resolution": dice.choice(("480p", "1080p"))} if dice.random() < 0.3 else {}
     request = GenerationRequest(
         tool=tool, model=dice.choice(("plain", "fancy")), provider="sandbox", prompt="", settings=settings,
-        outputs=dice.choice((1, 2, 3, 3)), price_millicredits=_price(model.accounts[account], dice),
+        outputs=outputs, price_millicredits=price, metering=_metering(price, outputs, dice),
         rate_card=model.policy.version,
         tags=dice.choice(({}, {}, {"project": "a"}, {"project": "b", "team|x": "a|b"})),
     )  # fmt: skip
@@ -145,6 +151,17 @@ def reserve(model: Model, dice: Random) -> Arguments:
         "idempotency": (f"key-{digest}", dice.choice(("this", "this", "that"))) if dice.random() < 0.2 else None,
         "key": some_key(model, dice, account), **_operation(dice),
     }  # fmt: skip
+
+
+def _metering(price: int, outputs: int, dice: Random) -> Metering | None:
+    """R29: sometimes a part of the price, or all of it, is charged by what is reported."""
+    if dice.random() < 0.6:
+        return None
+    fixed = price * NANOCREDITS_PER_MILLICREDIT * dice.choice((0, 0, 1)) // 3
+    units = dice.choice(((Unit.SECONDS,), (Unit.SECONDS, Unit.TOKENS)))
+    each = (price * NANOCREDITS_PER_MILLICREDIT - fixed) // (30 * outputs * len(units))
+    meters = (Meter(unit, each, 30 * MILLIONTHS, dice.choice((0, 10, 30)) * MILLIONTHS) for unit in units)
+    return Metering(fixed, tuple(meters), 0)
 
 
 def begin(model: Model, dice: Random) -> Arguments:
@@ -189,7 +206,11 @@ def deliver(model: Model, dice: Random) -> Arguments:
         return None
     asked_for = model.generations[chosen["generation"]].request.outputs
     index = dice.randrange(asked_for) if dice.random() < SENSIBLE else 3
-    output = Output(index=index, object_key="out", content_type="image/png", bytes=3, width=16, height=9, sha256="00")
+    said: Reports = dice.choice(({}, {Unit.SECONDS: 3 * MILLIONTHS}, {Unit.SECONDS: 1, Unit.TOKENS: 29_999_999},
+                        {Unit.TOKENS: 31 * MILLIONTHS}, {Unit.SECONDS: None}))  # fmt: skip
+    output = Output(
+        index=index, object_key="out", content_type="image/png", bytes=3, width=16, height=9, sha256="00", reports=said
+    )  # fmt: skip
     return chosen | {"output": output}
 
 

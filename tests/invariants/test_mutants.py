@@ -7,25 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 import pytest
 
 from tests.invariants.examples import open_stage, play
+from tests.invariants.metering import MUTANTS as METERING_MUTANTS
+from tests.invariants.patched import Mutant
 from tests.invariants.stage import Difference, Stage
 
 EXAMPLES = 150
 """How many are played at most before a mutant counts as missed; most are caught in the first few."""
-
-
-class Mutant(NamedTuple):
-    """What is wrong, and the one piece of Lua that makes it so."""
-
-    fault: str
-    was: str
-    becomes: str
-    rare: bool = False
-    """Whether it takes tens of examples to meet it: it is for a long run."""
 
 
 MUTANTS = [
@@ -365,7 +356,7 @@ MUTANTS = [
     "mutant",
     [
         pytest.param(mutant, id=mutant.fault.replace(" ", "-"), marks=[pytest.mark.long] if mutant.rare else [])
-        for mutant in MUTANTS
+        for mutant in (*MUTANTS, *METERING_MUTANTS)
     ],
 )
 def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from tests.invariants.cards import HOUR, MINUTE
 from tests.invariants.examples import open_stage, play, shortest
 from tests.invariants.model.life import Model
 from tests.invariants.model.pauses import PausingModel
+from tests.invariants.patched import Mutant
 from tests.invariants.scenes import MOVES, Arguments, Moves
 from tests.invariants.stage import Difference, Stage
-from tests.invariants.test_mutants import Mutant
 
 EXAMPLES = 6
 MUTANT_EXAMPLES = 100

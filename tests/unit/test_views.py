@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from gateway.schemas import generations as schemas
+from gateway.schemas import prices
 from gateway.schemas.work import WorkOut
 from gateway.views import generation_members as members
 
@@ -16,10 +17,10 @@ from gateway.views import generation_members as members
     ("written", "described"),
     [
         (members.GenerationMembers, schemas.GenerationOut),
-        (members.PriceMembers, schemas.Price),
-        (members.LineMembers, schemas.Line),
+        (members.PriceMembers, prices.Price),
+        (members.LineMembers, prices.Line),
         (members.CreditsMembers, schemas.GenerationCredits),
-        (members.ShareMembers, schemas.Share),
+        (members.ShareMembers, prices.Share),
         (members.OutputMembers, schemas.OutputOut),
         (members.FailureMembers, schemas.Failure),
         (members.InputMembers, schemas.InputOut),

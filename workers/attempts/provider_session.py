@@ -22,6 +22,7 @@ from gateway.ledger.outcomes import Noted, Stale
 from gateway.outputs import output_key
 from gateway.tasks import cancel
 from workers.attempts.lease import Lease
+from workers.attempts.reports import reports_of
 from workers.attempts.state import AttemptState
 from workers.providers import Pending, ProgressReport, Provider, ProviderRequest, Rendered
 
@@ -204,6 +205,7 @@ class ProviderSession:
             height=media.height,
             sha256=sha256,
             duration_seconds=media.duration_seconds,
+            reports=reports_of(generation.request, rendered.reported, media, generation.id),
         )
 
     def _note_progress(self, fraction: float) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from gateway.domain import SettingValue
+from gateway.domain import SettingValue, Unit
 from gateway.outside.addresses import AddressGuard
 from workers.providers.values import fraction
 
@@ -138,12 +138,14 @@ class Pending:
 class Rendered:
     """One finished output. The worker detects the media type itself: no vendor is trusted with that.
 
-    `made_here`: this process made it. Anything from outside may be a hostile file.
+    `made_here`: this process made it. Anything from outside may be a hostile file. `reported` is what the vendor says
+    that it used, as it says it: the worker judges the figures.
     """
 
     index: int
     data: bytes
     made_here: bool = False
+    reported: Mapping[Unit, object] = field(default_factory=dict)
 
 
 Result = ProgressReport | Pending | Rendered

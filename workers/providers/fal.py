@@ -20,16 +20,18 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from yarl import URL
 
+from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
 from workers.providers.base import Connection, Pending, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import words_of
+from workers.providers.figures import figures_in, number_in, usage_in
 from workers.providers.files import File, fetched, file_in
 from workers.providers.jobs import (
     GONE,
@@ -98,7 +100,7 @@ class Fal:
             raise await self._ended_as(status.said, at, request.prompt)
         answer = await self._result(at, request.prompt, failed=bool(status.said.get("error")))
         files = _outputs(answer.document(), answer.url)
-        async with aclosing(fetched(self._calls, files, request)) as outputs:
+        async with aclosing(fetched(self._calls, files, request, _reported(status.said, answer))) as outputs:
             async for output in outputs:
                 yield output
 
@@ -201,6 +203,19 @@ def _progress(status: dict[str, Any]) -> float | None:
     return progress_of("\n".join(line for line in lines if isinstance(line, str)))
 
 
+def _reported(status: dict[str, Any], answer: ProviderResponse) -> dict[Unit, object]:
+    """What fal reports of a request's use.
+
+    The units that it bills, whatever they are for the model; how long the model ran; and a language model's tokens.
+    """
+    result = answer.document()
+    reported = figures_in(status.get("metrics"), {Unit.GPU_SECONDS: ("inference_time",)})
+    reported |= figures_in(result.get("timings"), {Unit.GPU_SECONDS: ("inference",)})
+    reported |= usage_in(result.get("usage"))
+    billed = number_in(answer.headers.get("x-fal-billable-units"))
+    return reported if billed is None else reported | {Unit.PROVIDER_CREDITS: billed}
+
+
 def _outputs(result: dict[str, Any], base: URL) -> list[File]:
     """The files of a result, without those the model reports as unsafe: it has blacked them out.
 
@@ -228,7 +243,7 @@ def _files(result: object, base: URL, depth: int = 0) -> Iterator[File]:
     if depth > _DEPTH_MAX:
         return
     if (file := file_in(result, base)) is not None:
-        yield file
+        yield replace(file, reported=figures_in(result, {Unit.SECONDS: ("duration",)}))
     elif isinstance(result, list | dict):
         named = result.items() if isinstance(result, dict) else [(_FIRST[0], each) for each in result]
         for name, each in named:

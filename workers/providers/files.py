@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from yarl import URL
 
@@ -19,6 +20,7 @@ from gateway.errors import ProviderFailed
 from gateway.media import OPENING_BYTES, content_type_by_opening, kind_of
 from workers.providers.base import ProviderRequest, Rendered
 from workers.providers.calls import ProviderCalls, decoded
+from workers.providers.figures import Figures, shared
 from workers.providers.values import address, text
 
 _EXTENSIONS = {
@@ -36,6 +38,8 @@ class File:
     address: str | None = field(default=None, repr=False)
     base64: str | None = field(default=None, repr=False)
     content_type: str = ""
+    reported: Figures = field(default_factory=dict, compare=False)
+    """What the vendor reports of this file alone."""
 
     @property
     def kind(self) -> MediaKind | None:
@@ -101,7 +105,7 @@ class OutputNumbering:
                     continue
                 self._numbered += 1
                 if index in self._missing:
-                    yield Rendered(index=index, data=data)
+                    yield Rendered(index=index, data=data, reported=file.reported)
 
     async def rest(self, calls: ProviderCalls) -> AsyncGenerator[Rendered]:
         """The files set aside, if nothing better has come: their declared type may be wrong, or the request.
@@ -112,24 +116,37 @@ class OutputNumbering:
             return
         for index, file in zip(self._indices[self._numbered :], self._aside, strict=False):
             if index in self._missing:
-                yield Rendered(index=index, data=await bytes_of(calls, file))
+                yield Rendered(index=index, data=await bytes_of(calls, file), reported=file.reported)
+
+    def outputs_among(self, files: Sequence[File]) -> int:
+        """How many of a job's files are outputs, as far as they say what they are."""
+        likely = [file for file in files if not self._is_another(file.kind)] or files
+        return min(len(likely), len(self._indices))
+
+    def place(self, index: int) -> int:
+        """An output's place among those of the job."""
+        return self._indices.index(index)
 
     def _is_another(self, kind: MediaKind | None) -> bool:
         return kind is not None and self._kind is not None and kind is not self._kind
 
 
-async def fetched(calls: ProviderCalls, files: Sequence[File], request: ProviderRequest) -> AsyncGenerator[Rendered]:
-    """The missing outputs of an ended job, whose `files` are in order.
+async def fetched(
+    calls: ProviderCalls, files: Sequence[File], request: ProviderRequest, reported: Figures = MappingProxyType({})
+) -> AsyncGenerator[Rendered]:
+    """The missing outputs of an ended job, whose `files` are in order. They share what was `reported` of the job.
 
     ProviderFailed if there are none.
     """
     if not files:
         raise ProviderFailed("its result contains no files")
     ordering = OutputNumbering(request)
+    made = ordering.outputs_among(files)
     for outputs in (ordering.take(calls, files), ordering.rest(calls)):
         async with aclosing(outputs):
             async for output in outputs:
-                yield output
+                share = shared(reported, ordering.place(output.index), made)
+                yield replace(output, reported={**share, **output.reported})
 
 
 def _path(source: str) -> str:

@@ -2,7 +2,8 @@
 
 ```
 POST   /jobs        Idempotency-Key; {model, prompt, outputs, settings, inputs, callback_url?}   → {id}
-GET    /jobs/{id}   → {status: queued | running | succeeded | failed, progress?, outputs?: [{url | b64}], error?}
+GET    /jobs/{id}   → {status: queued | running | succeeded | failed, progress?, outputs?, error?}
+                      outputs: [{url | b64, reported?}]
 DELETE /jobs/{id}   stop it
 ```
 
@@ -15,6 +16,7 @@ import base64
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +24,7 @@ from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRej
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import words_of
+from workers.providers.figures import figures_by_unit
 from workers.providers.files import File, OutputNumbering, file_in
 from workers.providers.moderation import MODERATED, is_moderated
 from workers.providers.stages import Stage, stage_of
@@ -116,13 +119,14 @@ class HttpJobs:
 
     @staticmethod
     def _file(output: object, answer: ProviderResponse) -> File:
-        """An output of the job; a path is relative to `base_url`, as documented."""
+        """An output of the job, with what the server reports of it; a path is relative to `base_url`, as documented."""
+        reported = figures_by_unit(output.get("reported")) if isinstance(output, dict) else {}
         if isinstance(output, dict) and isinstance(path := output.get("url"), str) and _BELOW.match(path):
-            return File(address=path, content_type=text(output.get("content_type")))
+            return File(address=path, content_type=text(output.get("content_type")), reported=reported)
         file = file_in(output, answer.url)
         if file is None:
             raise ProviderFailed("an output has neither `url` nor `b64`")
-        return file
+        return replace(file, reported=reported)
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         """The error for a rejected submit. Its code may say, as a job's does, that the request is at fault."""

@@ -23,10 +23,12 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import presentable, words_of
+from workers.providers.figures import figures_in, usage_in
 from workers.providers.files import File, fetched
 from workers.providers.jobs import (
     POLL_BYTES_MAX,
@@ -50,6 +52,13 @@ _PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # a path segment, except `.` and `..`
 _MODEL = re.compile(rf"({_PART})/({_PART})", re.ASCII)
 _VERSION = re.compile(r"(?:[\w.-]+/[\w.-]+:)?([\w-]+)", re.ASCII)
 _ENDED_ALREADY = frozenset({404, 409, 410, 422})
+_METRICS = {
+    Unit.GPU_SECONDS: ("predict_time",),
+    Unit.SECONDS: ("video_output_duration_seconds", "audio_output_duration_seconds"),
+    Unit.CHARACTERS: ("character_output_count", "character_input_count"),
+}
+_TOKENS = {"input_tokens": "token_input_count", "output_tokens": "token_output_count"}
+_OLDER_TOKENS = {"input_tokens": "input_token_count", "output_tokens": "output_token_count"}
 _STOPPED = {
     "canceled": "it was canceled at Replicate",
     "aborted": "Replicate dropped it before it started",
@@ -92,7 +101,8 @@ class Replicate:
         if stage is not Stage.SUCCEEDED:
             raise self._failure(answer, prediction, request.prompt)
         files = list(_files(prediction.get("output"), answer.url))
-        async with aclosing(fetched(self._calls, files, request)) as outputs:
+        reported = _reported(prediction.get("metrics"))
+        async with aclosing(fetched(self._calls, files, request, reported)) as outputs:
             async for output in outputs:
                 yield output
 
@@ -152,6 +162,15 @@ def _target(provider_model: str) -> tuple[str, dict[str, str]]:
 
 def _address(ref: str | None) -> str:
     return f"/v1/predictions/{checked(ref)}"
+
+
+def _reported(metrics: object) -> dict[Unit, object]:
+    """What a prediction reports of its use: the seconds it ran, and what Replicate bills its official models by."""
+    reported = figures_in(metrics, _METRICS)
+    if isinstance(metrics, dict):
+        tokens = usage_in({name: metrics.get(metric) for name, metric in _TOKENS.items()})
+        reported |= tokens or usage_in({name: metrics.get(metric) for name, metric in _OLDER_TOKENS.items()})
+    return reported
 
 
 def _files(output: object, base: URL) -> Iterator[File]:

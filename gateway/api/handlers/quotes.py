@@ -21,7 +21,9 @@ from gateway.pricing.gating import gating
 from gateway.pricing.quote import Quote
 from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import utc
-from gateway.views.generations import credits_of, line_shapes, share_shapes
+from gateway.schemas.prices import QuoteOut
+from gateway.views.generations import credits_of, share_shapes
+from gateway.views.metering import ceiling, line_shapes
 
 
 async def create(request: web.Request) -> web.Response:
@@ -35,15 +37,17 @@ async def create(request: web.Request) -> web.Response:
     return answer(_shape(card, own, priced, token))
 
 
-def _shape(card: RateCard, account: outcomes.Account, priced: Quote, token: str) -> generation_schemas.QuoteOut:
+def _shape(card: RateCard, account: outcomes.Account, priced: Quote, token: str) -> QuoteOut:
     plan = FREE_PLAN if account.subscription is None else account.subscription.plan
     gate = gating(card, plan=plan, model=priced.model, settings=priced.settings)
     available = sum(account.available_millicredits.values())
     shortfall = max(0, priced.price_millicredits - available)
-    optional: dict[str, object] = {"ways_out": ways_out(account, card, priced.price_millicredits)} if shortfall else {}
-    return generation_schemas.QuoteOut(
+    optional: dict[str, object] = dict(ceiling(priced.metering))
+    if shortfall:
+        optional["ways_out"] = ways_out(account, card, priced.price_millicredits)
+    return QuoteOut(
         credits=credits_of(priced.price_millicredits),
-        lines=line_shapes(priced.lines),
+        lines=line_shapes(priced.lines, priced.metering),
         rate_card=priced.rate_card,
         allowed=gate is None,
         reason=None if gate is None else gate.code,

@@ -15,7 +15,7 @@ from gateway.api.access.auth import OWN_ACCOUNT, AccountCaller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.http.receiver_urls import check_url
 from gateway.api.ordering.inputs import GivenInput, given_inputs, measured, stored, stored_keys
-from gateway.api.ordering.quote_tokens import QuoteTokens
+from gateway.api.ordering.quote_tokens import LockedPrice, QuoteTokens
 from gateway.api.ordering.refusals import check_bounds, refusal_of_request, refusal_of_reserve, reused
 from gateway.domain import (
     GenerationRequest,
@@ -193,15 +193,14 @@ class Ordering:
     def _priced(self, caller: AccountCaller, body: GenerationIn, webhook: OwnWebhook | None) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
         account, quote = caller.account, self.price(caller, body)
-        millicredits, lines, version = quote.price_millicredits, quote.lines, quote.rate_card
+        price = LockedPrice(quote.price_millicredits, quote.lines, quote.rate_card, quote.metering)
         if body.quote is not None:
-            locked = self._quote_tokens.open(body.quote, account, quote)
-            millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card
+            price = self._quote_tokens.open(body.quote, account, quote)
         # Hold no credits for a model without a worker.
         if not self._workforce.takes(body.tool, quote.model.offers):
             raise _no_worker(quote.model)
         if body.max_credits is not None:
-            _check_ceiling(body.max_credits, millicredits)
+            _check_ceiling(body.max_credits, price.millicredits)
         if body.sandbox is not None:
             self._check_sandbox(quote.model)
         asked = GenerationRequest(
@@ -211,10 +210,11 @@ class Ordering:
             provider_model=quote.model.offers[quote.model.provider].provider_model,
             prompt=body.prompt,
             outputs=body.outputs,
-            price_millicredits=millicredits,
-            rate_card=version,
+            price_millicredits=price.millicredits,
+            rate_card=price.rate_card,
             settings=quote.settings,
-            lines=lines,
+            lines=price.lines,
+            metering=price.metering,
             metadata=body.metadata,
             tags=body.tags,
             sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),

@@ -12,8 +12,9 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 from gateway.api.errors import QuoteExpired, QuoteMismatch
 from gateway.clock import LedgerTimeSigner
-from gateway.domain import PriceLine, SettingValue
+from gateway.domain import Metering, PriceLine, SettingValue
 from gateway.errors import FieldProblem
+from gateway.ledger.metering_records import decode_metering, encode_metering
 from gateway.pricing.measures import PROMPT_CHARACTERS
 from gateway.pricing.quote import Quote
 from gateway.pricing.values import canonical, show
@@ -29,6 +30,7 @@ class LockedPrice:
     millicredits: int
     lines: tuple[PriceLine, ...]
     rate_card: str
+    metering: Metering | None
 
 
 class QuoteTokens:
@@ -49,6 +51,7 @@ class QuoteTokens:
                     ],
                     "rate_card": quote.rate_card,
                 }
+                | ({} if quote.metering is None else {"meters": encode_metering(quote.metering)})
             )
         )
 
@@ -77,7 +80,8 @@ class QuoteTokens:
             PriceLine(label, Decimal(unit), Decimal(count), Decimal(total))
             for label, unit, count, total in shown["lines"]
         )
-        return LockedPrice(int(shown["millicredits"]), lines, str(shown["rate_card"]))
+        metering = decode_metering(shown["meters"]) if "meters" in shown else None
+        return LockedPrice(int(shown["millicredits"]), lines, str(shown["rate_card"]), metering)
 
 
 def _bound(account: str, quote: Quote) -> dict[str, Any]:

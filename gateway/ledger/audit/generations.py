@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
-from gateway.domain import OPEN_STATES, EntryKind, State, format_credits, partition_of_generation
+from gateway.domain import (
+    MILLIONTHS,
+    NANOCREDITS_PER_MILLICREDIT,
+    OPEN_STATES,
+    EntryKind,
+    State,
+    format_credits,
+    partition_of_generation,
+)
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.rechecking import UNREADABLE, Findings, readable, unreadable
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.generation_records import decode_allocation
+from gateway.ledger.metering_records import decode_metering, decode_reports
 from gateway.ledger.records import decode_entry, pairs
 
 GENERATIONS_AT_ONCE = 100
@@ -137,9 +148,11 @@ class _Generation:
             )
 
     def _settled(self) -> Iterator[Finding]:
-        """R9: floor(price × delivered / outputs) committed, the rest refunded, nothing held."""
+        """R9: floor(price × delivered / outputs) committed, or what was used of it; the rest refunded, nothing held."""
         price, committed, refunded = self.number("price"), self.number("committed"), self.number("refunded")
         share = price * self.number("delivered") // self.number("outputs")
+        if "charged" in self.fields:  # not if a process of a version without reported units ended it, at the ceiling
+            share = min(share, self._used())
         if committed != share:
             wanted = (
                 f"{format_credits(share)} committed for {self.fields['delivered']} of {self.fields['outputs']} outputs"
@@ -151,6 +164,18 @@ class _Generation:
         if self._moved() != (-committed, 0):
             wanted = f"entries that take {format_credits(committed)} and hold nothing"
             yield DifferenceKind.SETTLED, wanted, _moved_text(self._moved())
+
+    def _used(self) -> int:
+        """R29: what the delivered outputs cost by what was reported of them, rounded up once."""
+        metering = decode_metering(self.fields["meters"])
+        reports = [decode_reports(text) for name, text in self.fields.items() if name.startswith("reported:")]
+        nanocredits = Fraction(metering.fixed_nanocredits * len(reports), self.number("outputs"))
+        for meter in metering.meters:
+            for reported in reports:
+                said = reported.get(meter.unit, meter.unreported)
+                count = meter.at_most if said is None or not 0 <= said <= meter.at_most else said
+                nanocredits += Fraction(count * meter.nanocredits, MILLIONTHS)
+        return math.ceil(nanocredits / NANOCREDITS_PER_MILLICREDIT)
 
 
 def _moved_text(moved: tuple[int, int]) -> str:

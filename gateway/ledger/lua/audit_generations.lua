@@ -8,7 +8,7 @@
 local ids = unpack(ARGV) -- comma-separated
 local FIELDS = {
   "account", "tool", "state", "price", "outputs", "delivered", "allocation", "committed", "refunded", "entries",
-  "created_at", "outputs_deleted", "member",
+  "created_at", "outputs_deleted", "member", "meters", "charged",
 }
 local reply = {"generations", amounts.text(amounts.real_now())}
 for id in string.gmatch(ids, "[^,]+") do
@@ -27,7 +27,9 @@ for id in string.gmatch(ids, "[^,]+") do
   note("in_outputs", redis.call("ZSCORE", keys.outputs(), id))
   local stored = 0
   for index = 0, tonumber(g.outputs or 0) - 1 do
-    stored = stored + redis.call("HEXISTS", key, "output:" .. index)
+    local there = redis.call("HEXISTS", key, "output:" .. index)
+    stored = stored + there
+    if g.meters and there == 1 then note("reported:" .. index, redis.call("HGET", key, "reported:" .. index) or "") end
   end
   note("outputs_stored", stored)
   if g.account then

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Record one finished output: from now on it can be downloaded, and will be charged (R9).
+-- Record one finished output: from now on it can be downloaded, and will be charged (R9); its first report stands (R29).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} {"noted"}
@@ -7,7 +7,8 @@
 --- @include "lib/amounts" "lib/generations"
 local
   attempt, index,
-  output -- JSON
+  output, -- JSON
+  reported -- of it, or "": see `reported:<index>`
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not generations.held_by(g, attempt) then return {"stale"} end
@@ -15,5 +16,7 @@ if tonumber(index) < 0 or tonumber(index) >= tonumber(g.outputs) then
   error("output " .. index .. " of " .. g.id .. " was not asked for")
 end
 if g["output:" .. index] then return {"noted"} end
-generations.set(g.id, "output:" .. index, output, "delivered", amounts.text(tonumber(g.delivered) + 1))
+local fields = {"output:" .. index, output, "delivered", amounts.text(tonumber(g.delivered) + 1)}
+if reported ~= "" then fields[5], fields[6] = "reported:" .. index, reported end
+generations.set(g.id, unpack(fields))
 return {"noted"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
+from math import ceil
 
-from gateway.domain import GenerationRequest
+from gateway.domain import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, GenerationRequest, Reports
 from gateway.ledger.limits import Limit
 from gateway.ledger.policy import Terms
 from tests.invariants.model.accounts import Answer
@@ -49,7 +51,7 @@ class Generation:
     state: str
     attempt: int = 0
     failures: int = 0
-    outputs: set[int] = field(default_factory=set)
+    outputs: dict[int, Reports] = field(default_factory=dict)  # with what was reported first
     deadline: int = 0
     queued_at: int | None = None
     started_at: int | None = None
@@ -69,11 +71,27 @@ class Generation:
     in_line: bool = False
     cancel_requested: bool = False
     committed: int = 0
+    charged: str = ""  # R29: for how much of each unit
     key: str | None = None
     member: str | None = None
     counted: tuple[date, tuple[Key | Member, ...]] | None = None  # R26: on which day, and for whom
     error: str = ""
     entries: list[Entry] = field(default_factory=list)
+
+    def charge(self) -> None:
+        """R9, R29: what the delivered outputs cost: their share of the price, or what was reported at its rates."""
+        request, k = self.request, len(self.outputs)
+        self.committed = request.price_millicredits * k // request.outputs
+        if request.metering is None:
+            return
+        cost, counts = Fraction(request.metering.fixed_nanocredits, request.outputs) * k, []
+        for meter in request.metering.meters:
+            said = [reports.get(meter.unit, meter.unreported) for reports in self.outputs.values()]
+            count = sum(meter.at_most if amount is None else min(amount, meter.at_most) for amount in said)
+            cost += Fraction(meter.nanocredits * count, MILLIONTHS)
+            counts.append(f"{meter.unit}:{count}")
+        self.committed = min(self.committed, ceil(cost / NANOCREDITS_PER_MILLICREDIT))
+        self.charged = ",".join(counts)
 
     @property
     def by(self) -> str:

@@ -175,7 +175,7 @@ class Model(Keys, Waiting):
             return "Stale", None
         if output.index >= g.request.outputs:
             return "LedgerBroken", None
-        g.outputs.add(output.index)
+        g.outputs.setdefault(output.index, output.reports)
         return "Noted", None
 
     def park(
@@ -263,7 +263,7 @@ class Model(Keys, Waiting):
         self.recent[g.account] = self.listed(self.recent[g.account])
         if g.member:
             self.made_by[g.account, g.member] = self.listed(self.made_by[g.account, g.member])
-        g.committed = g.request.price_millicredits * k // n
+        g.charge()
         g.entries += a.end_hold(g.shares, g.committed, g.id, g.by, self.policy.refund_grace_ms)
         worked, g.state, g.operation, g.finished_at, g.parked = (
             g.state != "waiting",

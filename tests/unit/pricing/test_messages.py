@@ -153,7 +153,10 @@ def test_a_fault_names_the_table_and_the_way_to_mend_it(tables: str, message: st
             "credits = 49.1234567891",
             "[models.clip.rates] #1: `credits` has more than 9 decimals",
         ),
-        ("", "[models.clip.rates] #1: needs `credits` or `credits_per` (write `credits = 0` if it is free)"),
+        (
+            "",
+            "[models.clip.rates] #1: needs `credits`, `credits_per` or `reported` (write `credits = 0` if",
+        ),
         (
             'credits = 1\nwhen = { resolutoin = "1K" }',
             '[models.clip.rates] #1: `when.resolutoin` is not a setting of this model; did you mean "resolution"?',

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.domain import MediaKind
+from gateway.domain import MediaKind, Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed
 from workers.providers.details import presentable
 from workers.providers.moderation import MODERATED
@@ -46,6 +46,17 @@ def failure_of(entry: Mapping[str, Any], *, private: str) -> ProviderError | Non
             # Nodes that call a vendor pass on its filter's messages.
             return Moderated(detail) if MODERATED.search(message) else ProviderFailed(detail)
     return ProviderFailed("it failed without giving a reason")
+
+
+def reported_in(entry: Mapping[str, Any]) -> dict[Unit, object]:
+    """The seconds that the server worked on the job: from its start to its end, by the server's clock."""
+    status, times = entry.get("status"), dict[str, object]()
+    for name, told in _messages(status) if isinstance(status, dict) else ():
+        times[name] = told.get("timestamp")
+    start, end = times.get("execution_start"), times.get("execution_success")
+    if not isinstance(start, int | float) or not isinstance(end, int | float):
+        return {}
+    return {Unit.GPU_SECONDS: (end - start) / 1000}
 
 
 def _messages(status: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -38,9 +38,10 @@ from gateway.outside.addresses import AddressGuard
 from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
-from workers.providers.comfyui.history import failure_of, files_of
+from workers.providers.comfyui.history import failure_of, files_of, reported_in
 from workers.providers.comfyui.listener import JobWatch, Listener
 from workers.providers.details import words_of
+from workers.providers.figures import shared
 from workers.providers.inputs import Inputs
 from workers.providers.values import job_id, text
 
@@ -113,10 +114,13 @@ class ComfyUi:
         if failure is not None:
             raise failure
         files = files_of(entry, kind_asked(request.tool, request.settings))
+        indices, reported = request.job_indices or request.indices, reported_in(entry)
+        made = min(len(indices), len(files))
         # Files beyond the requested number are ignored.
-        for index, path in zip(request.job_indices or request.indices, files, strict=False):
+        for place, (index, path) in enumerate(zip(indices, files, strict=False)):
             if index in request.indices:
-                yield Rendered(index=index, data=await self._calls.fetch(path))
+                data = await self._calls.fetch(path)
+                yield Rendered(index=index, data=data, reported=shared(reported, place, made))
 
     async def listen(self, ref: str) -> AsyncGenerator[float | None]:
         """Yield each progress report; ends when the job has ended or is unknown."""

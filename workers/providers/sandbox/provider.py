@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -68,7 +69,7 @@ class Sandbox:
                         share = (place + event.fraction) / len(indices)
                         yield ProgressReport(done_before + (1 - done_before) * share)
                     else:
-                        yield event
+                        yield replace(event, reported=controls.reports(index))
         if controls.hang:
             await asyncio.get_running_loop().create_future()  # never set: only a cancel ends it
         if controls.fail is not None and controls.fails(request.attempt):

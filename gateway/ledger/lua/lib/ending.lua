@@ -1,6 +1,8 @@
--- The only way a generation ends: commit the delivered share, refund the rest, promote waiting ones (R9, R10, R14).
+-- The only way a generation ends: commit the delivered share, or what was used of it; refund the rest; promote waiting
+-- ones (R9, R10, R14, R29).
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
 --- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/tokens" "lib/promotion" "lib/usage"
+--- @include "lib/metering"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
@@ -17,6 +19,7 @@ end
 local function prepare(a, p, g, state)
   local price = tonumber(g.price)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
+  if g.meters then plan.committed, plan.charged = metered(g, plan.committed) end
   local commit, refund, lapsed, revoked = refunds.close(a, p, holds.decode(g.allocation), plan.committed)
   local entries = {}
   if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g) end
@@ -48,6 +51,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   generations.set(
     g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
     "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries)
+  if plan.charged then redis.call("HSET", key, "charged", plan.charged) end
   redis.call(
     "HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line",
     "retry_pauses")
