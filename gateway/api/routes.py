@@ -210,8 +210,9 @@ ROUTES: tuple[Route, ...] = (
           errors=("invalid_request", "rate_limited"), looks_up_key=True),
     Route("GET", f"{WEBHOOK}/deliveries", webhooks.deliveries, OWNER_OR_SUPPORT, webhook_schemas.DeliveriesQuery,
           webhook_schemas.DeliveriesOut, "List a webhook's deliveries, newest first", looks_up_key=True),
-    Route("GET", f"{WEBHOOK}/deliveries/{{delivery}}/request", webhooks.delivery_request, OWNER_OR_ADMIN, None,
-          webhook_schemas.DeliveryRequestOut, "Get a delivery's URL, headers and body", looks_up_key=True),
+    Route("GET", f"{WEBHOOK}/deliveries/{{delivery}}/request", webhooks.delivery_request, OWNER_OR_ADMIN,
+          base_schemas.OfAccount, webhook_schemas.DeliveryRequestOut, "Get a delivery's URL, headers and body",
+          looks_up_key=True),
     Route("POST", f"{WEBHOOK}/deliveries/{{delivery}}/resend", webhooks.resend, OWNER_OR_ADMIN, None,
           webhook_schemas.DeliveryOut, "Resend a delivery", looks_up_key=True),
 

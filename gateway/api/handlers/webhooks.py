@@ -130,8 +130,8 @@ async def deliveries(request: web.Request) -> web.Response:
 
 async def delivery_request(request: web.Request) -> web.Response:
     """`GET /v1/webhooks/{webhook}/deliveries/{delivery}/request`."""
-    webhook, ledger, secrets = await own_webhook(request), request.app[LEDGER], request.app[WEBHOOK_SECRETS]
-    event = _event(request)
+    webhook, event = await own_webhook(request, read_query(request, OfAccount).account), _event(request)
+    ledger, secrets = request.app[LEDGER], request.app[WEBHOOK_SECRETS]
     outcome = await ledger.delivery(webhook=webhook.id, account=webhook.account, event=event)
     delivery = found(outcome, f"delivery {event} of webhook {webhook.id}")
     about = await ledger.generation(generation=delivery.subject) if delivery.type in GENERATION_EVENTS else None
