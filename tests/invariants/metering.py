@@ -61,7 +61,7 @@ MUTANTS = [
 
 def used(g: dict[str, str], delivered: list[str]) -> int:
     """R29: what the delivered outputs cost by what was reported of them; without reported units, all of the price."""
-    if "meters" not in g:
+    if "charged" not in g:  # or a process of a version that did not know them ended it
         return int(g["price"])
     _, fixed, meters = g["meters"].split(";")
     total, counts = Fraction(fixed) * len(delivered) / int(g["outputs"]), []

@@ -21,9 +21,14 @@ from gateway.domain import (
     Reports,
     State,
     Unit,
+    partition_of_generation,
 )
-from gateway.ledger import outcomes
-from tests.ledger.world import World, an_output, the
+from gateway.ledger import keys, outcomes
+from gateway.ledger.audit import audit
+from gateway.ledger.audit.report import DifferenceKind
+from gateway.redis_link.connections import connect_ledger
+from tests.invariants.patched import CLOCK, replaced
+from tests.ledger.world import World, an_output, open_world, the
 from tests.lengths import LONG
 
 NANO = 1000 * NANOCREDITS_PER_MILLICREDIT  # per credit
@@ -134,6 +139,35 @@ async def test_a_cancelled_one_is_charged_for_what_was_used(bare: World) -> None
     await bare.ledger.cancel(generation=generation)
     ended = the(outcomes.Ended, await bare.settle(generation)).generation
     assert (ended.state, ended.committed_millicredits) == (State.CANCELLED, 25_000)
+
+
+async def test_what_a_process_of_the_version_before_ends_is_charged_its_ceiling_and_audits_clean(
+    redis_url: str,
+) -> None:
+    """Its scripts know no reported units, and it has no way to be told: nobody pays more than was quoted."""
+    without = ("if g.meters then plan.committed, plan.charged = metered(g, plan.committed) end", "")
+    with replaced(without) as changed:
+        client = connect_ledger(redis_url)
+        await client.set(CLOCK, 1_800_000_000_000)
+        await client.aclose()
+        async with open_world(redis_url) as world:
+            await world.account(top_up=800_000)
+            ended = await made(world, 750_000, per_second(), [{Unit.SECONDS: seconds(3)}, None])
+            assert changed
+            assert (ended.committed_millicredits, ended.charged) == (375_000, None)
+
+
+async def test_the_audit_finds_what_was_not_charged_as_reported(bare: World) -> None:
+    await bare.account(top_up=800_000)
+    ended = await made(bare, 375_000, per_second(), [{Unit.SECONDS: seconds(3)}])
+    earlier = await made(bare, 375_000, per_second(), [{Unit.SECONDS: seconds(30)}])
+    await bare.redis.hdel(keys.generation(partition_of_generation(earlier.id), earlier.id), "charged")
+    assert (await audit(bare.ledger)).clean, "a process of the version before may have ended it"
+    name = keys.generation(partition_of_generation(ended.id), ended.id)
+    await bare.redis.hset(name, "reported:0", f"seconds:{seconds(4)}")
+    (found,) = (await audit(bare.ledger)).differences
+    assert (found.kind, found.expected) == (DifferenceKind.SETTLED, "50 committed for 1 of 1 outputs")
+    bare.holds = False
 
 
 def expected(price: int, metering: Metering, reports: Sequence[Reports | None]) -> int:

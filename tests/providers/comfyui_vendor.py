@@ -236,7 +236,11 @@ credits = 5
         self._looked_at.setdefault(job, time.monotonic())
         if not self.has_ended(job):
             return web.json_response({})
-        status: dict[str, Any] = {"status_str": "success", "completed": True, "messages": []}
+        status: dict[str, Any] = {"status_str": "success", "completed": True, "messages": [
+            ["execution_start", {"prompt_id": job, "timestamp": 1_796_000_000_000}],
+            ["execution_cached", {"nodes": [], "prompt_id": job, "timestamp": 1_796_000_000_010}],
+            ["execution_success", {"prompt_id": job, "timestamp": 1_796_000_002_500}],
+        ]}  # fmt: skip
         outputs: dict[str, Any] = {"10": {"images": [_file(job, number) for number in range(len(taken.made))]}}
         outputs["9"] = {"images": [{"filename": "preview.png", "subfolder": "", "type": "temp"}], "animated": [True]}
         outputs["8"] = {"text": ["not a file"]}

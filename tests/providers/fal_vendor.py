@@ -34,6 +34,7 @@ class FalVendor(HostedVendor):
     kind: ClassVar[str] = "fal"
 
     shape: str = "images"
+    billed: str = "3.008"
     ending: tuple[int, dict[str, Any], dict[str, str]] | None = None
     unsafe: list[bool] = field(default_factory=list)
     apps: dict[str, str] = field(default_factory=dict)
@@ -132,7 +133,7 @@ credits = 5
             status, document, headers = error
             self._told.append(web.json_response(document, status=status, headers=headers))
             return self._told[-1]
-        return web.json_response(self._result(job))
+        return web.json_response(self._result(job), headers={"x-fal-billable-units": self.billed})
 
     async def cancel(self, request: web.Request) -> web.Response:
         if (missing := self._missing(request)) is not None:
@@ -162,7 +163,11 @@ credits = 5
             return {"image": f"data:image/png;base64,{base64.b64encode(made[0]).decode()}"}
         files = [{"url": self.hosted.give(data), "content_type": "image/png", "width": 64} for data in made]
         if self.shape == "video":
-            return {"thumbnail": {"url": "http://127.0.0.1:1/no.png"}, "seed": 7, "video": files[0]}
+            return {
+                "thumbnail": {"url": "http://127.0.0.1:1/no.png"},
+                "seed": 7,
+                "video": files[0] | {"duration": 5.04},
+            }
         more = {"has_nsfw_concepts": self.unsafe} if self.unsafe else {}
         page = "https://fal.ai/models"
         return {"timings": {"inference": 1.5}, "docs": page, "images": files, "seed": 7, "prompt": "x"} | more

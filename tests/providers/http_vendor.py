@@ -100,11 +100,12 @@ credits = 5
             return web.Response(status=401)
         return web.Response(body=self.jobs[request.match_info["job"]].made[int(request.match_info["number"])])
 
-    def _output(self, job: str, number: int, data: bytes) -> dict[str, str]:
+    def _output(self, job: str, number: int, data: bytes) -> dict[str, Any]:
         """The even ones by an address, the odd ones as they are."""
+        reported = {"gpu_seconds": number + 0.5, "cost": 1}
         if number % 2:
-            return {"b64": base64.b64encode(data).decode()}
-        return {"url": f"{self.url}/gpu/files/{job.replace('/', '%2F')}/{number}"}
+            return {"b64": base64.b64encode(data).decode(), "reported": reported}
+        return {"url": f"{self.url}/gpu/files/{job.replace('/', '%2F')}/{number}", "reported": reported}
 
     def _authorized(self, request: web.Request) -> bool:
         return request.headers.get("Authorization") == f"Bearer {KEY}"

@@ -41,6 +41,7 @@ class ReplicateVendor(HostedVendor):
 
     shape: str = "list"
     status: str = "processing"
+    metrics: dict[str, Any] = field(default_factory=lambda: {"predict_time": 3.5, "total_time": 4.0})
     uploaded: dict[str, bytes] = field(default_factory=dict)
 
     def card(self) -> str:
@@ -118,7 +119,9 @@ credits = 5
             return web.json_response(self._prediction(job, self.status))
         if self.spoil is not None:
             return web.json_response(self._prediction(job, "failed", error=_SAID.get(self.spoil, self.spoil)))
-        return web.json_response(self._prediction(job, "succeeded", output=self._output(taken.made)))
+        return web.json_response(
+            self._prediction(job, "succeeded", output=self._output(taken.made), metrics=self.metrics)
+        )
 
     async def cancel(self, request: web.Request) -> web.Response:
         job = request.match_info["job"]

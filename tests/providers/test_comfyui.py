@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.domain import MediaKind
+from gateway.domain import MediaKind, Unit
 from gateway.errors import ProviderFailed, ProviderNotSetUp, ProviderRejected, ProviderUnreachable
 from gateway.pricing.load import load_card
 from tests.cases import cases
@@ -181,6 +181,11 @@ async def test_who_stops_reading_leaves_no_socket_behind(vendor: ComfyUiVendor, 
                 break
     vendor.holding = False
     assert len(await made(provider, job, wanted())) == 1
+
+
+async def test_r29_the_seconds_that_it_ran_are_shared_by_the_outputs(provider: ComfyUi) -> None:
+    rendered = await made(provider, await provider.submit(wanted(0, 1, 2)), wanted(0, 1, 2))
+    assert [str(one.reported[Unit.GPU_SECONDS]) for one in rendered] == ["0.833333", "0.833333", "0.833334"]
 
 
 async def test_resuming_takes_only_missing_outputs(vendor: ComfyUiVendor, provider: ComfyUi) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,16 @@ async def test_files_are_found_in_whatever_a_model_answers(
     vendor.shape = shape
     rendered = await ended(provider, request(*range(count)))
     assert [(each.index, each.data) for each in rendered] == list(enumerate(vendor.jobs.popitem()[1].made))
+
+
+async def test_r29_what_it_bills_and_how_long_it_ran_are_shared_by_the_outputs(
+    provider: Fal, vendor: FalVendor
+) -> None:
+    rendered = await ended(provider, request(0, 1))
+    assert [one.reported for one in rendered] == [{"gpu_seconds": 0.75, "provider_credits": Decimal("1.504")}] * 2
+    vendor.shape, vendor.billed = "video", "a lot"
+    (film,) = await ended(provider, request(0))
+    assert film.reported == {"seconds": 5.04, "provider_credits": "a lot"}
 
 
 async def test_of_a_resumed_job_only_what_is_missing_is_fetched(provider: Fal, vendor: FalVendor) -> None:

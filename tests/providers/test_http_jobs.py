@@ -70,6 +70,11 @@ async def test_outputs_are_taken_when_they_are_there(vendor: HttpVendor, provide
     assert [one.data for one in await made(provider, ref, asked(0, 1, 2))] == vendor.jobs[ref].made
 
 
+async def test_r29_an_output_says_what_it_used(provider: HttpJobs) -> None:
+    rendered = await made(provider, await provider.submit(asked(0, 1)), asked(0, 1))
+    assert [one.reported for one in rendered] == [{"gpu_seconds": 0.5}, {"gpu_seconds": 1.5}]
+
+
 async def test_resuming_takes_only_missing_outputs_under_their_own_numbers(
     vendor: HttpVendor, provider: HttpJobs
 ) -> None:

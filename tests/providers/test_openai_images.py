@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,9 @@ async def test_twelve_outputs_are_two_calls_of_at_most_ten(vendor: OpenAiVendor,
     indices = tuple(range(1, 13))
     rendered = await made(provider, None, asked(*indices, arguments={"size": "64x64", "quality": "high"}))
     assert [one.index for one in rendered] == list(indices)
+    tenth = {"input_tokens": Decimal("0.5"), "output_tokens": Decimal("0.9"), "tokens": Decimal("1.4")}
+    half = {"input_tokens": 2.5, "output_tokens": 4.5, "tokens": 7}
+    assert [one.reported for one in rendered] == [tenth] * 10 + [half] * 2
     assert [job.asked["n"] for job in vendor.jobs.values()] == [10, 2]
     assert vendor.jobs["1"].asked == {
         "model": "flux.1-dev", "prompt": PROMPT, "n": 10, "size": "64x64", "quality": "high"

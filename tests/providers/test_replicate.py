@@ -105,6 +105,25 @@ async def test_files_are_found_in_whatever_a_model_answers(
     assert [(each.index, each.data) for each in rendered] == list(enumerate(vendor.jobs.popitem()[1].made))
 
 
+@pytest.mark.parametrize(
+    ("metrics", "each"),
+    [
+        ({"predict_time": 3.5}, {"gpu_seconds": 1.75}),
+        ({"video_output_duration_seconds": 5, "total_time": 9}, {"seconds": 2.5}),
+        ({"token_input_count": 7, "token_output_count": 4}, {"input_tokens": 3.5, "output_tokens": 2, "tokens": 5.5}),
+        ({"input_token_count": 7}, {"input_tokens": 3.5}),
+        ({"character_input_count": 3}, {"characters": 1.5}),
+        ({"predict_time": "soon"}, {"gpu_seconds": "soon"}),
+        (None, {}),
+    ],
+)
+async def test_r29_its_metrics_are_shared_by_the_outputs(
+    provider: Replicate, vendor: ReplicateVendor, metrics: dict[str, object], each: dict[str, object]
+) -> None:
+    vendor.metrics = metrics
+    assert [one.reported for one in await ended(provider, request(0, 1))] == [each, each]
+
+
 async def test_a_model_of_one_file_answers_it_alone_and_more_than_was_asked_for_is_left_out(
     provider: Replicate, vendor: ReplicateVendor
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import FailureCode, State, partition_of_generation
+from gateway.domain import MILLIONTHS, FailureCode, Meter, Metering, State, Unit, partition_of_generation
 from gateway.ledger import keys
 from tests.redis_servers import RedisServer
 from tests.until import until
@@ -53,7 +53,11 @@ async def _runs(stage: Stage, generation: str, attempt: int) -> bool:
 async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stage) -> None:
     stage.caretaker()
     first = stage.worker()
-    generation = await stage.order(outputs=3, sandbox={"deliver": 2, "hang": True})
+    figures = {"gpu_seconds": [3, 4.5, 5]}
+    metering = Metering(0, (Meter(Unit.GPU_SECONDS, 10**9, 10 * MILLIONTHS, 10 * MILLIONTHS),), 0)  # a credit a second
+    generation = await stage.order(
+        outputs=3, sandbox={"deliver": 2, "hang": True, "reported": figures}, metering=metering
+    )
     await stage.when(generation, lambda found: len(found.outputs) == 2)
     first.kill()
     await stage.lapse(generation)
@@ -64,7 +68,7 @@ async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stag
     await stage.cancel(generation)
     ended = await stage.generation(generation)
     assert ended.outputs == delivered
-    assert await stage.spent() == 2 * PRICE
+    assert await stage.spent() == 7_500, "R29: what the first worker reported stands"
 
 
 async def test_the_word_of_a_worker_that_was_frozen_longer_than_its_lease_does_not_count(stage: Stage) -> None:

@@ -5,7 +5,6 @@ Figures are untrusted: whatever is not an amount is recorded as such, and the le
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -52,10 +51,8 @@ def reports_of(
 
 def millionths(value: object) -> int | None:
     """A vendor's number in millionths; None if it is not an amount: negative, NaN, infinite, text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return None
-    if not math.isfinite(value) or not 0 <= value <= _UNITS_MAX:
-        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not 0 <= value <= _UNITS_MAX:
+        return None  # no comparison is true of NaN
     return int((Decimal(str(value)) * MILLIONTHS).to_integral_value(ROUND_HALF_UP))
 
 

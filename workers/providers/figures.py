@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -42,9 +41,7 @@ def usage_in(document: object) -> dict[Unit, object]:
 
 def is_figure(value: object) -> bool:
     """Whether it is a number that can be shared."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and 0 <= value <= _SHARED_MAX
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _SHARED_MAX
 
 
 def number_in(text: str | None) -> object:
