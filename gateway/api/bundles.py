@@ -29,7 +29,7 @@ BUNDLES = {
     "managing": ("fields", "pauses"),
     "money": ("checkout", "credits", "plans", "ways-out"),
     "operators": ("accounts", "audit", "audit-log", "work"),
-    "owners": ("forms", "keys", "members", "purchases"),
+    "owners": ("alerts", "forms", "keys", "members", "purchases"),
     "pricing": ("estimator", "prices"),
     "webhooks": ("deliveries", "webhook-dialogs", "webhooks"),
 }

@@ -28,7 +28,9 @@ from gateway.api.lean import lean_script, lean_style
 STATIC = "/static/"
 _PATHS = {"generate": "/", "generation": "/generations/{generation}"}  # all others are named like their file
 _MISSING = "missing.html"
-_OF_ACCOUNT = frozenset({"generate", "gallery", "usage", "journal", "keys", "members", "purchases"})  # no operator's
+_OF_ACCOUNT = frozenset(
+    {"generate", "gallery", "usage", "journal", "keys", "members", "alerts", "purchases"}
+)  # no operator's
 _PUBLIC = frozenset({"prices", "plans", "estimator"})  # are shown without signing in
 PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _TYPES = {

@@ -7,7 +7,7 @@ import { copyButton } from "./copying.js";
 import { openDialog } from "./dialog.js";
 import { element, icon, show, showError } from "./dom.js";
 import { entriesTable } from "./entries.js";
-import { formatDay, formatUntil, time } from "./times.js";
+import { accountNow, formatDay, formatUntil, time } from "./times.js";
 import { BUCKETS, KINDS } from "./words.js";
 
 const ENTRIES_SHOWN = 6;
@@ -85,7 +85,7 @@ function whenOf(bucket, { buckets, plan }, card) {
   if (bucket === "free") {
     const { resets_at: at } = buckets.free;
     const amount = card && (card.free.audience === "everyone" || (card.free.audience === "without_subscription" && plan.id === "free")) ? ` to ${formatCredits(card.free.daily_credits)}` : "";
-    return [`Resets${amount} `, time(at, formatUntil(at))];
+    return [`Resets${amount} `, time(at, formatUntil(at, accountNow()))];
   }
   const { of, refreshes_at: at } = buckets.subscription;
   if (!at) return "No subscription";

@@ -4,12 +4,12 @@ import { formatChange, formatCredits } from "./amounts.js";
 import { generationLink } from "./copying.js";
 import { element } from "./dom.js";
 import { amountHead, line, plainCell, table } from "./tables.js";
-import { time } from "./times.js";
+import { time, whenByAccount } from "./times.js";
 import { BUCKETS, KINDS } from "./words.js";
 
 /** Journal entries as a table: what each did to the credits that can be spent. `links`: with links to generations. */
 export function entriesTable(entries, { links = true } = {}) {
-  const heads = ["What", "When", amountHead("Credits"), amountHead("Available after"), links && "Generation"].filter(Boolean);
+  const heads = ["What", whenByAccount(), amountHead("Credits"), amountHead("Available after"), links && "Generation"].filter(Boolean);
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Credit movements" }, table(heads, entries.map((entry) => entryLine(entry, links)), { cards: true }));
 }
 

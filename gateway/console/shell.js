@@ -4,6 +4,7 @@ import { call, get, signInFirst, withQuery } from "./api.js";
 import { formatCredits, withUnit } from "./amounts.js";
 import { announce, byId, clearOutage, drawn, element, icon, retried, show, showError } from "./dom.js";
 import { connect, on, sessionChanged } from "./live.js";
+import { formatLength, setClock } from "./times.js";
 
 const LOST_AFTER_MS = 4000;
 const SHOWN_AFTER_MS = 3000; // at the latest, also what is not complete
@@ -138,6 +139,10 @@ async function readBalance() {
 
 function showBalance(balance) {
   known = balance;
+  const ahead = balance.clock_offset_seconds;
+  setClock(ahead);
+  byId("clock").hidden = !ahead;
+  byId("clock").textContent = ahead ? `Test account: its clock is ${formatLength(ahead * 1000)} ahead.` : "";
   const held = balance.held > 0 && element("span", { class: "held" }, ` · ${formatCredits(balance.held)} held`);
   show(byId("balance"), icon("coin"), element("span", {}, withUnit(balance.available), held));
   for (const watcher of watchers) watcher(balance);

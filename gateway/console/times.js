@@ -45,6 +45,23 @@ export function formatSpan(milliseconds) {
   return milliseconds < 10_000 ? `${Math.max(0, milliseconds / 1000).toFixed(1)} s` : formatLength(milliseconds);
 }
 
+let aheadMs = 0;
+
+/** Set how far the account's clock is ahead of real time (a test account's is). */
+export function setClock(offsetSeconds = 0) {
+  aheadMs = offsetSeconds * 1000;
+}
+
+/** Now by the account's clock, as times of its balance, journal and plan are. */
+export function accountNow() {
+  return Date.now() + aheadMs;
+}
+
+/** The head of a column of such times: "When", and for a test account by what. */
+export function whenByAccount() {
+  return aheadMs ? "When, by the test clock" : "When";
+}
+
 /** How long until a time: "in 3 h 51 min"; "now" once it has come. */
 export function formatUntil(at, now = Date.now()) {
   const left = new Date(at) - now;

@@ -3,7 +3,7 @@
 import { buyBundle } from "./checkout.js";
 import { formatCredits, formatMoney, withUnit } from "./amounts.js";
 import { element, icon, showError } from "./dom.js";
-import { formatUntil, time } from "./times.js";
+import { accountNow, formatUntil, time } from "./times.js";
 import { BUCKETS } from "./words.js";
 
 const REASONS = { subscription_required: "Top-ups require a subscription: choose a plan first." };
@@ -14,7 +14,7 @@ export function waysOut({ shortfall, held, ways_out: { wait, top_up: topUp, upgr
     "section",
     { class: "ways-out stack", "aria-label": "Ways to get the credits" },
     element("p", { class: "row" }, icon("warning"), element("strong", {}, `${withUnit(shortfall)} short`), held > 0 && element("span", { class: "small" }, `${formatCredits(held)} held by other generations; unused credits are returned`)),
-    way("Wait", wait.map((refill) => element("li", {}, `${BUCKETS[refill.bucket]}: back to ${formatCredits(refill.credits)} `, time(refill.at, formatUntil(refill.at))))),
+    way("Wait", wait.map((refill) => element("li", {}, `${BUCKETS[refill.bucket]}: back to ${formatCredits(refill.credits)} `, time(refill.at, formatUntil(refill.at, accountNow()))))),
     way("Top up", topUp.allowed ? topUp.bundles.map(wayByBundle) : [element("li", {}, REASONS[topUp.reason] ?? "Not available.")]),
     way("Larger plan", upgrade.length ? upgrade.slice(0, 2).map(wayByPlan) : [element("li", {}, "No larger plan is enough.")]),
   );

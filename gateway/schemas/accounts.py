@@ -15,7 +15,6 @@ from gateway.schemas.base import (
     Answer,
     Body,
     Counts,
-    Credits,
     Email,
     Metadata,
     Query,
@@ -25,7 +24,7 @@ from gateway.schemas.base import (
     amount_schema,
     given_number,
 )
-from gateway.schemas.credits import Balance
+from gateway.schemas.credits import Alerts, Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
 from gateway.schemas.limits import BoundsIn, BoundsOut, LimitIn, LimitOut, Spending
 from gateway.schemas.members import MemberId, MemberOut
@@ -194,6 +193,11 @@ class AlertsIn(Body):
         Field(max_length=10, description="Fractions, such as 0.2 for 20 %; 0 means none left. [] disables alerts."),
     ]
 
+    @property
+    def thousandths(self) -> list[int]:
+        """The same as the ledger has them."""
+        return [int(threshold * 10**THRESHOLD_DECIMALS_MAX) for threshold in self.thresholds]
+
 
 class ClockIn(Body):
     """How far to advance the account's clock."""
@@ -253,13 +257,6 @@ class Clock(Answer):
 
     now: Time
     offset_seconds: int
-
-
-class Alerts(Answer):
-    """The thresholds as fractions of the monthly credits, and those currently reached."""
-
-    thresholds: list[Credits]
-    reached: list[Credits]
 
 
 class AccountOut(Answer):

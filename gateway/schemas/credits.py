@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, Interval
 from gateway.schemas.base import Answer, Credits, Limit, OfAccount, Period, Text, Time
@@ -112,3 +113,23 @@ class Balance(Answer):
             'Always 0 unless the rate card says `[payments] spent = "debt"`.'
         )
     )
+    clock_offset_seconds: int | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Only present for a test account: how far its clock is ahead. Times here are by this clock.",
+    )
+
+
+class Alerts(Answer):
+    """The thresholds as fractions of the monthly credits, and those currently reached."""
+
+    thresholds: list[Credits]
+    reached: list[Credits]
+
+
+class AlertsOut(Alerts):
+    """An account's low-credit alerts."""
+
+    of: Credits | None = Field(
+        description="The plan's credits, of which thresholds are fractions; null: no plan, nothing is reported."
+    )
+    available: Credits

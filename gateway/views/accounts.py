@@ -45,7 +45,22 @@ def balance_shape(account: outcomes.Account) -> credit_schemas.Balance:
         plan=plan_shape(subscription),
         top_up_allowed=subscription is not None,
         debt=credits_of(account.debt_millicredits),
+        **({"clock_offset_seconds": account.clock_offset_ms // 1000} if account.test else {}),
     )
+
+
+def alerts_shape(account: outcomes.Account) -> credit_schemas.AlertsOut:
+    """The account's low-credit alerts, with what they are reckoned from."""
+    return credit_schemas.AlertsOut(
+        **_alerts(account),
+        of=None if account.subscription is None else credits_of(account.monthly_millicredits),
+        available=credits_of(sum(account.available_millicredits.values())),
+    )
+
+
+def _alerts(account: outcomes.Account) -> dict[str, list[Decimal]]:
+    thousandths = {"thresholds": account.alerts_thousandths, "reached": account.alerted_thousandths}
+    return {name: [Decimal(part) / _THOUSANDTHS for part in parts] for name, parts in thousandths.items()}
 
 
 def plan_shape(subscription: outcomes.Subscription | None) -> credit_schemas.AccountPlan:
@@ -96,10 +111,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
         clock=accounts.Clock(now=utc(account.now), offset_seconds=account.clock_offset_ms // 1000),
         balance=balance_shape(account),
         subscription_started_at=utc(account.subscription.started_at if account.subscription else None),
-        alerts=accounts.Alerts(
-            thresholds=[Decimal(part) / _THOUSANDTHS for part in account.alerts_thousandths],
-            reached=[Decimal(part) / _THOUSANDTHS for part in account.alerted_thousandths],
-        ),
+        alerts=credit_schemas.Alerts(**_alerts(account)),
         paused=None if account.pause is None else pause_state(account.pause),
         in_work=dict(account.in_work),
         waiting=dict(account.waiting),

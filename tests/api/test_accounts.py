@@ -218,7 +218,9 @@ async def test_held_credits_cannot_be_adjusted_away(gateway: Visitor) -> None:
 async def test_a_moved_clock_marks_the_account_and_brings_the_next_days_credits(gateway: Visitor) -> None:
     key = await gateway.account()
     await gateway.finished(key)
+    assert "clock_offset_seconds" not in (await gateway.call("GET", "/v1/balance", key)).body
     reply = await gateway.call("POST", f"{ACCOUNT}/clock", gateway.admin, {"advance_seconds": 86_400})
+    assert (await gateway.call("GET", "/v1/balance", key)).body["clock_offset_seconds"] == 86_400
     assert (reply.status, reply.body["test"], reply.body["clock"]["offset_seconds"]) == (200, True, 86_400)
     assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 100
 

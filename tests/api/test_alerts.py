@@ -1,4 +1,4 @@
-"""`PUT /v1/admin/accounts/{id}/alerts`: operators set them, support sees them, the customer's journal tells them."""
+"""Low-credit alerts: set by operators and the account itself, seen by support, told in the customer's journal."""
 
 from __future__ import annotations
 
@@ -54,6 +54,41 @@ async def test_what_is_no_threshold_is_refused_by_its_place(gateway: Visitor, th
     assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [field])
 
 
-async def test_only_operators_set_them(gateway: Visitor) -> None:
+async def test_an_account_reads_and_sets_its_own(gateway: Visitor) -> None:
+    key = await gateway.account()
+    own = (await gateway.call("GET", "/v1/alerts", key)).body
+    assert own == {"thresholds": [0.2, 0], "reached": [], "of": None, "available": 100}
+    await gateway.subscribe()
+    set_ = await gateway.call("PUT", "/v1/alerts", key, {"thresholds": [1, 0.005]})
+    assert set_.body == {"thresholds": [1, 0.005], "reached": [], "of": 3000, "available": 3100}
+    assert (await gateway.call("GET", "/v1/alerts?account=acme", gateway.admin)).body == set_.body
+    assert (await gateway.call("GET", "/v1/admin/accounts/acme", gateway.admin)).body["alerts"]["thresholds"] == [
+        1,
+        0.005,
+    ]
+    wrong = await gateway.call("PUT", "/v1/alerts", key, {"thresholds": [20]})
+    assert (wrong.code, wrong.fields) == ("invalid_request", ["thresholds.0"])
+
+
+async def test_a_member_reads_them_and_an_admins_change_is_in_the_audit_log(gateway: Visitor) -> None:
+    await gateway.account()
+    keys = {role: (await member_key(gateway, role)) for role in ("owner", "admin", "member")}
+    assert (await gateway.call("GET", "/v1/alerts", keys["member"])).status == 200
+    refused = await gateway.call("PUT", "/v1/alerts", keys["member"], {"thresholds": []})
+    assert (refused.status, refused.code) == (403, "forbidden")
+    assert (await gateway.call("PUT", "/v1/alerts", keys["admin"], {"thresholds": [0.5]})).status == 200
+    entry = (await gateway.call("GET", "/v1/admin/audit-log?action=changeAlerts", gateway.admin)).body["data"][0]
+    assert entry["before"] == {"alerts.thresholds": [0.2, 0]}
+    assert entry["after"] == {"alerts.thresholds": [0.5]}
+
+
+async def member_key(gateway: Visitor, role: str) -> str:
+    path = "/v1/admin/accounts/acme"
+    member = (await gateway.call("POST", f"{path}/members", gateway.admin, {"name": role, "role": role})).body["id"]
+    key: str = (await gateway.call("POST", f"{path}/keys", gateway.admin, {"member": member})).body["key"]
+    return key
+
+
+async def test_the_operators_call_is_theirs_only(gateway: Visitor) -> None:
     reply = await gateway.call("PUT", ALERTS, await gateway.account(), {"thresholds": [0.2]})
     assert reply.code == "forbidden"

@@ -126,3 +126,33 @@ async def test_the_journal_is_filtered_and_saved_and_a_purchase_has_a_receipt(
     await page.get_by_role("button", name="Receipt").click()
     await expect(page.get_by_role("dialog")).to_contain_text("$5.00 (USD)")
     await check_appearance(page)
+
+
+async def test_alerts_show_what_is_reached_and_who_is_told_by_a_test_accounts_clock(
+    stack: Stack, windows: Windows
+) -> None:
+    account = stack.account()
+    page = await windows.open("/alerts", account)
+    await expect(page.locator("#no-plan")).to_be_visible()
+    await expect(page.locator("#told")).to_contain_text("No webhook receives credits.low or credits.exhausted.")
+    path = f"/v1/admin/accounts/{account.name}"
+    stack.call("PUT", f"{path}/subscription", stack.admin, {"plan": "basic", "interval": "monthly"})
+    stack.call("POST", f"{path}/clock", stack.admin, {"advance_seconds": 26 * 86400})
+    hook = {"url": "https://example.com/farebox", "events": ["credits.low"]}
+    stack.call("POST", "/v1/webhooks", account.key, hook)
+    await page.reload()
+    await expect(page.locator("#clock")).to_have_text("Test account: its clock is 26 days ahead.")
+    await expect(page.locator("#told")).to_contain_text("https://example.com/fareboxcredits.low")
+    await page.get_by_label("Add a threshold").fill("90")
+    await page.get_by_role("button", name="Add").click()
+    row = page.get_by_role("row", name="90 %")
+    await expect(row).to_contain_text("2,700")
+    adjustment = {"bucket": "subscription", "credits": -400, "reason": "a test"}
+    stack.call("POST", f"{path}/adjustments", stack.admin, adjustment)
+    await expect(row).to_contain_text("reached")
+    await expect(row).to_contain_text("2,700 credits left")
+    await check_appearance(page)
+    await page.get_by_role("button", name="Remove 90 %").click()
+    await expect(row).to_have_count(0)
+    await page.goto("/journal?kind=alert")
+    await expect(page.get_by_role("columnheader", name="When, by the test clock")).to_be_visible()

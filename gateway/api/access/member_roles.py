@@ -28,6 +28,7 @@ _MEMBER = """
     POST /v1/quotes
     POST /v1/estimates
     GET /v1/balance
+    GET /v1/alerts
     GET /v1/key
     GET /v1/journal
     GET /v1/usage
@@ -65,6 +66,7 @@ _MEMBER = """
 """
 
 _ADMIN = """
+    PUT /v1/alerts
     GET /v1/purchases
     GET /v1/checkouts/{checkout}
     GET /v1/subscription

@@ -24,7 +24,6 @@ from gateway.views.accounts import account_shape
 from gateway.views.generations import entry_shape
 
 RECENT = 10
-_THOUSANDTHS = 1000
 
 
 async def put(request: web.Request) -> web.Response:
@@ -94,7 +93,7 @@ async def set_alerts(request: web.Request) -> web.Response:
     outcome = await request.app[LEDGER].set_alerts(
         account=request.match_info["account"],
         operation=operation(request),
-        thousandths=[int(threshold * _THOUSANDTHS) for threshold in body.thresholds],
+        thousandths=body.thousandths,
     )
     return answer(account_shape(applied(request, outcome, "thresholds").account))
 
