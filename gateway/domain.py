@@ -264,6 +264,8 @@ class GenerationRequest:
     sandbox: Mapping[str, Any] | None = None
     provider_model: str | None = None
     metering: Metering | None = None
+    providers: tuple[str, ...] = ()
+    """All that may make it, if there are several (R30); `provider` is the one that makes it, or is next to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

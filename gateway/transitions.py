@@ -14,7 +14,8 @@ reserve ─┬─▶ queued ──begin──▶ running ──settle──▶ s
 - **queued**: may be started, unless operators have paused what it needs (its time in the queue then stands still).
   In: `reserve`, `promote`, `hand_back`, `settle`, `rescue`. Out: `begin`, `cancel`, `rescue`. `settle` and `rescue`
   queue the next attempt after a retryable failure. `rescue` ends one that is past `queue_timeout`, whose clock stops
-  while its provider has no room (`wait_for_slot`).
+  while its provider has no room (`wait_for_slot`); one whose providers all fail for `provider_timeout` ends too. Only
+  here may its provider change (`assign`).
 - **running**: an attempt holds the lease, or the generation is parked with its provider. In: `begin`. Out: `settle`,
   `hand_back`, `begin`, `renew`, `park`, `rescue`. `begin`, `renew` and `rescue` end one that is past `give_up_at`, or
   that was cancelled; `cancel` itself only asks a running one to stop.
@@ -44,6 +45,7 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     "deliver": frozenset({(State.RUNNING, State.RUNNING)}),
     "hand_back": frozenset({(State.RUNNING, State.QUEUED), (State.RUNNING, State.CANCELLED)}),
     "wait_for_slot": frozenset({(State.QUEUED, State.QUEUED)}),
+    "assign": frozenset({(State.QUEUED, State.QUEUED)}),
     "settle": frozenset(
         {(State.RUNNING, State.SUCCEEDED), (State.RUNNING, State.FAILED)}
         | {(State.RUNNING, State.CANCELLED), (State.RUNNING, State.QUEUED)}
@@ -81,6 +83,10 @@ FINAL: dict[FailureCode, str] = {
 """The failures that end a generation at once, with the reason."""
 
 RETRYABLE = frozenset(RETRIED)
+
+ELSEWHERE = frozenset({FailureCode.PROVIDER_FAILED})
+"""The retried failures after which the next of a model's providers is tried, if there is one: its job has ended, which
+the provider must have said. The others are retried at the same provider, which may have the job (R17, R30)."""
 
 RETRY_PAUSES_MS = (2_000, 8_000, 30_000)
 """The pause before the next attempt after the first, second, and every later failure, copied into each generation."""

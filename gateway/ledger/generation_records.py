@@ -27,6 +27,7 @@ from gateway.domain import (
 from gateway.ledger import outcomes
 from gateway.ledger.metering_records import decode_charged, decode_metering, decode_reports, encode_metering
 from gateway.ledger.records import BUCKETS, optional, pairs
+from gateway.ledger.tried import decode_tried
 
 if TYPE_CHECKING:
     from gateway.ledger.policy import Terms
@@ -62,6 +63,12 @@ def encode_request(request: GenerationRequest) -> str:
     return to_json({name: value for name, value in members.items() if value not in (None, [], {})}).decode()
 
 
+def request_head(provider: str, provider_model: str | None) -> str:
+    """How a stored request begins: with the provider, and what it calls the model."""
+    members = {"provider": provider, "provider_model": provider_model}
+    return to_json({name: value for name, value in members.items() if value is not None}).decode()[:-1] + ","
+
+
 def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
     data = json.loads(fields["request"])
     return GenerationRequest(
@@ -81,6 +88,7 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
         ),
         metadata=data.get("metadata", {}),
         tags=decode_tags(fields.get("tags", "")),
+        providers=tuple(fields["providers"].split(",")) if "providers" in fields else (),
         sandbox=data.get("sandbox"),
         metering=decode_metering(fields["meters"]) if "meters" in fields else None,
     )
@@ -154,6 +162,8 @@ def first_fields(
     if webhook is not None:
         own = {"webhook": webhook.url, "webhook_form": webhook.form, "webhook_only": webhook.only}
         fields |= {name: value for name, value in own.items() if value is not None}
+    if len(request.providers) > 1:
+        fields["providers"] = ",".join(request.providers)
     if key is not None:
         fields["key"] = key
     if retry_of is not None:
@@ -217,6 +227,8 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         token=fields.get("token"),
         charged=decode_charged(fields["charged"]) if "charged" in fields else None,
         entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
+        tried=decode_tried(fields.get("tried")),
+        released=int(fields.get("released", 0)),
     )
 
 

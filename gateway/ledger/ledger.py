@@ -19,6 +19,7 @@ from gateway.clock import CLOCK
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
+from gateway.ledger.at_providers import ProviderOperations
 from gateway.ledger.audit_log import AuditLogOperations
 from gateway.ledger.bulk import BulkLedger
 from gateway.ledger.care import CareOperations
@@ -52,6 +53,7 @@ SCHEMA_VERSION = 1
 
 class Ledger(
     GenerationOperations,
+    ProviderOperations,
     CareOperations,
     ListOperations,
     AccountOperations,

@@ -22,12 +22,14 @@ from gateway.ledger.limits import LimitReached, limit_reached
 from gateway.ledger.metering_records import encode_reports
 from gateway.ledger.pause_records import Paused, decode_pause
 from gateway.ledger.records import canonical, clean_reason, decode_account, pairs
+from gateway.ledger.tried import encode_tried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.domain import FailureCode, GenerationRequest, Output
     from gateway.ledger.policy import Terms
+    from gateway.ledger.tried import Tried
     from gateway.redis_link.calls import Reply
 
 Reservation = (
@@ -98,7 +100,7 @@ class GenerationOperations(LedgerCore):
             price=request.price_millicredits,
             tool=request.tool,
             model=request.model,
-            provider=request.provider,
+            providers=",".join(request.providers or (request.provider,)),
             pro=pro,
             settings=to_json(settings).decode(),
             request=encode_request(request),
@@ -242,48 +244,48 @@ class GenerationOperations(LedgerCore):
             else outcomes.Stale()
         )
 
-    async def progress(self, *, generation: str, job: str, thousandths: int) -> outcomes.Noted | outcomes.Stale:
-        """Record the progress of a parked generation's `job` (the provider's id); Stale if it has no such job."""
-        word, _ = await self.run("progress", self.generation_key(generation), job=job, thousandths=thousandths)
-        return outcomes.Noted() if word == "noted" else outcomes.Stale()
-
-    async def call_back(
-        self, *, generation: str, job: str
-    ) -> outcomes.NotFound | outcomes.Stray | outcomes.Unchanged | outcomes.CalledBack:
-        """Handle a provider's callback that `job` (its own id) has ended: the generation is polled now (R17)."""
-        key = self.generation_key(generation)
-        word, rest = await self.run("call_back", key, job=job, dispatch_ms=self.dispatch_ms)
-        match word:
-            case "called_back":
-                return self.moved(outcomes.CalledBack(generation, decode_dispatch(rest[0])))
-            case "stray":
-                return outcomes.Stray(*texts(rest))
-            case "unchanged":
-                return outcomes.Unchanged(_generation(rest[0]))
-            case _:
-                return outcomes.NotFound()
-
     async def hand_back(
-        self, *, generation: str, attempt: int, operation: str
+        self,
+        *,
+        generation: str,
+        attempt: int,
+        operation: str,
+        free: bool = False,
+        tried: Sequence[Tried] = (),
+        not_before: int | None = None,
     ) -> outcomes.Requeued | outcomes.Ended | outcomes.Stale:
-        """Return the generation to the queue because its worker is stopping; not a failure."""
-        key = self.generation_key(generation)
-        reply = await self.run("hand_back", key, attempt=attempt, operation=operation, dispatch_ms=self.dispatch_ms)
+        """Return the generation to the queue; not a failure: its worker is stopping, or its provider refused the job.
+
+        `free`: the provider has no job of it, and no answer to a submit was lost: another one may be chosen for the
+        next attempt, which begins at `not_before`. With `tried`, the time at providers that `begin` set stands (R30).
+        """
+        reply = await self.run(
+            "hand_back",
+            self.generation_key(generation),
+            attempt=attempt,
+            operation=operation,
+            dispatch_ms=self.dispatch_ms,
+            free=free,
+            tried=encode_tried(tried),
+            not_before=not_before,
+        )
         return self._queued_or_ended(*reply)
 
-    async def wait_for_slot(self, *, generation: str, attempt: int) -> outcomes.WaitingForSlot | outcomes.Stale:
-        """Leave a queued generation in its provider's queue, because no slot is free for attempt number `attempt`.
-
-        Not a failure, and the time does not count towards `queue_timeout`. It must not have a `ref`. It is checked
-        again after a minute; freeing a slot dispatches it sooner.
-        """
-        word, rest = await self.run("wait_for_slot", self.generation_key(generation), attempt=attempt)
-        return self.moved(outcomes.WaitingForSlot(self.queued(rest))) if word == "requeued" else outcomes.Stale()
-
     async def settle(
-        self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None
+        self,
+        *,
+        generation: str,
+        attempt: int,
+        operation: str,
+        failure: FailureCode | None,
+        tried: Sequence[Tried] = (),
+        elsewhere: bool = False,
     ) -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
-        """End the attempt: commit the delivered share and refund the rest (R9), or queue the next attempt."""
+        """End the attempt: commit the delivered share and refund the rest (R9), or queue the next attempt.
+
+        `tried`, with `provider_failed`: its job has ended, so another provider may be chosen. `elsewhere`: one of them
+        has not been tried yet, so there is a next attempt whatever `attempts_max` (R30).
+        """
         reply = await self.run(
             "settle",
             self.generation_key(generation),
@@ -291,6 +293,8 @@ class GenerationOperations(LedgerCore):
             operation=operation,
             failure=failure,
             dispatch_ms=self.dispatch_ms,
+            tried=encode_tried(tried),
+            elsewhere=elsewhere,
         )
         return self._queued_or_ended(*reply, job_is_over=failure is None)
 

@@ -14,6 +14,7 @@ from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, In
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
+from gateway.ledger.tried import Tried
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class Generation:
     `submission` counts the jobs that its provider failed, so that the next one gets its own idempotency key;
     `looks` counts how often it was parked with its current job, `looked_at` is when it last was; `ref_attempt` is the
     attempt that submitted this job, `ref_at` when.
-
+    `tried` has the providers that did not make it; `released` is the last attempt that left its provider without a job.
     `entry_texts` are its own journal entries, oldest first, as stored; `records.decode_entry` decodes them.
     """
 
@@ -129,6 +130,8 @@ class Generation:
     entry_texts: tuple[str, ...]
     charged: Mapping[Unit, int] | None = None
     """The millionths of each reported unit it was charged for; None: open, or charged without regard to them (R29)."""
+    tried: tuple[Tried, ...] = ()
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,11 +42,11 @@ MUTANTS = [
         "add(found[index], found[index + 1])",
         "add(found[index])",
     ),
-    Mutant("a pause has no end", "local over = ends and now >= tonumber(ends)", "local over = false"),
+    Mutant("a pause has no end", "if ends and now >= tonumber(ends) then return nil end", ""),
     Mutant(
         "a pause that lets wait hides one that refuses",
-        "if not over then waits = waits or pause end",
-        "if not over then return pause end",
+        'if each[index] and each[index][4] == "refuse" then return each[index] end',
+        "if each[index] then return each[index] end",
     ),
 ]
 

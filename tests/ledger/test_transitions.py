@@ -12,6 +12,7 @@ from typing import Literal
 
 from gateway.domain import FINAL_STATES, FailureCode, State, operation_id
 from gateway.ledger import outcomes
+from gateway.ledger.tried import may_change_provider
 from gateway.transitions import MOVES, RETRY_PAUSES_MS, RETRYABLE
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, SECOND, TERMS, World, an_output, the
 
@@ -34,7 +35,7 @@ class Walk:
         self.moves: dict[str, Callable[[str, outcomes.Generation], Awaitable[object]]] = {
             "begin": self._begin, "renew": self._renew, "note": self._note, "deliver": self._deliver,
             "park": self._park, "call_back": self._call_back, "wait_for_slot": self._wait_for_slot,
-            "progress": self._progress,
+            "progress": self._progress, "assign": self._assign,
             "hand_back": self._hand_back, "settle": self._settle, "cancel": self._cancel,
             "dispatched": self._dispatched, "rescue": self._rescue,
         }  # fmt: skip
@@ -105,6 +106,12 @@ class Walk:
     async def _hand_back(self, name: str, generation: outcomes.Generation) -> object:
         attempt = self._attempt(generation)
         return await self.world.hand_back(name, attempt)
+
+    async def _assign(self, _: str, generation: outcomes.Generation) -> object:
+        if not may_change_provider(generation):
+            return None
+        provider = "sandbox" if generation.request.provider == "other" else "other"
+        return await self.world.ledger.assign(generation=generation, provider=provider, provider_model=None)
 
     async def _wait_for_slot(self, name: str, generation: outcomes.Generation) -> object:
         if generation.provider_ref is not None:

@@ -187,7 +187,7 @@ class World:
         request = GenerationRequest(
             price_millicredits=price, **{name: more.pop(name, default) for name, default in made.items()},
             settings=more.pop("settings", {}), inputs=more.pop("inputs", ()), metadata=more.pop("metadata", {}),
-            tags=more.pop("tags", {}), metering=more.pop("metering", None),
+            tags=more.pop("tags", {}), metering=more.pop("metering", None), providers=more.pop("providers", ()),
         )  # fmt: skip
         arguments: dict[str, Any] = {"terms": TERMS, "pro": False, "keys_version": None, "operation": operation_id()}
         return await self.ledger.reserve(

@@ -19,15 +19,17 @@ local now = amounts.real_now()
 local paused = pauses.holding(g, now, generations.provider(g.request))
 if paused then return {"paused", unpack(paused)} end
 if tonumber(g.not_before or 0) > now then return {"too_early", g.not_before} end
--- A resumed attempt keeps the first one's `give_up_at`; one without a ref starts a new job with a new limit.
-if g.ref and now >= tonumber(g.give_up_at) then
+-- A resumed attempt keeps the first one's `give_up_at`, as does one that goes from provider to provider; otherwise one
+-- without a ref starts a new job with a new limit.
+local kept = (g.ref or g.keeps_limit) and g.give_up_at
+if kept and now >= tonumber(kept) then
   -- Included here, with the scope of this block: a run that ends nothing, as nearly all do, saves creating a hundred
   -- functions, half of its time.
 --- @include "lib/ending"
   return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(dispatch_ms))
 end
 
-local give_up_at = g.ref and g.give_up_at or amounts.text(now + generations.terms(g).provider_timeout)
+local give_up_at = kept or amounts.text(now + generations.terms(g).provider_timeout)
 local lease_until = amounts.text(now + tonumber(lease_ms))
 generations.set(
   id, "state", "running", "attempt", attempt, "operation", operation, "lease_until", lease_until,

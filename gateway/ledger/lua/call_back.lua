@@ -7,10 +7,13 @@
 --- @include "lib/amounts" "lib/generations"
 local
   job, -- the provider's own id
+  provider, -- or "": its own
   dispatch_ms
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g then return {"not_found"} end
+-- A provider that was left has nothing to say anymore (R30).
+if provider ~= "" and provider ~= generations.provider(g.request) then return {"stray", g.tool} end
 -- Without a noted ref, the job may be one whose ref is being noted; not in a final state.
 if g.ref ~= job and (g.ref or not generations.open(g)) then return {"stray", g.tool} end
 if g.state ~= "running" then return {"unchanged", generations.reply(g.id)} end

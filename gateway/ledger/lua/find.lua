@@ -20,6 +20,7 @@ local FIELDS = {
   "state", "account", "tool", "model", "error", "created_at", "request", "key", "price", "outputs", "delivered",
   "attempt", "failures", "progress", "committed", "refunded", "given_back", "queued_at", "started_at", "finished_at",
   "give_up_at", "lease_until", "not_before", "parked", "in_line", "ref", "cancel_requested", "terms",
+  "providers", "keeps_limit",
 }
 local ids, first, ending = {}, tonumber(created_after), tonumber(created_before)
 limit = tonumber(limit)
@@ -48,8 +49,10 @@ for _, id in ipairs(ids) do
   if wanted and is(provider, made_by) then
     local deadline = redis.call("ZSCORE", keys.deadlines(), id)
     local waits = g.state == "waiting" or g.state == "queued" and not g.ref
-    local pause, over = waits and pauses.holding(g, now, made_by), g.give_up_at
-    if waits then over = not pause and not g.in_line and amounts.text(standstill.gives_up_at(g, now)) end
+    local pause, over = waits and pauses.holding(g, now, generations.providers(g)), g.give_up_at
+    if waits and not g.keeps_limit then
+      over = not pause and not g.in_line and amounts.text(standstill.gives_up_at(g, now))
+    end
     local found = {id, deadline and amounts.text(tonumber(deadline)) or "", made_by, over or "", pause or {}}
     g.request = nil
     for name, value in pairs(g) do found[#found + 1], found[#found + 2] = name, value end

@@ -22,7 +22,7 @@ local function rescued(what, reply)
   return reply
 end
 
-local paused = pauses.holding(g, now, generations.provider(g.request))
+local paused = pauses.holding(g, now, generations.providers(g))
 
 local function timed_out(code)
   return rescued(code, ending.run(g, ending.state(g), code, operation, dispatch_ms))
@@ -52,7 +52,7 @@ end
 if g.state == "running" and not g.parked then
   if judge_leases ~= "1" then return {"not_due"} end
   if not g.cancel_requested and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
-  local reply = failing.run(g, "worker_lost", operation, dispatch_ms)
+  local reply = failing.run(g, "worker_lost", operation, dispatch_ms, "", false)
   return rescued(reply[1] == "requeued" and "retried" or "worker_lost", reply)
 end
 if g.ref and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
@@ -63,9 +63,11 @@ if g.in_line then
   redis.call("HSET", KEYS[1], "queued_at", g.queued_at)
 end
 if paused then
+  redis.call("HDEL", KEYS[1], "keeps_limit") -- its time at the providers starts again
   generations.set_deadline(g.id, now + CHECK_AGAIN_MS)
   return {"not_due"}
 end
+if g.keeps_limit and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
 if not g.ref and now >= standstill.gives_up_at(g, now) then return timed_out("queue_timeout") end
 generations.set_deadline(g.id, now + dispatch_ms)
 return rescued("dispatched", {"requeued", generations.dispatch(g, now + dispatch_ms)})

@@ -17,7 +17,8 @@ local
   key, -- the API key's id, or ""
   token, -- the client token's, or ""
   key_digest, -- of the idempotency key, or ""
-  request_digest, price, tool, model, provider,
+  request_digest, price, tool, model,
+  providers, -- comma-separated
   pro, -- "1" or "0"
   settings, -- JSON: name → JSON text
   request, -- JSON
@@ -47,7 +48,7 @@ if existing then
   return {"resent", generations.reply(id), dispatch}
 end
 
-local paused = pauses.of(a.real, a.id, a.fields.pause, tool, model, provider)
+local paused = pauses.of(a.real, a.id, a.fields.pause, tool, model, providers)
 if paused and paused[4] == "refuse" then return {"paused", unpack(paused)} end
 local p = policy.load(a.fields.plan)
 steps.roll(a, p)

@@ -14,18 +14,21 @@ local function pause(g, failures)
   return found or 0
 end
 
--- Returns {"requeued", dispatch} or the reply of an ending.
-function failing.run(g, code, operation, dispatch_ms)
+-- Returns {"requeued", dispatch} or the reply of an ending. `tried`, `elsewhere`: as `settle` has them. Each provider
+-- is tried once, whatever `attempts_max`, and the first time without a pause.
+function failing.run(g, code, operation, dispatch_ms, tried, elsewhere)
   local failures = tonumber(g.failures) + 1
   local complete = g.delivered == g.outputs
-  if g.cancel_requested or complete or not RETRYABLE[code] or failures >= generations.terms(g).attempts_max then
+  local last = not elsewhere and failures >= generations.terms(g).attempts_max
+  if g.cancel_requested or complete or not RETRYABLE[code] or last then
     return ending.run(g, ending.state(g), code, operation, dispatch_ms)
   end
   local key, now = keys.generation(g.id), amounts.real_now()
   redis.call("HSET", key, "failures", amounts.text(failures), "operation", operation)
   if code == "provider_failed" then
-    redis.call("HDEL", key, "ref", "ref_attempt", "ref_at", "looked_at", "give_up_at")
+    redis.call("HDEL", key, "ref", "ref_attempt", "ref_at", "looked_at", "give_up_at", "keeps_limit")
     redis.call("HINCRBY", key, "submission", 1) -- the next submission is a new job, not a repetition of this one
+    if tried ~= "" then generations.release(g, tried) end
   end
-  return {"requeued", generations.queue(g, now, now + pause(g, failures), dispatch_ms)}
+  return {"requeued", generations.queue(g, now, elsewhere and 0 or now + pause(g, failures), dispatch_ms)}
 end

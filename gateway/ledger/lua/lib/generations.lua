@@ -57,6 +57,16 @@ end
 -- The provider is the request's first member; matching it, unlike decoding the whole, cannot fail after a write.
 function generations.provider(request) return string.match(request, '^{"provider":"([^"\\]*)"') or "" end
 
+-- All providers that may make it, comma-separated.
+function generations.providers(g) return g.providers or generations.provider(g.request) end
+
+-- Its provider has no job of it and never will: another may be chosen for the next attempt (R30). `tried`: what the
+-- provider said, with all others' words; or "" if it was not asked, or the attempt ended before that.
+function generations.release(g, tried)
+  redis.call("HSET", keys.generation(g.id), "released", g.attempt)
+  if tried ~= "" then redis.call("HSET", keys.generation(g.id), "tried", tried) end
+end
+
 -- What a caller needs to put a generation into arq, whose deadline is `deadline` (R15: counted from created_at).
 function generations.dispatch(g, deadline)
   return {
