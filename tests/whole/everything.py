@@ -11,11 +11,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 WAIT_SECONDS = 90
 
@@ -93,3 +96,17 @@ def started(data: Path, *arguments: str, says: str, **settings: str) -> Iterator
             yield up
         finally:
             up.stop()
+
+
+def metrics_of(up: Up) -> dict[str, dict[str, float]]:
+    """Each name's last value by process; no name is described twice, and no sample is there twice."""
+    with urllib.request.urlopen(f"{up.address}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    samples = [sample for family in families for sample in family.samples]
+    assert len({(sample.name, *sorted(sample.labels.items())) for sample in samples}) == len(samples)
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for sample in samples:
+        found[sample.name][sample.labels.get("process", "")] = sample.value
+    return found
