@@ -351,9 +351,10 @@ ROUTES: tuple[Route, ...] = (
 def mount(app: web.Application, routes: Sequence[Route] = ROUTES) -> None:
     """Add every route with its guards to the router."""
     for route in routes:
-        app.router.add_route(route.method, route.path, _behind_guards(route))
+        handler = _behind_guards(route)
+        app.router.add_route(route.method, route.path, handler)
         if route.method == "GET" and route.media != SSE:
-            app.router.add_route("HEAD", route.path, _behind_guards(route))
+            app.router.add_route("HEAD", route.path, handler)
 
 
 def _behind_guards(route: Route) -> Handler:

@@ -18,7 +18,12 @@ async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
 
 
 @pytest.fixture
-async def live_gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
-    """A gateway that is not in test mode."""
-    async with open_gateway(redis_url, tmp_path, test_mode=False) as visitor:
-        yield visitor
+async def key(gateway: Visitor) -> str:
+    """A key of the account acme, whose gateway the module may have made by itself."""
+    return await gateway.account()
+
+
+@pytest.fixture
+async def owner(gateway: Visitor) -> str:
+    """The key of acme's owner, who makes every call of accounts."""
+    return await gateway.owner()

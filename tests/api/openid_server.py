@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -22,6 +23,12 @@ BASIC = b"farebox:a%3Asecret%20of%20the%20client"
 """Both encoded as RFC 6749 says, so that a colon in one is no separator."""
 
 
+@functools.cache
+def rsa_key(_whose: str) -> RSAKey:
+    """Made once: finding the primes takes longer than a sign-in."""
+    return RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+
+
 @dataclass
 class OpenIdServer:
     """`person` are the claims of who signs in; `wrong` replaces claims of the ID token, `algorithm` its signature's."""
@@ -30,7 +37,7 @@ class OpenIdServer:
     person: dict[str, Any] = field(default_factory=lambda: {"sub": "u-1"})
     wrong: dict[str, Any] = field(default_factory=dict)
     algorithm: str = "RS256"
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one", "use": "sig"}))
+    key: RSAKey = field(default_factory=lambda: rsa_key("its own"))
     stranger: RSAKey | None = None
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)

@@ -63,8 +63,7 @@ async def test_an_account_id_has_a_short_list_of_characters(gateway: Visitor) ->
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", ["id"]), name
 
 
-async def test_support_sees_everything_in_one_object(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_support_sees_everything_in_one_object(gateway: Visitor, key: str) -> None:
     running, other, waiting = [await gateway.made(key) for _ in range(3)]
     await gateway.begin(running)
     body = (await gateway.call("GET", ACCOUNT, gateway.admin)).body
@@ -79,8 +78,7 @@ async def test_support_sees_everything_in_one_object(gateway: Visitor) -> None:
     assert body["clock"]["offset_seconds"] == 0
 
 
-async def test_the_balance_has_three_buckets_and_the_plan(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_the_balance_has_three_buckets_and_the_plan(gateway: Visitor, key: str) -> None:
     await gateway.subscribe("standard")
     await gateway.grant(73.5)
     body = (await gateway.call("GET", "/v1/balance", key)).body
@@ -106,8 +104,7 @@ async def test_without_a_subscription_the_plan_is_free(gateway: Visitor) -> None
     assert body["buckets"]["subscription"] == {"available": 0, "of": 0, "refreshes_at": None}
 
 
-async def test_the_journal_is_newest_first_and_pages(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_the_journal_is_newest_first_and_pages(gateway: Visitor, key: str) -> None:
     for credits_ in (1, 2, 3):
         await gateway.grant(credits_)
     first = (await gateway.call("GET", "/v1/journal?limit=2", key)).body
@@ -125,8 +122,7 @@ async def test_the_journal_is_newest_first_and_pages(gateway: Visitor) -> None:
     assert (entries[0]["available_after"], entries[0]["held_after"]) == (106, 0)
 
 
-async def test_a_page_is_a_hundred_at_most_however_many_are_asked_for(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_page_is_a_hundred_at_most_however_many_are_asked_for(gateway: Visitor, key: str) -> None:
     for _ in range(102):
         await gateway.grant(1)
     page = (await gateway.call("GET", "/v1/journal?limit=5000", key)).body
@@ -206,8 +202,7 @@ async def test_422_an_operators_mistake_is_named(
     assert (await gateway.call("GET", ACCOUNT, gateway.admin)).body["balance"] == before
 
 
-async def test_held_credits_cannot_be_adjusted_away(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_held_credits_cannot_be_adjusted_away(gateway: Visitor, key: str) -> None:
     await gateway.made(key, outputs=4)
     body = {"bucket": "free", "credits": -100, "reason": "x"}
     reply = await gateway.call("POST", f"{ACCOUNT}/adjustments", gateway.admin, body)
@@ -215,8 +210,7 @@ async def test_held_credits_cannot_be_adjusted_away(gateway: Visitor) -> None:
     assert "more than the bucket has available (80 credits). Held credits cannot be adjusted" in reply.message
 
 
-async def test_a_moved_clock_marks_the_account_and_brings_the_next_days_credits(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_moved_clock_marks_the_account_and_brings_the_next_days_credits(gateway: Visitor, key: str) -> None:
     await gateway.finished(key)
     assert "clock_offset_seconds" not in (await gateway.call("GET", "/v1/balance", key)).body
     reply = await gateway.call("POST", f"{ACCOUNT}/clock", gateway.admin, {"advance_seconds": 86_400})
@@ -231,6 +225,7 @@ async def test_operators_get_404_for_missing_accounts(gateway: Visitor) -> None:
         ("POST", "adjustments", {"bucket": "free", "credits": 1, "reason": "x"}),
         ("POST", "clock", {"advance_seconds": 1}),
         ("PUT", "subscription", {"plan": "basic", "interval": "monthly"}),
+        ("DELETE", "subscription", None),
         ("POST", "keys", {}),
         ("GET", "keys", None),
     ):

@@ -69,8 +69,7 @@ async def test_a_dry_run_changes_nothing_and_its_set_is_what_is_cancelled(gatewa
     assert page[1]["after"]["results.cancelled"] == 2
 
 
-async def test_a_refund_gives_back_once_with_one_entry_and_is_seen_by_the_customer(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_refund_gives_back_once_with_one_entry_and_is_seen_by_the_customer(gateway: Visitor, key: str) -> None:
     generations = [await gateway.finished(key) for _ in range(2)]
     made = await done(gateway, "refund", {"account": "acme"})
     assert (made["count"], made["credits"], made["results"], made["credits_moved"]) == (2, 10, {"refunded": 2}, 10)
@@ -96,8 +95,7 @@ async def test_a_support_key_refunds_up_to_its_ceiling(redis_url: str, tmp_path:
         assert (await ask(gateway, "cancel", {"account": "acme"}, support)).status == 403
 
 
-async def test_a_retry_points_back_costs_what_it_cost_then_and_is_made_once(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_retry_points_back_costs_what_it_cost_then_and_is_made_once(gateway: Visitor, key: str) -> None:
     body = {"metadata": {"order": "A-17"}, "tags": {"project": "x"}, "webhook_url": "https://example.com/hook"}
     data = f"data:image/png;base64,{base64.b64encode(picture('PNG')).decode()}"
     failed = await gateway.made(key, inputs=[{"kind": "image", "url": data}], **body)
@@ -125,8 +123,7 @@ async def test_a_retry_points_back_costs_what_it_cost_then_and_is_made_once(gate
     assert (await ask(gateway, "retry", only, token=dry["token"])).body == made
 
 
-async def test_what_cannot_be_retried_says_why_and_holds_nothing(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_what_cannot_be_retried_says_why_and_holds_nothing(gateway: Visitor, key: str) -> None:
     await fail(gateway, await gateway.made(key))
     await gateway.call("PUT", "/v1/ops/pauses/model/sketch", gateway.admin, {"reason": WHY})
     assert (await done(gateway, "retry", {"account": "acme"}))["results"] == {"paused": 1}
@@ -149,9 +146,8 @@ async def test_one_call_does_a_part_and_the_next_goes_on(gateway: Visitor, monke
 
 
 async def test_a_call_that_was_killed_before_it_noted_its_results_goes_on_and_does_nothing_twice(
-    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+    gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = await gateway.account()
     await gateway.finished(key)
     dry = (await ask(gateway, "refund", {"account": "acme"})).body
 

@@ -9,9 +9,8 @@ from tests.api.visitor import SKETCH, Visitor
 
 
 async def test_a_gateway_whose_clock_differs_is_degraded_and_its_quotes_are_everybodys(
-    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+    gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = await gateway.account()
     local = clock.local_seconds
     monkeypatch.setattr(clock, "local_seconds", lambda: local() + 7200)
     ready = (await gateway.call("GET", "/readyz")).body

@@ -35,8 +35,7 @@ async def test_a_page_is_whole_and_everything_that_it_names_is_there(gateway: Vi
     assert any(name.endswith("console.css") for name in named)
 
 
-async def test_an_address_is_a_page_for_browsers_and_json_for_programs(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_address_is_a_page_for_browsers_and_json_for_programs(gateway: Visitor, key: str) -> None:
     made = await gateway.made(key)
     path = f"/generations/{made}"
     page = await gateway.call("GET", path, None, None, BROWSER)

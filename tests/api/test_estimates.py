@@ -94,8 +94,7 @@ async def test_r6_an_estimate_never_refuses_for_gating_but_says_what_the_plan_al
     assert body["cheapest_plan"] == "standard", "basic has the credits but not the resolution"
 
 
-async def test_r20_from_the_last_30_days_is_what_they_cost(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_r20_from_the_last_30_days_is_what_they_cost(gateway: Visitor, key: str) -> None:
     await gateway.grant(500)
     await gateway.finished(key, outputs=3)
     await gateway.finished(key, tool="video", model="clip", settings={"duration": 2})
@@ -116,8 +115,7 @@ async def test_r20_from_the_last_30_days_is_what_they_cost(gateway: Visitor) -> 
     assert body["credits"] == totals["credits"]
 
 
-async def test_r20_days_before_the_last_30_do_not_count(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_r20_days_before_the_last_30_do_not_count(gateway: Visitor, key: str) -> None:
     await gateway.finished(key)
     for seconds, credits_ in ((86_400 * 29, 5), (86_400, 0)):
         await gateway.call("POST", "/v1/admin/accounts/acme/clock", gateway.admin, {"advance_seconds": seconds})

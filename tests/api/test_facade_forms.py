@@ -48,8 +48,7 @@ async def test_a_forms_json_is_taken_as_strictly_as_a_body(gateway: Visitor, tex
         assert (reply.status, reply.fields) == (400 if "openai" in path else 422, ["metadata"]), reply.raw[:300]
 
 
-async def test_a_form_that_is_none_is_refused(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_form_that_is_none_is_refused(gateway: Visitor, key: str) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for raw in (b"no form", b"--b\r\n\r\nno name\r\n--b--\r\n"):
         reply = await gateway.call("POST", "/openai/v1/videos", key, headers=headers, raw=raw)

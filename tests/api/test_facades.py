@@ -89,8 +89,7 @@ async def test_a_late_error_cuts_the_package_off_and_its_retry_gets_the_error_it
     assert await listed(gateway, key) == [generation]
 
 
-async def test_a_client_that_is_no_package_reads_a_late_error_in_the_body(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_client_that_is_no_package_reads_a_late_error_in_the_body(gateway: Visitor, key: str) -> None:
     sent = {"Authorization": f"Bearer {key}", "x-stainless-read-timeout": "0.2"}
     async with gateway.session.post(gateway.address + GENERATIONS, json=SKETCH, headers=sent) as response:
         generation = response.headers["X-Farebox-Generation"]
@@ -99,8 +98,7 @@ async def test_a_client_that_is_no_package_reads_a_late_error_in_the_body(gatewa
         assert json.loads(await response.read())["error"]["code"] == "cancelled"
 
 
-async def test_a_retry_while_the_first_is_still_held_makes_nothing(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_retry_while_the_first_is_still_held_makes_nothing(gateway: Visitor, key: str) -> None:
     async with held(gateway, key) as first, held(gateway, key, RETRY) as second:
         generation = first.headers["X-Farebox-Generation"]
         assert second.headers["X-Farebox-Generation"] == generation
@@ -112,8 +110,7 @@ async def test_a_retry_while_the_first_is_still_held_makes_nothing(gateway: Visi
     assert await listed(gateway, key) == [generation]
 
 
-async def test_a_retry_belongs_to_the_same_key_path_and_body_only(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_retry_belongs_to_the_same_key_path_and_body_only(gateway: Visitor, key: str) -> None:
     another = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body["key"]
     await gateway.grant(1000)
     async with held(gateway, key) as first:
@@ -131,9 +128,8 @@ async def test_a_retry_of_what_never_arrived_is_the_first_and_its_own_retry_find
         assert one.headers["X-Farebox-Generation"] == two.headers["X-Farebox-Generation"]
 
 
-async def test_equal_calls_side_by_side_each_find_their_own_when_all_are_cut_off(gateway: Visitor) -> None:
+async def test_equal_calls_side_by_side_each_find_their_own_when_all_are_cut_off(gateway: Visitor, key: str) -> None:
     """With only the last remembered, both retries had its result, and the other's was paid for and lost."""
-    key = await gateway.account()
     async with held(gateway, key) as one, held(gateway, key) as two:
         made = {answer.headers["X-Farebox-Generation"] for answer in (one, two)}
         one.close()
@@ -161,9 +157,8 @@ async def test_a_prediction_that_a_client_without_a_count_repeats_is_the_same(ga
     assert await listed(gateway, key) == [made[3], made[0]]
 
 
-async def test_of_equal_calls_one_that_never_arrived_is_not_taken_for_another(gateway: Visitor) -> None:
+async def test_of_equal_calls_one_that_never_arrived_is_not_taken_for_another(gateway: Visitor, key: str) -> None:
     """The gateway died before it had remembered the first: both retries were the second's, and one was paid for all."""
-    key = await gateway.account()
     async with held(gateway, key) as arrived:
         made = arrived.headers["X-Farebox-Generation"]
     async with held(gateway, key, RETRY) as one, held(gateway, key, RETRY) as two:
@@ -190,9 +185,8 @@ async def test_a_call_is_remembered_for_as_long_as_its_client_waits(
         await until(kept)
 
 
-async def test_of_equal_calls_the_one_that_was_cut_off_is_retried(gateway: Visitor) -> None:
+async def test_of_equal_calls_the_one_that_was_cut_off_is_retried(gateway: Visitor, key: str) -> None:
     """Its retry had the result of the newer one, which was still waited for."""
-    key = await gateway.account()
     async with held(gateway, key) as older, held(gateway, key) as newer:
         older.close()
 
@@ -206,9 +200,8 @@ async def test_of_equal_calls_the_one_that_was_cut_off_is_retried(gateway: Visit
     assert found[2] == found[0] != found[1]
 
 
-async def test_a_call_that_was_told_to_come_again_is_no_other_one_then(gateway: Visitor) -> None:
+async def test_a_call_that_was_told_to_come_again_is_no_other_one_then(gateway: Visitor, key: str) -> None:
     """Equal calls above the plan's limit all got the results of those below it."""
-    key = await gateway.account()
     async with held(gateway, key) as one, held(gateway, key) as two, held(gateway, key) as three:
         made = [answer.headers["X-Farebox-Generation"] for answer in (one, two, three)]
         async with held(gateway, key) as refused:
@@ -220,8 +213,7 @@ async def test_a_call_that_was_told_to_come_again_is_no_other_one_then(gateway: 
     assert len(set(made)) == len(made)
 
 
-async def test_what_was_answered_is_not_another_calls_retry(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_what_was_answered_is_not_another_calls_retry(gateway: Visitor, key: str) -> None:
     async with held(gateway, key) as lost, held(gateway, key) as read:
         await gateway.finish(read.headers["X-Farebox-Generation"])
         await gateway.notice(read.headers["X-Farebox-Generation"])
@@ -231,8 +223,7 @@ async def test_what_was_answered_is_not_another_calls_retry(gateway: Visitor) ->
         assert again.headers["X-Farebox-Generation"] == lost.headers["X-Farebox-Generation"]
 
 
-async def test_a_refused_call_leaves_nothing_for_a_retry_to_find(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_refused_call_leaves_nothing_for_a_retry_to_find(gateway: Visitor, key: str) -> None:
     body = SKETCH | {"n": 4, "model": "sketch"}
     for _ in range(5):
         assert (await gateway.call("POST", GENERATIONS, key, body | {"max_credits": 1}, PACKAGE)).status == 400
@@ -314,8 +305,7 @@ async def test_whoever_hangs_up_is_watched_for_no_longer(gateway: Visitor) -> No
     await until(nobody_waits)
 
 
-async def test_a_gateway_that_stops_lets_its_clients_try_elsewhere(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_gateway_that_stops_lets_its_clients_try_elsewhere(gateway: Visitor, key: str) -> None:
     async with held(gateway, key) as response:
         gateway.app[HUB].close()
         with pytest.raises(aiohttp.ClientPayloadError):
@@ -325,8 +315,7 @@ async def test_a_gateway_that_stops_lets_its_clients_try_elsewhere(gateway: Visi
         assert "Retry-After" in again.headers
 
 
-async def test_a_video_is_remixed_where_the_model_takes_one(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_video_is_remixed_where_the_model_takes_one(gateway: Visitor, key: str) -> None:
     made = await gateway.call("POST", "/openai/v1/videos", key, {"model": "remixer", "prompt": "x", "seconds": "6"})
     video = made.body["id"]
     await gateway.begin(video)
@@ -381,8 +370,7 @@ async def test_of_thousands_of_unknown_parameters_only_some_are_named(gateway: V
     assert (reply.status, len(reply.fields)) == (400, 20)
 
 
-async def test_every_error_below_the_path_has_the_packages_form(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_every_error_below_the_path_has_the_packages_form(gateway: Visitor, key: str) -> None:
     for method, path, with_key, status in (
         ("GET", "/openai/v1/none", key, 404),
         ("PUT", "/openai/v1/models", key, 405),

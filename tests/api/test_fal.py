@@ -35,14 +35,12 @@ async def listed(gateway: Visitor, key: str) -> list[str]:
     return [one["id"] for one in (await gateway.call("GET", "/v1/generations", key)).body["data"]]
 
 
-async def test_equal_submits_that_were_answered_are_two_calls(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_equal_submits_that_were_answered_are_two_calls(gateway: Visitor, key: str) -> None:
     made = [(await gateway.call("POST", "/fal/farebox/sketch", key, SKETCH)).body["request_id"] for _ in range(2)]
     assert len(set(made)) == 2
 
 
-async def test_a_call_whose_answer_was_lost_is_found_by_the_same_call(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_call_whose_answer_was_lost_is_found_by_the_same_call(gateway: Visitor, key: str) -> None:
     async with streamed(gateway, key) as first:
         pass
     async with streamed(gateway, key) as again:
@@ -50,9 +48,8 @@ async def test_a_call_whose_answer_was_lost_is_found_by_the_same_call(gateway: V
     assert await listed(gateway, key) == [first]
 
 
-async def test_equal_calls_side_by_side_are_as_many_and_so_are_their_retries(gateway: Visitor) -> None:
+async def test_equal_calls_side_by_side_are_as_many_and_so_are_their_retries(gateway: Visitor, key: str) -> None:
     """Three variations of one prompt, asked for at once, were one generation: each was taken for the first's retry."""
-    key = await gateway.account()
     made: list[set[str]] = []
     for _ in range(2):
         async with AsyncExitStack() as leaving:
@@ -63,8 +60,7 @@ async def test_equal_calls_side_by_side_are_as_many_and_so_are_their_retries(gat
     assert set(await listed(gateway, key)) == made[0]
 
 
-async def test_equal_submits_side_by_side_are_as_many(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_equal_submits_side_by_side_are_as_many(gateway: Visitor, key: str) -> None:
     calls = (gateway.call("POST", "/fal/farebox/sketch", key, SKETCH) for _ in range(3))
     made = {reply.body["request_id"] for reply in await asyncio.gather(*calls)}
     assert len(made) == 3

@@ -18,9 +18,7 @@ from typing import Any
 
 import pytest
 
-from gateway.api.description.openapi import document
-from gateway.api.routes import ROUTES
-from tests.api.visitor import PICTURE, Visitor
+from tests.api.visitor import PICTURE, Visitor, description
 from tests.made_media import picture
 from tests.until import until
 
@@ -34,7 +32,7 @@ ADDRESS = "http://127.0.0.1:8080"
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder with `farebox_client`, which can be imported."""
     folder = tmp_path_factory.mktemp("client")
-    (folder / "openapi.json").write_text(json.dumps(document(ROUTES, ADDRESS)))
+    (folder / "openapi.json").write_text(json.dumps(description(ADDRESS).document))
     config = ROOT / "docs" / "examples" / "openapi-python-client.yaml"
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     made = subprocess.run(

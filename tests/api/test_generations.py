@@ -17,8 +17,7 @@ from tests.cases import cases
 from tests.until import until
 
 
-async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visitor, key: str) -> None:
     reply = await gateway.create(key, outputs=2, metadata={"order": 7}, tags={"project": "apollo"})
     assert reply.status == 202
     body = reply.body
@@ -57,16 +56,14 @@ async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visito
     }
 
 
-async def test_fractional_credits_are_exact_numbers(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_fractional_credits_are_exact_numbers(gateway: Visitor, key: str) -> None:
     await gateway.subscribe()
     reply = await gateway.create(key, model="gallery", settings={"resolution": "2K"})
     assert b'"held":73.5,' in reply.raw
     assert reply.body["price"]["lines"] == [{"label": "Gallery · 2K", "credits": 73.5, "count": 1, "total": 73.5}]
 
 
-async def test_a_finished_generation_has_outputs_and_what_it_cost(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_finished_generation_has_outputs_and_what_it_cost(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key, outputs=2)
     body = (await gateway.call("GET", f"/v1/generations/{generation}", key)).body
     assert body["status"] == "succeeded"
@@ -78,8 +75,7 @@ async def test_a_finished_generation_has_outputs_and_what_it_cost(gateway: Visit
     assert "queue_position" not in body
 
 
-async def test_a_queued_generation_says_its_place(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_queued_generation_says_its_place(gateway: Visitor, key: str) -> None:
     first, second = await gateway.made(key), await gateway.made(key)
     # Dispatching is in the background: the places are there as soon as both are in arq.
     while True:
@@ -90,13 +86,11 @@ async def test_a_queued_generation_says_its_place(gateway: Visitor) -> None:
     assert places == {first: 0, second: 1}
 
 
-async def test_beyond_the_plans_concurrency_a_generation_waits(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_beyond_the_plans_concurrency_a_generation_waits(gateway: Visitor, key: str) -> None:
     assert [(await gateway.create(key)).body["status"] for _ in range(3)] == ["queued", "queued", "waiting"]
 
 
-async def test_a_list_is_newest_first_and_pages_by_its_cursor(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_list_is_newest_first_and_pages_by_its_cursor(gateway: Visitor, key: str) -> None:
     made = [await gateway.made(key) for _ in range(3)]
     first = (await gateway.call("GET", "/v1/generations?limit=2", key)).body
     second = (await gateway.call("GET", f"/v1/generations?limit=2&before={first['next']}", key)).body
@@ -104,8 +98,7 @@ async def test_a_list_is_newest_first_and_pages_by_its_cursor(gateway: Visitor) 
     assert second["next"] is None
 
 
-async def test_a_list_is_filtered_by_status_tool_and_model(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_list_is_filtered_by_status_tool_and_model(gateway: Visitor, key: str) -> None:
     sketch = await gateway.finished(key)
     clip = await gateway.made(key, tool="video", model="clip")
 
@@ -118,8 +111,7 @@ async def test_a_list_is_filtered_by_status_tool_and_model(gateway: Visitor) -> 
     assert await listed("status=failed") == []
 
 
-async def test_a_poll_is_a_304_while_nothing_has_changed(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_poll_is_a_304_while_nothing_has_changed(gateway: Visitor, key: str) -> None:
     path = f"/v1/generations/{await gateway.made(key)}"
     seen = await gateway.call("GET", path, key)
     assert "Preference-Applied" not in seen.headers
@@ -134,8 +126,7 @@ async def test_a_poll_is_a_304_while_nothing_has_changed(gateway: Visitor) -> No
         assert now.headers["ETag"] != seen.headers["ETag"]
 
 
-async def test_a_get_that_prefers_to_wait_is_answered_at_the_end(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_get_that_prefers_to_wait_is_answered_at_the_end(gateway: Visitor, key: str) -> None:
     made = await gateway.made(key)
     path, wait = f"/v1/generations/{made}", {"Prefer": "respond-async, wait=60"}
     seen = (await gateway.call("GET", path, key)).headers["ETag"]
@@ -155,22 +146,12 @@ async def test_a_get_that_prefers_to_wait_is_answered_at_the_end(gateway: Visito
     assert (await gateway.call("GET", path, key, None, same)).status == 304, "nothing more will happen"
 
 
-async def test_a_wait_ends_in_time_with_the_generation_as_it_is(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_wait_ends_in_time_with_the_generation_as_it_is(gateway: Visitor, key: str) -> None:
     reply = await gateway.call("GET", f"/v1/generations/{await gateway.made(key)}", key, None, {"Prefer": "wait=1"})
     assert (reply.status, reply.body["status"], reply.headers["Preference-Applied"]) == (200, "queued", "wait=1")
 
 
-async def test_another_accounts_generation_is_not_found(gateway: Visitor) -> None:
-    generation = await gateway.made(await gateway.account("acme"))
-    stranger = await gateway.account("other")
-    for method, path in (("GET", ""), ("GET", "/receipt"), ("POST", "/cancel"), ("GET", "/events")):
-        reply = await gateway.call(method, f"/v1/generations/{generation}{path}", stranger)
-        assert (reply.status, reply.code) == (404, "not_found")
-
-
-async def test_cancelling_a_queued_one_refunds_at_once(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_cancelling_a_queued_one_refunds_at_once(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key)
     cancelled = (await gateway.call("POST", f"/v1/generations/{generation}/cancel", key)).body
     assert (cancelled["status"], cancelled["credits"]["refunded"]) == ("cancelled", 5)
@@ -179,16 +160,14 @@ async def test_cancelling_a_queued_one_refunds_at_once(gateway: Visitor) -> None
     assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 100
 
 
-async def test_cancelling_a_running_one_asks_its_worker_to_stop(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_cancelling_a_running_one_asks_its_worker_to_stop(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key)
     await gateway.begin(generation)
     body = (await gateway.call("POST", f"/v1/generations/{generation}/cancel", key)).body
     assert (body["status"], body["cancel_requested"]) == ("running", True)
 
 
-async def test_cancelling_promotes_and_dispatches_the_one_that_waits(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_cancelling_promotes_and_dispatches_the_one_that_waits(gateway: Visitor, key: str) -> None:
     first, _, waiting = [await gateway.made(key) for _ in range(3)]
     await gateway.call("POST", f"/v1/generations/{first}/cancel", key)
     body = (await gateway.call("GET", f"/v1/generations/{waiting}", key)).body
@@ -199,9 +178,8 @@ async def test_cancelling_promotes_and_dispatches_the_one_that_waits(gateway: Vi
 
 @cases("code", list(FailureCode))
 async def test_a_failure_says_what_happened_that_nothing_was_charged_and_what_to_do(
-    gateway: Visitor, code: FailureCode
+    gateway: Visitor, key: str, code: FailureCode
 ) -> None:
-    key = await gateway.account()
     generation = await gateway.made(key)
     await gateway.begin(generation)
     failing = await gateway.ledger.generation(generation=generation)
@@ -228,8 +206,7 @@ async def _make_due(gateway: Visitor, generation: str) -> None:
     await gateway.ledger.redis.hdel(gateway.ledger.generation_key(generation), "not_before")  # type: ignore[misc]
 
 
-async def test_a_partial_success_says_what_was_charged_and_what_came_back(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_partial_success_says_what_was_charged_and_what_came_back(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key, outputs=4)
     await gateway.begin(generation)
     await gateway.deliver(generation, 0)
@@ -238,8 +215,7 @@ async def test_a_partial_success_says_what_was_charged_and_what_came_back(gatewa
     assert (body["status"], body["credits"]["committed"], body["credits"]["refunded"]) == ("succeeded", 5, 15)
 
 
-async def test_data_inputs_are_stored_and_never_given_back(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_data_inputs_are_stored_and_never_given_back(gateway: Visitor, key: str) -> None:
     picture = b"\x89PNG\r\n\x1a\n" + bytes(100)
     data = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     inputs = [{"kind": "image", "url": data}, {"kind": "image", "url": "https://example.com/cat.png"}]
@@ -254,10 +230,9 @@ async def test_data_inputs_are_stored_and_never_given_back(gateway: Visitor) -> 
 
 
 async def test_a_data_input_that_finds_no_room_is_answered_503_and_accepted_later(
-    gateway: Visitor, tmp_path: Path
+    gateway: Visitor, key: str, tmp_path: Path
 ) -> None:
     """A full disk of the outputs turned orders that brought a picture along into a 500, with a traceback in the log."""
-    key = await gateway.account()
     store = tmp_path / "data" / "outputs"
     store.rmdir()
     store.touch()
@@ -270,16 +245,14 @@ async def test_a_data_input_that_finds_no_room_is_answered_503_and_accepted_late
     assert (await gateway.create(key, inputs=inputs, once="k")).status == 202
 
 
-async def test_sandbox_controls_reach_the_worker(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_sandbox_controls_reach_the_worker(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key, sandbox={"fail": "moderated", "delay_seconds": 1})
     stored = await gateway.ledger.generation(generation=generation)
     assert isinstance(stored, outcomes.Generation)
     assert stored.request.sandbox == {"fail": "moderated", "delay_seconds": 1}
 
 
-async def test_a_receipt_explains_lines_payers_and_movements(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_receipt_explains_lines_payers_and_movements(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key, outputs=2)
     body = (await gateway.call("GET", f"/v1/generations/{generation}/receipt", key)).body
     assert body["key"] == key_id_of(key)
@@ -292,8 +265,7 @@ async def test_a_receipt_explains_lines_payers_and_movements(gateway: Visitor) -
     assert body["rate_card"].startswith("sha256:")
 
 
-async def test_a_price_change_leaves_a_generation_as_it_was(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_price_change_leaves_a_generation_as_it_was(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key)
     cards = gateway.app[services.RATE_CARDS]
     path = gateway.app[services.SETTINGS].rate_card
@@ -307,8 +279,7 @@ async def test_a_price_change_leaves_a_generation_as_it_was(gateway: Visitor) ->
     assert (body["price"]["credits"], body["price"]["rate_card"]) == (5, version)
 
 
-async def test_the_request_body_has_the_same_effect_without_its_defaults(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_the_request_body_has_the_same_effect_without_its_defaults(gateway: Visitor, key: str) -> None:
     explicit: dict[str, Any] = {"settings": {"strength": 0.50}, "outputs": 1.0, "inputs": [], "metadata": {}}
     bare, full = (await gateway.create(key)).body, (await gateway.create(key, **explicit)).body
     assert SKETCH["prompt"] == bare["prompt"]
@@ -317,8 +288,7 @@ async def test_the_request_body_has_the_same_effect_without_its_defaults(gateway
     }
 
 
-async def test_key_and_tags_are_filters_of_the_list_and_shown_on_the_receipt(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_key_and_tags_are_filters_of_the_list_and_shown_on_the_receipt(gateway: Visitor, key: str) -> None:
     tags = {"project": "apollo", "für": "Ünit 7: a|b"}
     made = (await gateway.create(key, tags=tags)).body["id"]
     other = (await gateway.create(key, tags={"project": "apollo 13"})).body["id"]
@@ -339,8 +309,7 @@ async def test_key_and_tags_are_filters_of_the_list_and_shown_on_the_receipt(gat
         assert (await gateway.call("GET", f"/v1/generations/{made}{path}", key)).body["tags"] == tags
 
 
-async def test_metadata_is_a_filter_of_the_list(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_metadata_is_a_filter_of_the_list(gateway: Visitor, key: str) -> None:
     made = await gateway.call("POST", "/v1/generations", key, SKETCH | {"metadata": {"order": "A-17", "paid": True}})
     await gateway.call("POST", "/v1/generations", key, SKETCH)
     for query, found in (

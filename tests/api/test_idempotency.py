@@ -17,8 +17,7 @@ ACCOUNT = "/v1/admin/accounts/acme"
 GRANT = {"bucket": "top_up", "credits": 50, "reason": "welcome"}
 
 
-async def test_a_repeated_generation_is_the_one_made_then(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_repeated_generation_is_the_one_made_then(gateway: Visitor, key: str) -> None:
     first = await gateway.create(key, once="a")
     again = await gateway.create(key, once="a")
     assert (first.status, again.status) == (202, 200)
@@ -27,24 +26,21 @@ async def test_a_repeated_generation_is_the_one_made_then(gateway: Visitor) -> N
     assert (await gateway.call("GET", "/v1/balance", key)).body["held"] == 5
 
 
-async def test_the_order_of_members_and_the_spelling_of_numbers_do_not_matter(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_the_order_of_members_and_the_spelling_of_numbers_do_not_matter(gateway: Visitor, key: str) -> None:
     first = await gateway.create(key, once="a", outputs=2)
     raw = json.dumps(dict(reversed((SKETCH | {"outputs": 2}).items())), indent=3).replace(": 2", ": 2.0").encode()
     again = await gateway.call("POST", "/v1/generations", key, raw=raw, headers={"Idempotency-Key": "a"})
     assert (again.status, again.body["id"]) == (200, first.body["id"])
 
 
-async def test_another_body_with_the_same_key_is_refused(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_another_body_with_the_same_key_is_refused(gateway: Visitor, key: str) -> None:
     await gateway.create(key, once="a")
     reply = await gateway.create(key, once="a", prompt="a blue bicycle")
     assert (reply.status, reply.code) == (422, "idempotency_key_reused")
     assert "Use a new key for a new request" in reply.message
 
 
-async def test_the_same_key_for_another_call_is_refused(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_the_same_key_for_another_call_is_refused(gateway: Visitor, key: str) -> None:
     await gateway.create(key, once="a")
     body = {"tool": "image", "model": "sketch"}
     reply = await gateway.call("POST", "/v1/quotes", key, body, {"Idempotency-Key": "a"})
@@ -53,8 +49,7 @@ async def test_the_same_key_for_another_call_is_refused(gateway: Visitor) -> Non
     assert (await gateway.create(key, once="b")).code == "idempotency_key_reused"
 
 
-async def test_a_retry_survives_an_empty_balance(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_retry_survives_an_empty_balance(gateway: Visitor, key: str) -> None:
     first = await gateway.create(key, once="a", outputs=4)
     body = {"bucket": "free", "credits": -80, "reason": "a test"}
     await gateway.call("POST", f"{ACCOUNT}/adjustments", gateway.admin, body)
@@ -63,8 +58,7 @@ async def test_a_retry_survives_an_empty_balance(gateway: Visitor) -> None:
     assert (again.status, again.body["id"]) == (200, first.body["id"])
 
 
-async def test_a_retry_survives_a_model_that_is_gone_from_the_rate_card(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_retry_survives_a_model_that_is_gone_from_the_rate_card(gateway: Visitor, key: str) -> None:
     first = await gateway.create(key, once="a", model="remote")
     cards, path = gateway.app[services.RATE_CARDS], gateway.app[services.SETTINGS].rate_card
     assert path is not None
@@ -77,8 +71,7 @@ async def test_a_retry_survives_a_model_that_is_gone_from_the_rate_card(gateway:
     assert (await gateway.create(key, once="b", model="remote")).code == "unknown_model"
 
 
-async def test_refusals_are_not_remembered(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_refusals_are_not_remembered(gateway: Visitor, key: str) -> None:
     assert (await gateway.create(key, once="a", model="gallery")).status == 403
     await gateway.subscribe()
     assert (await gateway.create(key, once="a", model="gallery")).status == 202
@@ -90,8 +83,7 @@ async def test_refusals_are_not_remembered(gateway: Visitor) -> None:
         assert (reply.status, reply.code) == (422, "invalid_request")
 
 
-async def test_many_at_once_with_one_key_make_one(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_many_at_once_with_one_key_make_one(gateway: Visitor, key: str) -> None:
     replies = await asyncio.gather(*(gateway.create(key, once="a") for _ in range(20)))
     assert sorted(reply.status for reply in replies) == [200] * 19 + [202]
     assert len({reply.body["id"] for reply in replies}) == 1
@@ -111,8 +103,7 @@ async def test_an_account_that_is_called_admin_shares_nothing_with_the_operators
     assert (await gateway.create(key, once="a")).status == 202
 
 
-async def test_a_repeated_grant_is_granted_once_and_answered_alike(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_repeated_grant_is_granted_once_and_answered_alike(gateway: Visitor, key: str) -> None:
     once = {"Idempotency-Key": "grant-1"}
     first = await gateway.call("POST", f"{ACCOUNT}/grants", gateway.admin, GRANT, once)
     again = await gateway.call("POST", f"{ACCOUNT}/grants", gateway.admin, GRANT, once)
@@ -121,8 +112,7 @@ async def test_a_repeated_grant_is_granted_once_and_answered_alike(gateway: Visi
     assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 150
 
 
-async def test_many_grants_at_once_with_one_key_grant_once(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_many_grants_at_once_with_one_key_grant_once(gateway: Visitor, key: str) -> None:
     once = {"Idempotency-Key": "grant-1"}
     replies = await asyncio.gather(
         *(gateway.call("POST", f"{ACCOUNT}/grants", gateway.admin, GRANT, once) for _ in range(10))
@@ -131,8 +121,7 @@ async def test_many_grants_at_once_with_one_key_grant_once(gateway: Visitor) -> 
     assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 150
 
 
-async def test_without_a_key_every_grant_counts(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_without_a_key_every_grant_counts(gateway: Visitor, key: str) -> None:
     for _ in range(2):
         await gateway.call("POST", f"{ACCOUNT}/grants", gateway.admin, GRANT)
     assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 200
@@ -198,8 +187,7 @@ async def test_two_gateways_share_what_they_remember(gateway: Visitor, redis_url
         assert (again.status, again.body["id"]) == (200, first.body["id"])
 
 
-async def test_a_key_that_is_no_visible_ascii_is_refused(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_key_that_is_no_visible_ascii_is_refused(gateway: Visitor, key: str) -> None:
     for once in ("", "two words", "x" * 256, "schlüssel"):
         reply = await gateway.create(key, once=once)
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", ["Idempotency-Key"])

@@ -57,9 +57,8 @@ def check_envelope(reply: Reply, status: int, code: str) -> None:
     assert "Traceback" not in reply.message
 
 
-async def test_no_response_names_the_library_that_sends_it(gateway: Visitor) -> None:
+async def test_no_response_names_the_library_that_sends_it(gateway: Visitor, key: str) -> None:
     """aiohttp sets its own `Server` before our headers are added."""
-    key = await gateway.account()
     for path in ("/healthz", "/", "/v1/balance", "/v1/nothing"):
         assert (await gateway.call("GET", path, key)).headers["Server"] == "farebox", path
 
@@ -132,8 +131,7 @@ async def test_odd_paths_and_queries_are_not_found_or_refused(gateway: Visitor) 
 # --- the body ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_body_above_1_mib_is_413_however_it_is_packed(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_body_above_1_mib_is_413_however_it_is_packed(gateway: Visitor, key: str) -> None:
     fits = json.dumps(SKETCH).encode().ljust(limits.BODY_MAX_BYTES)
     assert (await raw(gateway, post(key, fits))).status == 200
     for request in (
@@ -144,9 +142,8 @@ async def test_a_body_above_1_mib_is_413_however_it_is_packed(gateway: Visitor) 
         check_envelope(await raw(gateway, request), 413, "body_too_large")
 
 
-async def test_a_body_that_cannot_be_unpacked_is_400(gateway: Visitor) -> None:
+async def test_a_body_that_cannot_be_unpacked_is_400(gateway: Visitor, key: str) -> None:
     """It was a 500, with two tracebacks in the log for each."""
-    key = await gateway.account()
     for packing in (b"gzip", b"deflate"):
         reply = await raw(gateway, post(key, b"not packed", b"Content-Encoding: " + packing))
         check_envelope(reply, 400, "invalid_http")
@@ -158,10 +155,10 @@ def nested(depth: int, opening: str, closing: str) -> bytes:
     return inside.replace('"?"', opening * depth + "1" + closing * depth).encode()
 
 
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-@pytest.mark.parametrize("headers", [(), (b"Idempotency-Key: k",)])
+@cases(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@cases("headers", [(), (b"Idempotency-Key: k",)])
 async def test_json_may_be_200_deep(gateway: Visitor, opening: str, closing: str, headers: tuple[bytes, ...]) -> None:
-    key = await gateway.account()
+    key = await gateway.account(f"deep-{ord(opening[0])}-{len(headers)}")
     body_and_metadata = 2
     fits = nested(limits.JSON_DEPTH_MAX - body_and_metadata, opening, closing)
     accepted = await raw(gateway, post(key, fits, *headers, path=b"/v1/generations"))
@@ -175,38 +172,6 @@ async def test_json_may_be_200_deep(gateway: Visitor, opening: str, closing: str
 
 
 @cases(
-    ("member", "status"),
-    [
-        ('"max_credits": 1e999', 422),
-        ('"max_credits": -1e999', 422),
-        ('"max_credits": NaN', 422),
-        ('"max_credits": Infinity', 422),
-        ('"outputs": 1e400', 422),
-        ('"outputs": 123456789012345678901234567890', 422),
-        ('"metadata": {"a": NaN}', 422),
-        ('"metadata": {"a": -Infinity}', 422),
-        ('"metadata": {"a": 1e999}', 422),
-        ('"metadata": {"a": ' + "9" * 5000 + "}", 400),
-        ('"max_credits": ' + "9" * 5000, 400),
-        ('"settings": {"strength": ' + "9" * 5000 + "}", 400),
-        ('"settings": {"strength": 1e999}', 422),
-        ('"settings": {"strength": NaN}', 422),
-        ('"prompt": "\\ud800"', 400),
-    ],
-)
-async def test_odd_numbers_and_texts_are_refused_with_and_without_an_idempotency_key(
-    gateway: Visitor, member: str, status: int
-) -> None:
-    key = await gateway.account()
-    body = (json.dumps({name: SKETCH[name] for name in ("tool", "model", "prompt")})[:-1] + f", {member}}}").encode()
-    for headers in ((), (b"Idempotency-Key: k",)):
-        reply = await raw(gateway, post(key, body, *headers, path=b"/v1/generations"))
-        assert reply.status in {400, status}, reply.raw
-        check_envelope(reply, reply.status, "invalid_json" if reply.status == 400 else reply.code)
-        assert reply.code in {"invalid_json", "invalid_request", "invalid_settings"}
-
-
-@pytest.mark.parametrize(
     "member",
     [
         '"prompt": "two"',
@@ -247,24 +212,14 @@ def at_the_limits() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 @cases(("path", "fits", "too_much"), at_the_limits())
 async def test_422_each_field_has_its_limit(
-    gateway: Visitor, path: str, fits: dict[str, Any], too_much: dict[str, Any]
+    gateway: Visitor, key: str, path: str, fits: dict[str, Any], too_much: dict[str, Any]
 ) -> None:
-    key = await gateway.account()
     accepted = await gateway.call("POST", "/v1/quotes", key, SKETCH | fits)
     refused_for_its_size = accepted.status == 422 and accepted.code == "invalid_request"
     assert not refused_for_its_size, accepted.raw
     reply = await gateway.create(key, **too_much)
     check_envelope(reply, 422, "invalid_request")
     assert reply.fields == [path]
-
-
-async def test_an_idempotency_key_may_have_255_characters(gateway: Visitor) -> None:
-    key = await gateway.account()
-    assert (await gateway.create(key, once="k" * 255)).status == 202
-    for wrong in ("k" * 256, "two words"):
-        reply = await gateway.create(key, once=wrong)
-        check_envelope(reply, 422, "invalid_request")
-        assert reply.fields == ["Idempotency-Key"]
 
 
 async def test_a_data_input_fits_into_the_body_or_is_413(gateway: Visitor) -> None:

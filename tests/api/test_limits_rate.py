@@ -183,8 +183,7 @@ async def test_operators_streams_are_counted_by_key(gateway: Visitor, monkeypatc
         assert gateway.app[services.HUB].watched == 2
 
 
-async def test_a_stream_that_was_never_opened_counts_for_nothing(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_stream_that_was_never_opened_counts_for_nothing(gateway: Visitor, key: str) -> None:
     unknown = f"/v1/generations/gen_00{'a' * 24}/events"
     replies = await asyncio.gather(*(gateway.call("GET", unknown, key) for _ in range(5)))
     assert {reply.status for reply in replies} == {404}

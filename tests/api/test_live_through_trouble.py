@@ -186,9 +186,8 @@ async def test_an_end_is_sent_once_however_many_notices_arrive(
     assert set(names) <= {"balance"}
 
 
-async def test_a_client_that_has_a_generations_end_gets_204(gateway: Visitor) -> None:
+async def test_a_client_that_has_a_generations_end_gets_204(gateway: Visitor, key: str) -> None:
     """A browser reconnects 2 s after each end of a stream, for ever, and was told the same each time."""
-    key = await gateway.account()
     generation = await gateway.made(key, outputs=2)
     path = f"/v1/generations/{generation}/events"
     async with open_stream(gateway, path, key) as stream:

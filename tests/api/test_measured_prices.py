@@ -79,8 +79,7 @@ def _restyle(*urls: str) -> dict[str, object]:
     return {"tool": "video", "model": "restyle", "prompt": "as a sketch", "inputs": inputs}
 
 
-async def test_an_upload_is_charged_by_its_length_and_an_address_by_the_most(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_upload_is_charged_by_its_length_and_an_address_by_the_most(gateway: Visitor, key: str) -> None:
     upload = await gateway.call("POST", "/v1/uploads", key, headers={"Content-Type": "video/mp4"}, raw=film(frames=24))
     assert upload.body["duration_seconds"] == 1
     measured = (await gateway.call("POST", "/v1/quotes", key, _restyle(upload.body["url"]))).body
@@ -93,8 +92,7 @@ async def test_an_upload_is_charged_by_its_length_and_an_address_by_the_most(gat
     assert (await gateway.call("POST", "/v1/quotes", key, both)).body["credits"] == 6
 
 
-async def test_422_a_quote_for_a_short_upload_does_not_lock_the_price_of_a_long_one(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_422_a_quote_for_a_short_upload_does_not_lock_the_price_of_a_long_one(gateway: Visitor, key: str) -> None:
     short = await _uploaded(gateway, key, film(frames=12), "video/mp4")
     long = await _uploaded(gateway, key, film(frames=48), "video/mp4")
     quote = (await gateway.call("POST", "/v1/quotes", key, _restyle(short))).body["quote"]
@@ -105,16 +103,14 @@ async def test_422_a_quote_for_a_short_upload_does_not_lock_the_price_of_a_long_
     assert (made.status, made.body["price"]["credits"]) == (202, 1)
 
 
-async def test_422_an_upload_that_is_longer_than_the_model_takes(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_422_an_upload_that_is_longer_than_the_model_takes(gateway: Visitor, key: str) -> None:
     long = await _uploaded(gateway, key, film(frames=80), "video/mp4")
     refused = await gateway.call("POST", "/v1/generations", key, _restyle(long))
     assert (refused.status, refused.code) == (422, "invalid_settings")
     assert "accepts at most 3 seconds of input video" in refused.body["error"]["message"]
 
 
-async def test_an_image_is_charged_by_its_pixels(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_image_is_charged_by_its_pixels(gateway: Visitor, key: str) -> None:
     image = await _uploaded(gateway, key, picture(width=500, height=400), "image/png")
     asked = {"tool": "image", "model": "upscale", "prompt": "larger", "inputs": [{"kind": "image", "url": image}]}
     assert (await gateway.call("POST", "/v1/quotes", key, asked)).body["credits"] == 2
@@ -164,9 +160,8 @@ async def test_r29_a_price_with_reported_units_is_shown_as_a_ceiling_and_charged
 
 
 async def test_r29_a_card_saved_in_between_changes_neither_a_quote_nor_what_is_charged(
-    gateway: Visitor, tmp_path: Path
+    gateway: Visitor, key: str, tmp_path: Path
 ) -> None:
-    key = await gateway.account()
     quote = (await gateway.call("POST", "/v1/quotes", key, DREAM)).body["quote"]
     first = (await gateway.call("POST", "/v1/generations", key, DREAM)).body["id"]
     card = tmp_path / "pricing.toml"
@@ -199,8 +194,7 @@ async def test_r29_estimates_and_the_rate_card_say_that_it_is_a_ceiling(gateway:
     assert "reported" not in models["poem"]["rates"][0]
 
 
-async def test_422_a_forbidden_combination_says_what_would_do(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_422_a_forbidden_combination_says_what_would_do(gateway: Visitor, key: str) -> None:
     asked = {"tool": "video", "model": "cinema", "prompt": "a", "settings": {"resolution": "1080p", "duration": 4}}
     for path in ("/v1/generations", "/v1/quotes"):
         refused = await gateway.call("POST", path, key, asked)
@@ -222,7 +216,6 @@ async def test_an_amount_with_float_noise_is_the_amount_that_was_meant(gateway: 
     assert (await gateway.create(key, max_credits=noisy)).status == 202
 
 
-async def test_noise_never_hides_a_fourth_decimal(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_noise_never_hides_a_fourth_decimal(gateway: Visitor, key: str) -> None:
     refused = await gateway.call("POST", "/v1/generations", key, SKETCH | {"prompt": "a", "max_credits": 220.499999})
     assert "at most three decimals" in refused.raw.decode()

@@ -9,6 +9,7 @@ from tests.api.request_fields import RequestField, request_fields
 from tests.api.test_bounds import NAMES
 from tests.api.visitor import SKETCH, Visitor
 from tests.cases import cases
+from tests.lengths import some_of
 
 PLACE = "the number goes here"
 ODD = [
@@ -41,12 +42,14 @@ def test_the_numbers_are_found() -> None:
     }  # fmt: skip
 
 
-@cases("field", [field for field in NUMBERS if not field.in_query])
-async def test_an_odd_number_in_a_body_is_422_and_named(gateway: Visitor, field: RequestField) -> None:
+@cases(("number", "field"), enumerate(field for field in NUMBERS if not field.in_query))
+async def test_an_odd_number_in_a_body_is_422_and_named(
+    gateway: Visitor, owner: str, number: int, field: RequestField
+) -> None:
     """`thresholds: [NaN]` was a 500, and `1e-400` was read as 0."""
-    key = key_for(field, gateway, await gateway.owner())
+    key = key_for(field, gateway, owner)
     path = field.path.format_map(NAMES)
-    for literal in ODD:
+    for literal in some_of(ODD, number):
         if field.types >= SETTINGS and literal[0] in 'tf"':
             continue
         for headers in ({}, {"Idempotency-Key": "k"}):
@@ -56,23 +59,24 @@ async def test_an_odd_number_in_a_body_is_422_and_named(gateway: Visitor, field:
                 literal[:20],
                 reply.raw,
             )
-    for literal in NOT_JSON:
+    for literal in some_of(NOT_JSON, number):
         reply = await gateway.call(field.method, path, key, raw=body_with(field, literal))
         assert (reply.status, reply.code) == (400, "invalid_json"), (literal[:20], reply.raw)
 
 
-@cases("field", [field for field in NUMBERS if field.in_query])
-async def test_an_odd_number_in_a_query_is_422_and_named(gateway: Visitor, field: RequestField) -> None:
-    key = key_for(field, gateway, await gateway.owner())
-    for text in ODD_IN_QUERY:
+@cases(("number", "field"), enumerate(field for field in NUMBERS if field.in_query))
+async def test_an_odd_number_in_a_query_is_422_and_named(
+    gateway: Visitor, owner: str, number: int, field: RequestField
+) -> None:
+    key = key_for(field, gateway, owner)
+    for text in some_of(ODD_IN_QUERY, number):
         reply = await gateway.call("GET", f"{field.path.format_map(NAMES)}?{field.name}={quote(text)}", key)
         assert (reply.status, reply.fields) == (422, [field.name]), (text[:20], reply.raw)
         assert reply.code == "invalid_request"
 
 
-async def test_an_unrepresentable_number_is_refused_in_unchecked_fields_too(gateway: Visitor) -> None:
+async def test_an_unrepresentable_number_is_refused_in_unchecked_fields_too(gateway: Visitor, key: str) -> None:
     """Metadata are the caller's own, but `1e999` would have come back as `Infinity`, which is no JSON."""
-    key = await gateway.account()
     for literal in ("NaN", "1e400", "1e-400"):
         body = json.dumps(SKETCH | {"metadata": {"a": [1, {"b": PLACE}]}}).replace(json.dumps(PLACE), literal)
         reply = await gateway.call("POST", "/v1/generations", key, raw=body.encode())

@@ -20,7 +20,7 @@ from tests.api.test_bounds import NAMES, exchange, request_bytes
 from tests.api.test_odd_numbers import key_for
 from tests.api.visitor import SKETCH, Visitor
 from tests.cases import cases
-from tests.lengths import LONG
+from tests.lengths import some_of
 
 # One of each kind, and the borders of the ranges.
 ODD = [
@@ -44,12 +44,11 @@ def test_the_texts_are_found() -> None:
 
 @cases(["number", "field"], enumerate(field for field in TEXTS if field.name not in PROMPT | BY_THE_CARD))
 async def test_a_text_with_a_control_or_direction_character_is_422_and_named(
-    gateway: Visitor, number: int, field: RequestField
+    gateway: Visitor, owner: str, number: int, field: RequestField
 ) -> None:
-    """In the short form a third of the characters in each field, another third in the next."""
-    key = key_for(field, gateway, await gateway.owner())
+    key = key_for(field, gateway, owner)
     path = field.path.format_map(NAMES)
-    for odd in ODD if LONG else ODD[number % 3 :: 3]:
+    for odd in some_of(ODD, number):
         text = f"a{odd}b"
         if field.in_query and field.name in {"token", "signature"}:
             continue  # they open a page or a file by themselves; what was never given out opens none
@@ -69,8 +68,7 @@ async def test_a_text_with_a_control_or_direction_character_is_422_and_named(
         assert (reply.status, reply.code) == (400, "invalid_json")
 
 
-async def test_a_prompt_and_metadata_are_kept_as_they_are(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_prompt_and_metadata_are_kept_as_they_are(gateway: Visitor, key: str) -> None:
     text = "".join(ODD[1:])
     made = await gateway.made(key, prompt=text, metadata={text: [text, "\0"]})
     shown = (await gateway.call("GET", f"/v1/generations/{made}", key)).body
@@ -79,9 +77,8 @@ async def test_a_prompt_and_metadata_are_kept_as_they_are(gateway: Visitor) -> N
     assert (refused.status, refused.fields) == (422, ["prompt"])
 
 
-async def test_what_a_refusal_repeats_of_a_request_is_written_out(gateway: Visitor) -> None:
+async def test_what_a_refusal_repeats_of_a_request_is_written_out(gateway: Visitor, key: str) -> None:
     """The name of a member that nobody knows, a setting's name and value, a path."""
-    key = await gateway.account()
     odd = "".join(ODD)
     for reply in [
         await gateway.call("POST", "/v1/quotes", key, {odd: 1}),

@@ -9,12 +9,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from joserfc.jwk import RSAKey
 
 from gateway.api.access.openid import STATE_COOKIE
 from gateway.errors import SettingsError
 from gateway.settings import load_settings
-from tests.api.openid_server import CLIENT, SECRET, OpenIdServer, open_openid_server
+from tests.api.openid_server import CLIENT, SECRET, OpenIdServer, open_openid_server, rsa_key
 from tests.api.visitor import Visitor, open_gateway
 from tests.cases import cases
 from tests.free_ports import free_port
@@ -172,7 +171,7 @@ async def test_a_signature_that_is_none_a_shared_secret_or_a_strangers_is_refuse
     await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "ada@example.com"})
     for provider.algorithm in ("none", "HS256"):
         assert (await sign_in(gateway)) == {"problem": "failed"}, provider.algorithm
-    provider.algorithm, provider.stranger = "RS256", RSAKey.generate_key(2048, {"kid": "one"})
+    provider.algorithm, provider.stranger = "RS256", rsa_key("a stranger's")
     assert (await sign_in(gateway)) == {"problem": "failed"}
     provider.stranger = None
     assert (await sign_in(gateway))["account"] == "acme"

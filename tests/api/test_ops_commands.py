@@ -6,8 +6,7 @@ from tests.api.test_support_commands import as_json, command, run
 from tests.api.visitor import Visitor
 
 
-async def test_a_provider_is_paused_and_resumed_with_a_reason(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_provider_is_paused_and_resumed_with_a_reason(gateway: Visitor, key: str) -> None:
     words = ("pause", "provider", "sandbox", "--reason", "down until noon", "--wait", "--until", "2099-01-01T00:00:00Z")
     said = await run(gateway, *words)
     assert said == (
@@ -26,8 +25,7 @@ async def test_a_provider_is_paused_and_resumed_with_a_reason(gateway: Visitor) 
     assert (code, "The model sketch is not paused." in complained) == (1, True)
 
 
-async def test_a_bulk_refund_is_shown_first_and_done_with_yes(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_bulk_refund_is_shown_first_and_done_with_yes(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key)
     words = ("ops", "refund", "--account", "acme", "--reason", "charged twice")
     said = await run(gateway, *words)

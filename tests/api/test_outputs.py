@@ -22,8 +22,7 @@ async def _signed(gateway: Visitor, key: str, generation: str) -> str:
     return gateway.address + url.raw_path_qs
 
 
-async def test_a_signed_url_needs_no_key(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_signed_url_needs_no_key(gateway: Visitor, key: str) -> None:
     url = await _signed(gateway, key, await gateway.finished(key))
     reply = await gateway.call("GET", url)
     assert (reply.status, reply.raw) == (200, PICTURE)
@@ -38,8 +37,7 @@ async def test_the_accounts_key_opens_it_without_a_signature(gateway: Visitor) -
     assert (await gateway.call("GET", path)).status == 401
 
 
-async def test_an_output_has_its_exact_content_type(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_output_has_its_exact_content_type(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key)
     headers = (await gateway.call("GET", await _signed(gateway, key, generation))).headers
     assert headers["Content-Type"] == "image/png"
@@ -63,8 +61,7 @@ async def test_an_output_has_its_exact_content_type(gateway: Visitor) -> None:
         ("bytes=1000-9999", 1000, 1024),
     ],
 )
-async def test_a_range_is_exactly_those_bytes(gateway: Visitor, asked: str, start: int, end: int) -> None:
-    key = await gateway.account()
+async def test_a_range_is_exactly_those_bytes(gateway: Visitor, key: str, asked: str, start: int, end: int) -> None:
     url = await _signed(gateway, key, await gateway.finished(key))
     reply = await gateway.call("GET", url, headers={"Range": asked})
     assert (reply.status, reply.raw) == (206, PICTURE[start:end])
@@ -72,8 +69,7 @@ async def test_a_range_is_exactly_those_bytes(gateway: Visitor, asked: str, star
 
 
 @cases("asked", ["bytes=1024-", "bytes=5000-6000", "bytes=-0"])
-async def test_416_a_range_beyond_the_end_says_how_long_it_is(gateway: Visitor, asked: str) -> None:
-    key = await gateway.account()
+async def test_416_a_range_beyond_the_end_says_how_long_it_is(gateway: Visitor, key: str, asked: str) -> None:
     url = await _signed(gateway, key, await gateway.finished(key))
     reply = await gateway.call("GET", url, headers={"Range": asked})
     assert (reply.status, reply.code) == (416, "range_not_satisfiable")
@@ -82,15 +78,13 @@ async def test_416_a_range_beyond_the_end_says_how_long_it_is(gateway: Visitor, 
 
 
 @cases("asked", ["bytes=0-1,5-6", "lines=1-2", "bytes=9-2", "bytes=x"])
-async def test_what_is_no_single_range_is_answered_with_the_whole(gateway: Visitor, asked: str) -> None:
-    key = await gateway.account()
+async def test_what_is_no_single_range_is_answered_with_the_whole(gateway: Visitor, key: str, asked: str) -> None:
     url = await _signed(gateway, key, await gateway.finished(key))
     reply = await gateway.call("GET", url, headers={"Range": asked})
     assert (reply.status, reply.raw) == (200, PICTURE)
 
 
-async def test_what_a_browser_has_is_not_sent_again(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_what_a_browser_has_is_not_sent_again(gateway: Visitor, key: str) -> None:
     url = await _signed(gateway, key, await gateway.finished(key))
     for names in (ETAG, f"W/{ETAG}", f'"other", {ETAG}', "*"):
         reply = await gateway.call("GET", url, headers={"If-None-Match": names})
@@ -102,8 +96,7 @@ async def test_what_a_browser_has_is_not_sent_again(gateway: Visitor) -> None:
     assert (await gateway.call("GET", url, headers=fresh)).status == 206
 
 
-async def test_head_has_the_headers_and_no_body(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_head_has_the_headers_and_no_body(gateway: Visitor, key: str) -> None:
     url = await _signed(gateway, key, await gateway.finished(key))
     reply = await gateway.call("HEAD", url)
     assert (reply.status, reply.raw, reply.headers["Content-Length"]) == (200, b"", "1024")
@@ -111,8 +104,7 @@ async def test_head_has_the_headers_and_no_body(gateway: Visitor) -> None:
     assert (reply.status, reply.headers["Content-Range"]) == (206, "bytes 0-9/1024")
 
 
-async def test_403_a_changed_or_old_link_says_where_to_get_a_fresh_one(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_403_a_changed_or_old_link_says_where_to_get_a_fresh_one(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key)
     url = URL(await _signed(gateway, key, generation))
     for changed in (
@@ -131,8 +123,7 @@ async def test_403_a_changed_or_old_link_says_where_to_get_a_fresh_one(gateway: 
     assert "has expired" in reply.message
 
 
-async def test_404_an_output_that_is_not_there_says_why(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_404_an_output_that_is_not_there_says_why(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key)
     for index in ("1", "x", "9999"):
         reply = await gateway.call("GET", f"/v1/generations/{generation}/outputs/{index}", key)
@@ -148,8 +139,7 @@ async def test_404_an_output_that_is_not_there_says_why(gateway: Visitor) -> Non
     assert "deleted" in (await gateway.call("GET", url)).message
 
 
-async def test_an_output_can_be_fetched_as_soon_as_it_is_delivered(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_output_can_be_fetched_as_soon_as_it_is_delivered(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key, outputs=2)
     await gateway.begin(generation)
     await gateway.deliver(generation)

@@ -19,8 +19,7 @@ from tests.until import until as until_
 WHY = {"reason": "the provider is down until noon."}
 
 
-async def test_a_pause_refuses_orders_with_its_reason_and_gives_quotes(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_pause_refuses_orders_with_its_reason_and_gives_quotes(gateway: Visitor, key: str) -> None:
     made = await gateway.call("POST", "/v1/generations", key, SKETCH, {"Idempotency-Key": "first"})
     for path, said, what in (
         ("/v1/ops/pauses/tool/image", "All image generations are", ("tool", "image")),
@@ -93,8 +92,7 @@ async def test_what_waits_is_shown_as_paused_can_be_cancelled_and_is_due_when_it
     assert (await gateway.call("PUT", path, gateway.admin, WHY | {"until": "2020-01-01T00:00:00Z"})).fields == ["until"]
 
 
-async def test_a_refusal_says_when_the_pause_ends(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_refusal_says_when_the_pause_ends(gateway: Visitor, key: str) -> None:
     body = WHY | {"until": utc(now_ms() + 120_000)}
     await gateway.call("PUT", "/v1/admin/accounts/acme/pause", gateway.admin, body)
     refused = await gateway.create(key)
@@ -103,9 +101,8 @@ async def test_a_refusal_says_when_the_pause_ends(gateway: Visitor) -> None:
     assert refused.error["until"] == body["until"]
 
 
-async def test_an_empty_pool_and_a_gate_say_nothing_while_it_is_paused(gateway: Visitor) -> None:
+async def test_an_empty_pool_and_a_gate_say_nothing_while_it_is_paused(gateway: Visitor, key: str) -> None:
     """Whoever subscribes to be let in, and is then told that it is paused, was misled."""
-    key = await gateway.account()
     await gateway.call("PUT", "/v1/ops/pauses/tool/image", gateway.admin, WHY)
     dear = {"tool": "image", "model": "gallery", "prompt": "x", "settings": {"resolution": "2K"}, "outputs": 4}
     assert (await gateway.call("POST", "/v1/generations", key, dear)).code == "paused"

@@ -16,8 +16,7 @@ from tests.until import until
 ASKED = {"tool": "image", "model": "gallery", "settings": {"resolution": "2K"}, "outputs": 2}
 
 
-async def test_a_quote_shows_its_sum_and_who_pays(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_quote_shows_its_sum_and_who_pays(gateway: Visitor, key: str) -> None:
     await gateway.subscribe()
     body = (await gateway.call("POST", "/v1/quotes", key, ASKED)).body
     assert body["credits"] == 147
@@ -27,8 +26,7 @@ async def test_a_quote_shows_its_sum_and_who_pays(gateway: Visitor) -> None:
     assert body["allocation"] == [{"bucket": "free", "credits": 100}, {"bucket": "subscription", "credits": 47}]
 
 
-async def test_a_quote_never_refuses_for_gating_or_for_want_of_credits(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_quote_never_refuses_for_gating_or_for_want_of_credits(gateway: Visitor, key: str) -> None:
     reply = await gateway.call("POST", "/v1/quotes", key, ASKED)
     assert reply.status == 200
     body = reply.body
@@ -38,16 +36,14 @@ async def test_a_quote_never_refuses_for_gating_or_for_want_of_credits(gateway: 
     assert body["allocation"] == [{"bucket": "free", "credits": 100}]
 
 
-async def test_a_quote_says_what_a_plan_limits(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_quote_says_what_a_plan_limits(gateway: Visitor, key: str) -> None:
     await gateway.subscribe("basic")
     asked = {"tool": "video", "model": "clip", "settings": {"resolution": "1080p"}}
     body = (await gateway.call("POST", "/v1/quotes", key, asked)).body
     assert (body["allowed"], body["reason"]) == (False, "plan_limit")
 
 
-async def test_r23_a_quote_locks_its_price_lines_and_rate_card(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_r23_a_quote_locks_its_price_lines_and_rate_card(gateway: Visitor, key: str) -> None:
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body
     await _reprice(gateway)
     assert (await gateway.create(key)).body["price"]["credits"] == 7
@@ -56,8 +52,7 @@ async def test_r23_a_quote_locks_its_price_lines_and_rate_card(gateway: Visitor)
         assert price == {"credits": 5, "lines": quote["lines"], "rate_card": quote["rate_card"]}
 
 
-async def test_r23_a_quote_binds_everything_but_the_prompt(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_r23_a_quote_binds_everything_but_the_prompt(gateway: Visitor, key: str) -> None:
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body["quote"]
     assert (await gateway.create(key, quote=quote, prompt="another prompt")).status == 202
 
@@ -73,9 +68,8 @@ async def test_r23_a_quote_binds_everything_but_the_prompt(gateway: Visitor) -> 
     ],
 )
 async def test_422_a_quote_for_another_request_names_what_differs(
-    gateway: Visitor, change: dict[str, Any], path: str
+    gateway: Visitor, key: str, change: dict[str, Any], path: str
 ) -> None:
-    key = await gateway.account()
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body["quote"]
     reply = await gateway.create(key, quote=quote, **change)
     assert (reply.status, reply.code) == (422, "quote_mismatch")
@@ -90,8 +84,7 @@ async def test_422_a_quote_is_of_one_account(gateway: Visitor) -> None:
     assert b"acme" not in reply.raw
 
 
-async def test_422_a_made_up_quote_is_no_quote(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_422_a_made_up_quote_is_no_quote(gateway: Visitor, key: str) -> None:
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body["quote"]
     changed = quote.replace(quote[5], "A" if quote[5] != "A" else "B", 1)
     for token in ("nonsense", changed, URLSafeTimedSerializer("x").dumps({"credits": 1})):
@@ -100,8 +93,7 @@ async def test_422_a_made_up_quote_is_no_quote(gateway: Visitor) -> None:
         assert "POST /v1/quotes" in reply.message
 
 
-async def test_409_an_old_quote_asks_for_a_new_one(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = await gateway.account()
+async def test_409_an_old_quote_asks_for_a_new_one(gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body["quote"]
     monkeypatch.setattr(quote_tokens, "QUOTE_SECONDS", -1)
     reply = await gateway.create(key, quote=quote)
@@ -109,8 +101,7 @@ async def test_409_an_old_quote_asks_for_a_new_one(gateway: Visitor, monkeypatch
     assert "POST /v1/quotes" in reply.message
 
 
-async def test_r23_the_ceiling_is_held_against_the_quoted_price(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_r23_the_ceiling_is_held_against_the_quoted_price(gateway: Visitor, key: str) -> None:
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body["quote"]
     await _reprice(gateway)
     assert (await gateway.create(key, max_credits=5)).code == "price_above_ceiling"

@@ -18,8 +18,7 @@ async def read(gateway: Visitor, key: str, generation: str) -> tuple[int, bytes]
     return reply.status, reply.raw
 
 
-async def test_each_step_of_its_life_is_seen_at_once_though_it_was_just_read(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_each_step_of_its_life_is_seen_at_once_though_it_was_just_read(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key, outputs=2)
 
     async def seen() -> tuple[str, int, float]:
@@ -70,17 +69,15 @@ async def test_a_cached_body_is_not_shown_to_others_or_to_a_revoked_key(gateway:
     assert (await read(gateway, key, generation))[0] == 401
 
 
-async def test_a_generation_that_is_gone_is_gone(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_generation_that_is_gone_is_gone(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key)
     assert (await read(gateway, key, generation))[0] == 200
     await gateway.ledger.command("DEL", gateway.ledger.generation_key(generation))
     assert (await read(gateway, key, generation))[0] == 404
 
 
-async def test_the_same_number_of_changes_by_another_way_is_not_the_same(gateway: Visitor) -> None:
+async def test_the_same_number_of_changes_by_another_way_is_not_the_same(gateway: Visitor, key: str) -> None:
     """A failover may lose a move, and another one take its number: the operation that made it is compared too."""
-    key = await gateway.account()
     generation = await gateway.made(key)
     await gateway.begin(generation)
     name = gateway.ledger.generation_key(generation)
@@ -93,8 +90,7 @@ async def test_the_same_number_of_changes_by_another_way_is_not_the_same(gateway
     assert b'"status":"running"' in (await read(gateway, key, generation))[1]
 
 
-async def test_a_body_is_kept_until_its_urls_would_be_others(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_body_is_kept_until_its_urls_would_be_others(gateway: Visitor, key: str) -> None:
     generation = await gateway.finished(key)
     found = await gateway.ledger.generation(generation=generation)
     assert isinstance(found, outcomes.Generation)
@@ -110,8 +106,7 @@ async def test_a_body_is_kept_until_its_urls_would_be_others(gateway: Visitor) -
     assert str(links.expire_at()).encode() in later
 
 
-async def test_a_body_that_is_very_long_is_not_kept(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_body_that_is_very_long_is_not_kept(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key, prompt="x" * 9_000)
     assert (await read(gateway, key, generation))[0] == 200
     assert gateway.app[services.BODIES].known(generation) is None

@@ -18,8 +18,7 @@ from tests.cases import cases
 from tests.redis_servers import RedisServer
 
 
-async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor, key: str) -> None:
     for raw in (b'{"tool": ', b"", b"\xff\xfe", b'{"prompt": "\\ud800"}'):
         reply = await gateway.call("POST", "/v1/generations", key, raw=raw)
         assert (reply.status, reply.code) == (400, "invalid_json"), raw
@@ -85,16 +84,14 @@ async def test_422_a_missing_field_is_named(gateway: Visitor) -> None:
     assert "`model` is required" in reply.message
 
 
-async def test_422_a_query_is_checked_as_strictly(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_422_a_query_is_checked_as_strictly(gateway: Visitor, key: str) -> None:
     wrong = {"limit=0": "limit", "limit=x": "limit", "colour=red": "colour", "limit=1&limit=2": "limit"}
     for query, path in wrong.items():
         reply = await gateway.call("GET", f"/v1/generations?{query}", key)
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [path])
 
 
-async def test_422_a_format_is_described_in_words_not_as_a_pattern(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_422_a_format_is_described_in_words_not_as_a_pattern(gateway: Visitor, key: str) -> None:
     for path, caller, said in (
         ("/v1/generations?before=x", key, "`before` must be the `next` value of a page of this list"),
         ("/v1/journal?before=x", key, "`before` must be the `next` value of a page of this list"),
@@ -132,11 +129,13 @@ async def test_422_sandbox_controls_are_for_sandbox_models(redis_url: str, tmp_p
         assert "only allowed for models of the sandbox provider" in reply.message
 
 
-async def test_422_sandbox_controls_are_for_test_mode(redis_url: str, tmp_path: Path) -> None:
+async def test_sandbox_controls_and_clocks_are_for_test_mode(redis_url: str, tmp_path: Path) -> None:
     async with open_gateway(redis_url, tmp_path, test_mode=False) as live:
-        key = await live.account()
-        reply = await live.create(key, sandbox={"hang": True})
+        reply = await live.create(await live.account(), sandbox={"hang": True})
         assert (reply.status, reply.fields) == (422, ["sandbox"])
+        assert "FAREBOX_TEST_MODE=1" in reply.message
+        reply = await live.call("POST", "/v1/admin/accounts/acme/clock", live.admin, {"advance_seconds": 60})
+        assert (reply.status, reply.code) == (403, "forbidden")
         assert "FAREBOX_TEST_MODE=1" in reply.message
 
 
@@ -152,8 +151,7 @@ async def test_401_without_a_key_it_says_how_to_send_one(gateway: Visitor) -> No
         assert key not in reply.raw.decode()
 
 
-async def test_403_the_wrong_kind_of_key_names_the_right_one(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_403_the_wrong_kind_of_key_names_the_right_one(gateway: Visitor, key: str) -> None:
     reply = await gateway.call("POST", "/v1/generations", gateway.admin, SKETCH)
     assert (reply.status, reply.code) == (403, "forbidden")
     assert "POST /v1/admin/accounts/{id}/keys" in reply.message
@@ -162,8 +160,7 @@ async def test_403_the_wrong_kind_of_key_names_the_right_one(gateway: Visitor) -
     assert "role ops, viewer, support, billing or admin" in reply.message
 
 
-async def test_403_a_pro_model_needs_a_subscription(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_403_a_pro_model_needs_a_subscription(gateway: Visitor, key: str) -> None:
     await gateway.grant(1000)
     reply = await gateway.create(key, model="gallery")
     assert (reply.status, reply.code) == (403, "subscription_required")
@@ -173,8 +170,7 @@ async def test_403_a_pro_model_needs_a_subscription(gateway: Visitor) -> None:
     assert (await gateway.create(key, model="gallery")).status == 202
 
 
-async def test_403_a_plans_limit_names_the_values_it_opens(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_403_a_plans_limit_names_the_values_it_opens(gateway: Visitor, key: str) -> None:
     await gateway.subscribe("basic")
     reply = await gateway.create(key, tool="video", model="clip", settings={"resolution": "1080p"})
     assert (reply.status, reply.code) == (403, "plan_limit")
@@ -183,17 +179,7 @@ async def test_403_a_plans_limit_names_the_values_it_opens(gateway: Visitor) -> 
     assert reply.fields == ["settings.resolution"]
 
 
-async def test_403_clocks_cannot_be_advanced_outside_test_mode(live_gateway: Visitor) -> None:
-    await live_gateway.account()
-    reply = await live_gateway.call(
-        "POST", "/v1/admin/accounts/acme/clock", live_gateway.admin, {"advance_seconds": 60}
-    )
-    assert (reply.status, reply.code) == (403, "forbidden")
-    assert "FAREBOX_TEST_MODE=1" in reply.message
-
-
-async def test_r13_says_what_is_missing_and_the_ways_out(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_r13_says_what_is_missing_and_the_ways_out(gateway: Visitor, key: str) -> None:
     await gateway.made(key, outputs=4)
     reply = await gateway.create(key, model="remote", outputs=1, max_credits=10)
     assert reply.status == 202
@@ -226,8 +212,7 @@ async def test_r13_says_what_is_missing_and_the_ways_out(gateway: Visitor) -> No
     ]
 
 
-async def test_r13_of_a_subscriber_offers_bundles_and_only_larger_plans(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_r13_of_a_subscriber_offers_bundles_and_only_larger_plans(gateway: Visitor, key: str) -> None:
     await gateway.subscribe("basic")
     body = {"bucket": "subscription", "credits": -3000, "reason": "a test"}
     await gateway.call("POST", "/v1/admin/accounts/acme/adjustments", gateway.admin, body)
@@ -240,8 +225,7 @@ async def test_r13_of_a_subscriber_offers_bundles_and_only_larger_plans(gateway:
     assert [plan["id"] for plan in error["ways_out"]["upgrade"]] == ["standard"]
 
 
-async def test_404_says_what_there_is_not(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_404_says_what_there_is_not(gateway: Visitor, key: str) -> None:
     reply = await gateway.call("GET", "/v1/generations/gen_nothing", key)
     assert (reply.status, reply.code) == (404, "not_found")
     assert "gen_nothing" in reply.message
@@ -258,8 +242,7 @@ async def test_405_says_what_the_address_takes(gateway: Visitor) -> None:
     assert "Supported: GET, HEAD" in reply.message
 
 
-async def test_409_a_price_above_the_ceiling_says_the_price(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_409_a_price_above_the_ceiling_says_the_price(gateway: Visitor, key: str) -> None:
     reply = await gateway.create(key, outputs=3, max_credits=14.999)
     assert (reply.status, reply.code) == (409, "price_above_ceiling")
     assert (reply.error["price"], reply.error["max_credits"]) == (15, 14.999)
@@ -267,16 +250,14 @@ async def test_409_a_price_above_the_ceiling_says_the_price(gateway: Visitor) ->
     assert (await gateway.create(key, outputs=3, max_credits=15)).status == 202
 
 
-async def test_413_a_body_over_a_mebibyte_suggests_urls(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_413_a_body_over_a_mebibyte_suggests_urls(gateway: Visitor, key: str) -> None:
     raw = json.dumps(SKETCH | {"prompt": "x" * (1024 * 1024)}).encode()
     reply = await gateway.call("POST", "/v1/generations", key, raw=raw)
     assert (reply.status, reply.code) == (413, "body_too_large")
     assert "https:" in reply.message
 
 
-async def test_429_a_full_waiting_room_says_the_limit_and_when_to_come_back(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_429_a_full_waiting_room_says_the_limit_and_when_to_come_back(gateway: Visitor, key: str) -> None:
     assert [(await gateway.create(key)).status for _ in range(3)] == [202] * 3
     reply = await gateway.create(key)
     assert (reply.status, reply.code) == (429, "waiting_room_full")
@@ -284,8 +265,7 @@ async def test_429_a_full_waiting_room_says_the_limit_and_when_to_come_back(gate
     assert "The free plan allows 1 waiting image generation; the limit is reached." in reply.message
 
 
-async def test_500_reveals_no_internals(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_500_reveals_no_internals(gateway: Visitor, key: str) -> None:
     await gateway.ledger.redis.set(gateway.ledger.account_key("acme"), "not a hash")
     reply = await gateway.call("GET", "/v1/balance", key)
     assert (reply.status, reply.code) == (500, "internal")
@@ -372,8 +352,7 @@ def test_every_code_of_the_contract_has_one_class_and_says_what_it_means() -> No
     assert all((error.__doc__ or "").strip().endswith(".") for error in error_classes())
 
 
-async def test_a_refused_request_leaves_no_trace(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_refused_request_leaves_no_trace(gateway: Visitor, key: str) -> None:
     before = (await gateway.call("GET", "/v1/journal", key)).body
     picture = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
     await gateway.create(key, model="gallery", once="k")

@@ -70,8 +70,7 @@ async def test_what_is_older_or_cannot_be_asked_for_is_left_out(gateway: Visitor
     assert (await _rehearsed(redis_url, "none.toml"))[0] == 2
 
 
-async def test_a_plan_that_does_not_allow_it_refuses_it(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_plan_that_does_not_allow_it_refuses_it(gateway: Visitor, key: str) -> None:
     await gateway.subscribe("standard")
     made = await gateway.ledger.generation(
         generation=await gateway.made(key, model="gallery", settings={"resolution": "2K"})

@@ -47,8 +47,7 @@ async def link_of(gateway: Visitor, key: str) -> str:
     return str(made.body["url"]).partition("#")[2]
 
 
-async def test_a_session_does_what_its_key_does(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_session_does_what_its_key_does(gateway: Visitor, key: str) -> None:
     cookie = await signed_in(gateway, key)
     assert (await gateway.call("GET", "/session", None, None, cookie)).body == {"scope": "account", "account": "acme"}
     assert (await gateway.call("GET", "/v1/balance", None, None, cookie)).body["available"] == 100
@@ -65,8 +64,7 @@ async def test_operators_sign_in_too(gateway: Visitor, scope: str) -> None:
     assert (await gateway.call("GET", "/v1/ops/queues", None, None, cookie)).status == 200
 
 
-async def test_the_cookie_is_for_this_gateway_only_and_no_script_reads_it(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_the_cookie_is_for_this_gateway_only_and_no_script_reads_it(gateway: Visitor, key: str) -> None:
     header = (await sign_in(gateway, key=key)).headers["Set-Cookie"]
     for part in ("HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={SESSION_SECONDS}"):
         assert part in header
@@ -129,16 +127,14 @@ async def test_a_session_follows_the_live_events(gateway: Visitor) -> None:
         assert (await response.content.readline()).startswith(b"retry:")
 
 
-async def test_an_estimate_with_a_session_is_for_its_account(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_estimate_with_a_session_is_for_its_account(gateway: Visitor, key: str) -> None:
     await gateway.finished(key)
     cookie = await signed_in(gateway, key)
     estimate = await gateway.call("POST", "/v1/estimates", None, {"from": "last_30_days"}, cookie | OURS)
     assert estimate.body["items"][0]["model"] == "sketch"
 
 
-async def test_signing_out_takes_the_cookie_away_and_leaves_the_key(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_signing_out_takes_the_cookie_away_and_leaves_the_key(gateway: Visitor, key: str) -> None:
     cookie = await signed_in(gateway, key)
     out = await gateway.call("DELETE", "/session", None, None, cookie | OURS)
     assert out.status == 204
@@ -193,8 +189,7 @@ async def test_signing_out_during_a_ledger_outage_is_not_confirmed(own_redis: Re
         assert (await gateway.call("DELETE", "/session", None, None, cookie | OURS)).status == 204
 
 
-async def test_a_key_in_the_header_asks_the_ledger_nothing_about_sessions(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_key_in_the_header_asks_the_ledger_nothing_about_sessions(gateway: Visitor, key: str) -> None:
     cookie = await signed_in(gateway, key)
     for headers, asked in (({"Authorization": f"Bearer {key}"}, 0), (cookie, 1)):
         before = await times_called(gateway, "zmscore")
@@ -260,8 +255,7 @@ async def test_an_expired_or_incomplete_link_or_one_of_a_revoked_key_is_refused(
     assert (await sign_in(gateway, link=token)).status == 401
 
 
-async def test_a_links_token_is_in_the_fragment_and_a_replay_omits_it(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_links_token_is_in_the_fragment_and_a_replay_omits_it(gateway: Visitor, key: str) -> None:
     once = {"Idempotency-Key": "a-link"}
     made = await gateway.call("POST", "/v1/sign-in-links", key, {}, once)
     assert re.fullmatch(r"http://[^#?]+/sign-in#\S+", made.body["url"])
@@ -311,8 +305,7 @@ async def test_a_stream_ends_when_its_session_is_signed_out(
         await going_on.content.readuntil(b"event: queues" if scope == "ops" else generation.encode())
 
 
-async def test_a_stream_of_one_generation_ends_with_its_session(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_stream_of_one_generation_ends_with_its_session(gateway: Visitor, key: str) -> None:
     cookie, generation = await signed_in(gateway, key), await gateway.made(key)
     events = f"{gateway.address}/v1/generations/{generation}/events"
     async with gateway.session.get(events, headers=cookie) as response:

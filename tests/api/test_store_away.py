@@ -155,8 +155,7 @@ async def test_a_folder_that_takes_nothing_degrades_too(redis_url: str, tmp_path
     assert s3.asked.total() == 0
 
 
-async def test_a_customers_message_is_in_plain_words(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_customers_message_is_in_plain_words(gateway: Visitor, key: str) -> None:
     generation = await gateway.made(key)
     await gateway.begin(generation)
     await gateway.settle(generation, FailureCode.STORE_UNAVAILABLE)

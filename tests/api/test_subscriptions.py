@@ -124,13 +124,3 @@ async def test_without_a_subscription_there_is_nothing_to_change_cancel_or_resum
         assert "no subscription" in reply.message
     resumed = await gateway.call("POST", f"{SUBSCRIPTION}/resume", gateway.admin)
     assert (resumed.code, resumed.fields) == ("invalid_request", ["subscription"])
-
-
-async def test_only_operators_change_subscriptions_by_hand(subscriber: Visitor) -> None:
-    key = await subscriber.account()
-    ops = await subscriber.operator_key("ops")
-    for method, path in (("PATCH", SUBSCRIPTION), ("DELETE", SUBSCRIPTION), ("POST", f"{SUBSCRIPTION}/resume")):
-        for other in (key, ops):
-            assert (await subscriber.call(method, path, other, {})).code == "forbidden"
-    missing = await subscriber.call("DELETE", "/v1/admin/accounts/nobody/subscription", subscriber.admin)
-    assert missing.code == "not_found"

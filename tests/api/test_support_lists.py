@@ -14,8 +14,7 @@ from tests.api.test_support_commands import as_json, command, run
 from tests.api.visitor import Visitor
 
 
-async def test_keys_are_listed_and_revoked(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_keys_are_listed_and_revoked(gateway: Visitor, key: str) -> None:
     made = await as_json(gateway, "account", "key", "acme", "--label", "web shop")
     listed = await as_json(gateway, "account", "keys", "acme")
     assert made["id"] in {one["id"] for one in listed["data"]}
@@ -28,8 +27,7 @@ async def test_keys_are_listed_and_revoked(gateway: Visitor) -> None:
     assert "already revoked" in complained
 
 
-async def test_a_journal_is_read_by_pages_and_by_kind(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_journal_is_read_by_pages_and_by_kind(gateway: Visitor, key: str) -> None:
     for number in range(5):
         body = {"bucket": "top_up", "credits": number + 1, "reason": f"number {number}"}
         await gateway.call("POST", "/v1/admin/accounts/acme/grants", gateway.admin, body)

@@ -17,8 +17,7 @@ async def token_of(gateway: Visitor, key: str, **body: Any) -> str:
     return str(made.body["token"])
 
 
-async def test_a_token_quotes_generates_and_reads_what_it_made(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_token_quotes_generates_and_reads_what_it_made(gateway: Visitor, key: str) -> None:
     token, other = await token_of(gateway, key), await token_of(gateway, key)
     assert (await gateway.call("POST", "/v1/quotes", token, SKETCH)).status == 200
     mine = await gateway.made(token, once="same")
@@ -37,8 +36,7 @@ async def test_a_token_quotes_generates_and_reads_what_it_made(gateway: Visitor)
     assert (await gateway.call("GET", f"/v1/generations/{mine}", key)).status == 200, "its key sees everything"
 
 
-async def test_of_concurrent_requests_exactly_those_that_fit_succeed(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_of_concurrent_requests_exactly_those_that_fit_succeed(gateway: Visitor, key: str) -> None:
     await gateway.grant(1000)
     token = await token_of(gateway, key, credits=9)
     replies = await asyncio.gather(*(gateway.create(token) for _ in range(20)))
@@ -68,8 +66,7 @@ async def test_a_token_ends_with_its_key_at_once_and_its_stream_too(gateway: Vis
         assert (reply.status, reply.code) == (401, "invalid_key")
 
 
-async def test_a_token_expires(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_token_expires(gateway: Visitor, key: str) -> None:
     token = await token_of(gateway, key, expires_in_seconds=1)
 
     async def expired() -> bool:
@@ -82,9 +79,8 @@ async def test_a_token_expires(gateway: Visitor) -> None:
         assert (refused.status, refused.fields) == (422, ["expires_in_seconds"])
 
 
-async def test_a_token_signs_nobody_in_and_makes_nothing_that_lasts(gateway: Visitor) -> None:
+async def test_a_token_signs_nobody_in_and_makes_nothing_that_lasts(gateway: Visitor, key: str) -> None:
     """A session, a link or a key of the token's key would outlive it, and may do everything."""
-    key = await gateway.account()
     made = (await gateway.call("POST", "/v1/tokens", key, {"credits": 5})).body
     page = {"Origin": gateway.address, "Sec-Fetch-Site": "same-origin"}
     for secret in (made["token"], made["id"]):

@@ -22,8 +22,7 @@ def test_every_writing_script_is_logged_except_a_short_list() -> None:
     assert heads.keys() - reads >= NOT_TRANSITIONS
 
 
-async def test_a_generations_life_is_logged_line_by_line(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_generations_life_is_logged_line_by_line(gateway: Visitor, key: str) -> None:
     with structlog.testing.capture_logs() as lines:
         done = await gateway.finished(key)
         failed = await gateway.made(key)

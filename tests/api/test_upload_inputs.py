@@ -30,8 +30,7 @@ async def test_an_upload_is_an_input_whose_bytes_are_the_generations_own_from_th
     assert await stored_input(gateway, second) == PNG
 
 
-async def test_uploads_urls_and_data_stand_beside_each_other_in_order(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_uploads_urls_and_data_stand_beside_each_other_in_order(gateway: Visitor, key: str) -> None:
     other = picture("PNG", width=65)
     addresses = [await uploaded(gateway, key, data) for data in (PNG, other)]
     inputs = [*an_input(addresses[1]), *an_input("https://example.com/a.png"), *an_input(addresses[0])]
@@ -52,8 +51,7 @@ async def test_an_upload_is_worth_nothing_to_another_account_or_when_it_is_forge
             assert "is not an upload of this account" in refused.message
 
 
-async def test_an_upload_of_another_kind_is_refused(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_upload_of_another_kind_is_refused(gateway: Visitor, key: str) -> None:
     inputs = an_input(await uploaded(gateway, key, MP4, "video/mp4"))
     for path in ("/v1/generations", "/v1/quotes"):
         refused = await gateway.call("POST", path, key, SKETCH | {"inputs": inputs})
@@ -75,9 +73,8 @@ async def test_an_order_takes_so_many_bytes_of_uploads_and_no_more(
 
 
 async def test_an_expired_upload_is_refused_and_what_was_ordered_with_it_is_answered_as_before(
-    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+    gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = await gateway.account()
     address = await uploaded(gateway, key)
     made = await gateway.create(key, inputs=an_input(address), once="k")
     assert made.status == 202
@@ -92,8 +89,8 @@ async def test_an_expired_upload_is_refused_and_what_was_ordered_with_it_is_answ
 
 async def test_an_upload_whose_file_is_gone_is_refused_leaves_nothing_and_is_still_answered_as_before(
     gateway: Visitor,
+    key: str,
 ) -> None:
-    key = await gateway.account()
     addresses = [await uploaded(gateway, key), await uploaded(gateway, key, picture("PNG", width=65))]
     inputs = [*an_input(addresses[0]), *an_input(addresses[1])]
     made = await gateway.create(key, inputs=inputs, once="k")
@@ -107,8 +104,7 @@ async def test_an_upload_whose_file_is_gone_is_refused_leaves_nothing_and_is_sti
     assert len(files(gateway, "inputs")) == 2, "those of the one that was accepted"
 
 
-async def test_a_replay_leaves_the_inputs_of_the_first_alone_and_none_of_its_own(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_replay_leaves_the_inputs_of_the_first_alone_and_none_of_its_own(gateway: Visitor, key: str) -> None:
     inputs = an_input(await uploaded(gateway, key))
     made = await gateway.create(key, inputs=inputs, once="k")
     assert (await gateway.create(key, inputs=inputs, once="k")).status == 200
@@ -118,9 +114,8 @@ async def test_a_replay_leaves_the_inputs_of_the_first_alone_and_none_of_its_own
 
 
 @pytest.mark.parametrize("once", [None, "k"])
-async def test_a_refused_order_leaves_no_inputs_behind(gateway: Visitor, once: str | None) -> None:
+async def test_a_refused_order_leaves_no_inputs_behind(gateway: Visitor, key: str, once: str | None) -> None:
     """With an idempotency key they used to stay for ever: nobody knew whether another request needed them."""
-    key = await gateway.account()
     inputs = an_input(await uploaded(gateway, key))
     spent = {"bucket": "free", "credits": -100, "reason": "a test"}
     assert (await gateway.call("POST", "/v1/admin/accounts/acme/adjustments", gateway.admin, spent)).status == 201

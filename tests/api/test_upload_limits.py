@@ -22,10 +22,9 @@ from tests.until import until
 
 
 async def test_the_largest_upload_is_taken_and_one_byte_more_is_not(
-    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+    gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Said at the start by its length, or in the middle if that was not said."""
-    key = await gateway.account()
     monkeypatch.setattr(limits, "UPLOAD_MAX_BYTES", len(PNG))
     assert (await upload(gateway, key)).status == 201
     for raw in (PNG + b"x", in_chunks(PNG + b"x")):

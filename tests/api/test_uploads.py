@@ -18,8 +18,7 @@ from tests.made_media import film, picture, png_that_says
 # --- what is taken ----------------------------------------------------------------------------------------------------
 
 
-async def test_an_image_is_described_by_its_bytes(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_image_is_described_by_its_bytes(gateway: Visitor, key: str) -> None:
     reply = await upload(gateway, key)
     assert reply.status == 201
     body = reply.body
@@ -124,25 +123,10 @@ async def test_the_bytes_decide_what_a_file_is_whatever_it_is_called(
     assert (reply.status, reply.body["kind"]) == (201, kind)
 
 
-async def test_only_an_account_uploads(gateway: Visitor) -> None:
-    assert (await upload(gateway, None)).status == 401
-    assert (await upload(gateway, gateway.admin)).status == 403
-    assert (await upload(gateway, await gateway.operator_key("ops"))).status == 403
-
-
-async def test_a_revoked_key_uploads_nothing_at_once(gateway: Visitor) -> None:
-    await gateway.account()
-    made = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
-    assert (await upload(gateway, made["key"])).status == 201
-    await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
-    assert (await upload(gateway, made["key"])).status == 401
-
-
 # --- idempotency ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_same_upload_with_the_same_key_is_the_same_upload(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_the_same_upload_with_the_same_key_is_the_same_upload(gateway: Visitor, key: str) -> None:
     first, second = await upload(gateway, key, once="k"), await upload(gateway, key, once="k")
     assert (first.status, second.status, second.headers["Idempotent-Replay"]) == (201, 200, "true")
     assert second.body == first.body
@@ -151,23 +135,20 @@ async def test_the_same_upload_with_the_same_key_is_the_same_upload(gateway: Vis
 
 @pytest.mark.parametrize(("data", "content_type"), [(picture("PNG", width=65), "image/png"), (PNG, "image/gif")])
 async def test_another_body_or_type_with_the_same_key_is_refused(
-    gateway: Visitor, data: bytes, content_type: str
+    gateway: Visitor, key: str, data: bytes, content_type: str
 ) -> None:
-    key = await gateway.account()
     await upload(gateway, key, once="k")
     refused = await upload(gateway, key, data, content_type, once="k")
     assert (refused.status, refused.code) == (422, "idempotency_key_reused")
 
 
-async def test_two_in_flight_with_one_key_make_one(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_two_in_flight_with_one_key_make_one(gateway: Visitor, key: str) -> None:
     replies = await asyncio.gather(*(upload(gateway, key, once="k") for _ in range(4)))
     assert sorted(reply.status for reply in replies) == [200, 200, 200, 201]
     assert len({reply.body["url"] for reply in replies}) == 1
     assert len(files(gateway, "uploads")) == 1
 
 
-async def test_a_refused_upload_is_not_remembered(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_refused_upload_is_not_remembered(gateway: Visitor, key: str) -> None:
     assert (await upload(gateway, key, b"words", once="k")).status == 422
     assert (await upload(gateway, key, once="k")).status == 201

@@ -161,8 +161,7 @@ async def test_csv_has_the_same_numbers(gateway: Visitor) -> None:
     ]
 
 
-async def test_a_csv_of_many_rows_is_sent_in_pieces_and_whole(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_csv_of_many_rows_is_sent_in_pieces_and_whole(gateway: Visitor, key: str) -> None:
     name = keys.usage(partition_of_account("acme", PARTITIONS), "acme", "2026-11-22")
     counters = {f"image|model-{number}|credits": number for number in range(1203)}
     await gateway.ledger.redis.hset(name, mapping=counters)  # type: ignore[misc]  # redis-py types it for both clients
@@ -174,9 +173,8 @@ async def test_a_csv_of_many_rows_is_sent_in_pieces_and_whole(gateway: Visitor) 
     assert len(rows) == 1203
 
 
-async def test_a_head_of_a_csv_has_no_body(gateway: Visitor) -> None:
+async def test_a_head_of_a_csv_has_no_body(gateway: Visitor, key: str) -> None:
     """The rows were once sent after all, and the client read them as the next answer."""
-    key = await gateway.account()
     for _ in range(2):
         head = await gateway.call("HEAD", "/v1/usage", key, headers={"Accept": "text/csv"})
         assert (head.status, head.raw) == (200, b"")
@@ -229,8 +227,7 @@ async def test_more_groups_than_a_response_holds_are_refused(gateway: Visitor, m
     assert "gives more than 1 rows: choose a shorter period or fewer dimensions" in refused.message
 
 
-async def test_a_range_of_400_days_is_taken_and_one_more_is_not(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_range_of_400_days_is_taken_and_one_more_is_not(gateway: Visitor, key: str) -> None:
     await usage(gateway, key, "?from=2025-10-19&to=2026-11-22")
     reply = await gateway.call("GET", "/v1/usage?from=2025-10-18&to=2026-11-22", key)
     assert reply.code == "invalid_request"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tests.api.visitor import Visitor
-from tests.api.walk import Walk, walking
+from tests.api.walk import walking
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contributing.md").read_text()
 HANDLER = "api/handlers/generations.py"
@@ -20,31 +20,18 @@ def functions_on_the_page() -> list[str]:
     return [f"{file}:{name}" for file, names in rows for name in re.findall(r"`([^`]+)`", names)]
 
 
-async def walked(gateway: Visitor) -> Walk:
+async def test_a_create_visits_its_handler_seldom_and_runs_through_no_more_functions_than_the_page_says(
+    gateway: Visitor, key: str
+) -> None:
     """The second create of a key: what is made once, such as the cached caller, is there."""
-    key = await gateway.account()
     await gateway.create(key, once="first")
     with walking() as walk:
-        reply = await gateway.create(key, once="second")
-    assert reply.status == 202
-    return walk
-
-
-async def test_a_create_visits_its_handler_a_few_times_at_most(gateway: Visitor) -> None:
-    walk = await walked(gateway)
+        assert (await gateway.create(key, once="second")).status == 202
     assert 1 <= walk.files.count(HANDLER) <= VISITS_MAX, walk.functions
-
-
-async def test_a_create_runs_through_no_more_functions_than_the_page_says(gateway: Visitor) -> None:
-    walk = await walked(gateway)
     own = [name for name in walk.functions if not name.startswith(("ledger/", "redis_link/"))]
     assert len(own) <= FUNCTIONS_MAX, own
     assert f"| {FUNCTIONS_MAX} |" in PAGE
     assert set(own) == set(functions_on_the_page())
-
-
-async def test_the_walk_is_a_whole_one(gateway: Visitor) -> None:
-    """From the connection to its answer, with what is between them."""
-    names = (await walked(gateway)).functions
+    # It is a whole walk: from the connection to its answer, with what is between them.
     ends = ("Connection.data_received", "Ordering.order", "GenerationOperations.reserve", "Connection.finish_response")
-    assert [end for end in ends if not any(name.endswith(end) for name in names)] == []
+    assert [end for end in ends if not any(name.endswith(end) for name in walk.functions)] == []

@@ -23,8 +23,7 @@ async def open_minded(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
         yield visitor
 
 
-async def test_a_webhook_is_made_and_its_secret_shown_once(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_webhook_is_made_and_its_secret_shown_once(gateway: Visitor, key: str) -> None:
     made = await gateway.call("POST", "/v1/webhooks", key, HOOK | {"description": "the shop"})
     assert made.status == 201
     assert made.headers["Location"] == f"/v1/webhooks/{made.body['id']}"
@@ -53,8 +52,7 @@ async def read_everything(gateway: Visitor) -> list[object]:
     return found
 
 
-async def test_one_idempotency_key_makes_one_webhook_and_a_replay_has_no_secret(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_one_idempotency_key_makes_one_webhook_and_a_replay_has_no_secret(gateway: Visitor, key: str) -> None:
     once = {"Idempotency-Key": "hook-1"}
     first = await gateway.call("POST", "/v1/webhooks", key, HOOK, once)
     again = await gateway.call("POST", "/v1/webhooks", key, HOOK, once)
@@ -66,8 +64,7 @@ async def test_one_idempotency_key_makes_one_webhook_and_a_replay_has_no_secret(
     assert len((await gateway.call("GET", "/v1/webhooks", key)).body["data"]) == 1
 
 
-async def test_a_rotation_shows_a_new_secret_and_is_made_once(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_rotation_shows_a_new_secret_and_is_made_once(gateway: Visitor, key: str) -> None:
     made = (await gateway.call("POST", "/v1/webhooks", key, HOOK)).body
     path, once = f"/v1/webhooks/{made['id']}/rotate", {"Idempotency-Key": "rotation-1"}
     rotated = await gateway.call("POST", path, key, None, once)
@@ -91,8 +88,7 @@ async def test_a_webhook_that_was_rotated_since_is_not_made_again_with_its_first
     assert (again["id"], again.get("secret")) == (made["id"], None)
 
 
-async def test_what_is_left_out_of_a_change_stays(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_what_is_left_out_of_a_change_stays(gateway: Visitor, key: str) -> None:
     made = (await gateway.call("POST", "/v1/webhooks", key, HOOK | {"description": "the shop"})).body
     path = f"/v1/webhooks/{made['id']}"
     assert (await gateway.call("PATCH", path, key, {})).body["url"] == made["url"]
@@ -107,8 +103,7 @@ async def test_what_is_left_out_of_a_change_stays(gateway: Visitor) -> None:
     assert (await gateway.call("GET", f"{path}/deliveries", key)).body == {"data": [], "next": None}
 
 
-async def test_a_deleted_webhook_is_gone_with_its_deliveries(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_deleted_webhook_is_gone_with_its_deliveries(gateway: Visitor, key: str) -> None:
     path = f"/v1/webhooks/{(await gateway.call('POST', '/v1/webhooks', key, HOOK)).body['id']}"
     await gateway.finished(key)
     (delivery,) = (await gateway.call("GET", f"{path}/deliveries", key)).body["data"]
@@ -145,8 +140,7 @@ async def test_another_account_and_the_operators_see_nothing_of_it(gateway: Visi
     assert [f"/v1/webhooks/{one['id']}" for one in listed.body["data"]] == theirs[1:]
 
 
-async def test_deliveries_come_page_by_page(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_deliveries_come_page_by_page(gateway: Visitor, key: str) -> None:
     path = f"/v1/webhooks/{(await gateway.call('POST', '/v1/webhooks', key, HOOK)).body['id']}/deliveries"
     made = [await gateway.finished(key) for _ in range(5)]
     seen, before = [], ""
@@ -161,8 +155,7 @@ async def test_deliveries_come_page_by_page(gateway: Visitor) -> None:
     assert unknown.code == "not_found"
 
 
-async def test_an_account_has_only_so_many(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_an_account_has_only_so_many(gateway: Visitor, key: str) -> None:
     for _ in range(WEBHOOKS_MAX):
         assert (await gateway.call("POST", "/v1/webhooks", key, HOOK)).status == 201
     refused = await gateway.call("POST", "/v1/webhooks", key, HOOK)
@@ -184,9 +177,8 @@ async def test_an_account_has_only_so_many(gateway: Visitor) -> None:
     ],
 )
 async def test_what_cannot_be_a_webhook_is_refused_field_by_field(
-    gateway: Visitor, body: dict[str, object], field: str
+    gateway: Visitor, key: str, body: dict[str, object], field: str
 ) -> None:
-    key = await gateway.account()
     refused = await gateway.call("POST", "/v1/webhooks", key, HOOK | body)
     assert (refused.status, refused.code, refused.fields[0]) == (422, "invalid_request", field)
     assert "secret@" not in refused.raw.decode()
@@ -198,8 +190,7 @@ async def test_a_request_cannot_name_such_an_address_either(gateway: Visitor, ur
     assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["webhook_url"])
 
 
-async def test_a_requests_url_is_part_of_its_idempotency_digest(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_requests_url_is_part_of_its_idempotency_digest(gateway: Visitor, key: str) -> None:
     first = await gateway.create(key, "one", webhook_url="https://example.com/1")
     again = await gateway.create(key, "one", webhook_url="https://example.com/1")
     other = await gateway.create(key, "one", webhook_url="https://example.com/2")

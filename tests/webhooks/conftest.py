@@ -18,6 +18,12 @@ async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
 
 
 @pytest.fixture
+async def key(gateway: Visitor) -> str:
+    """A key of the account acme."""
+    return await gateway.account()
+
+
+@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """A receiver that answers 200 unless it is told otherwise."""
     async with receiving() as made:

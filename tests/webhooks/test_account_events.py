@@ -27,9 +27,8 @@ async def adjust(gateway: Visitor, bucket: str, credits_: float) -> None:
 
 
 async def test_low_and_exhausted_credits_events_have_the_amount_left(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     await gateway.subscribe()
     await register(gateway, key, receiver.url, "credits.low", "credits.exhausted")
     await adjust(gateway, "subscription", -2400.5)
@@ -62,9 +61,8 @@ async def test_a_paid_bundle_emits_one_event(gateway: Visitor, sender: WebhookSe
 
 
 async def test_each_change_of_a_plan_emits_the_plan_as_the_balance_shows_it(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     await register(gateway, key, receiver.url, "subscription.changed")
     path = f"{ACCOUNT}/subscription"
     for method, where, body, before in (

@@ -68,9 +68,8 @@ async def request_of(gateway: Visitor, key: str, delivery: dict[str, Any]) -> To
 
 
 async def test_a_predictions_webhook_is_what_replicates_package_reads_and_validates(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     secret = await secret_of(gateway, key)
     for how, statuses in (
         ("succeeded", ["processing", "succeeded"]),
@@ -137,9 +136,8 @@ async def test_the_secret_is_the_accounts_own_and_changes_only_when_it_is_rotate
     assert (await gateway.call("GET", SECRET, gateway.admin)).status == 403
 
 
-async def test_a_secret_of_another_signing_key_is_not_shown(gateway: Visitor) -> None:
+async def test_a_secret_of_another_signing_key_is_not_shown(gateway: Visitor, key: str) -> None:
     """It would verify nothing: what it belongs to is not signed until it is rotated."""
-    key = await gateway.account()
     redis: Any = gateway.ledger.redis
     await gateway.call("POST", "/v1/webhooks/default/rotate", key, {})
     (stored,) = [name async for name in redis.scan_iter("*webhook:acme:default")]
@@ -150,9 +148,8 @@ async def test_a_secret_of_another_signing_key_is_not_shown(gateway: Visitor) ->
 
 
 async def test_a_fal_requests_webhook_is_verified_by_the_published_key(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     jwks = await gateway.call("GET", "/fal/.well-known/jwks.json")
     assert (jwks.status, jwks.headers["Cache-Control"]) == (200, "public, max-age=3600")
     for how, answered in (("succeeded", 200), ("failed", 422), ("cancelled", 499)):
@@ -186,9 +183,8 @@ async def test_the_published_key_follows_the_signing_key() -> None:
 
 
 async def test_an_unreachable_receiver_gets_the_event_later_under_the_same_id(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     receiver.moods = [answering(503), answering(503)]
     made = await predict(gateway, key, {"webhook": receiver.url, FILTER: ["completed"]})
     asked = await submit(gateway, key, receiver.url)
@@ -259,8 +255,7 @@ async def test_a_prediction_with_an_unsupported_webhook_is_refused_by_name(redis
         assert (await strict.call("GET", "/v1/generations", key)).body["data"] == []
 
 
-async def test_a_fal_request_with_an_unsupported_webhook_is_refused_by_name(gateway: Visitor) -> None:
-    key = await gateway.account()
+async def test_a_fal_request_with_an_unsupported_webhook_is_refused_by_name(gateway: Visitor, key: str) -> None:
     for urls in (["https://10.0.0.1/"], ["ftp://a.example"], [""], ["https://a.example", "https://b.example"]):
         refused = await submit(gateway, key, *urls)
         assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["fal_webhook"]), urls
@@ -272,8 +267,7 @@ async def test_a_fal_request_with_an_unsupported_webhook_is_refused_by_name(gate
     assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []
 
 
-async def test_the_address_is_checked_again_when_it_is_called(gateway: Visitor, receiver: Receiver) -> None:
-    key = await gateway.account()
+async def test_the_address_is_checked_again_when_it_is_called(gateway: Visitor, key: str, receiver: Receiver) -> None:
     made = await predict(gateway, key, {"webhook": receiver.url.replace("127.0.0.1", "localhost")})
     await gateway.finish(made.body["id"])
     async with open_sender(gateway.ledger, networks="192.0.2.0/24") as careful:
@@ -283,10 +277,9 @@ async def test_the_address_is_checked_again_when_it_is_called(gateway: Visitor, 
 
 
 async def test_a_deleted_generations_webhook_has_no_result(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
     """A delivery may be resent by hand when its generation is no longer kept."""
-    key = await gateway.account()
     made = await predict(gateway, key, {"webhook": receiver.url, FILTER: ["completed"]})
     asked = await submit(gateway, key, receiver.url)
     for generation in (made.body["id"], asked.body["request_id"]):
@@ -300,9 +293,8 @@ async def test_a_deleted_generations_webhook_has_no_result(
 
 
 async def test_replicates_async_client_asks_for_it_and_reads_the_secret(
-    gateway: Visitor, sender: WebhookSender
+    gateway: Visitor, key: str, sender: WebhookSender
 ) -> None:
-    key = await gateway.account()
     async with receiving() as receiver, httpx.AsyncHTTPTransport() as transport:
         client = Client(api_token=key, base_url=f"{gateway.address}/replicate", transport=transport)
         made = await client.predictions.async_create(

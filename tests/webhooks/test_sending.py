@@ -35,9 +35,8 @@ def types(receiver: Receiver) -> list[str]:
 
 
 async def test_a_generations_start_and_end_are_delivered_as_the_api_shows_it(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     webhook = await register(gateway, key, receiver.url)
     generation = await gateway.made(key)
     await gateway.begin(generation)
@@ -66,9 +65,8 @@ async def test_a_generations_start_and_end_are_delivered_as_the_api_shows_it(
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
 async def test_a_failed_or_cancelled_generation_is_delivered_as_such(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver, how: str
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver, how: str
 ) -> None:
-    key = await gateway.account()
     await register(gateway, key, receiver.url)
     generation = await gateway.made(key)
     if how == "failed":
@@ -83,9 +81,8 @@ async def test_a_failed_or_cancelled_generation_is_delivered_as_such(
 
 
 async def test_only_subscribed_events_are_delivered(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     await register(gateway, key, receiver.url, "generation.failed")
     await gateway.finished(key)
     await send_round(sender)
@@ -93,9 +90,8 @@ async def test_only_subscribed_events_are_delivered(
 
 
 async def test_the_official_verifiers_accept_what_is_sent_and_nothing_that_was_changed(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     secret = (await register(gateway, key, receiver.url, "generation.succeeded"))["secret"]
     generation = await gateway.finished(key)
     await send_round(sender)
@@ -110,9 +106,8 @@ async def test_the_official_verifiers_accept_what_is_sent_and_nothing_that_was_c
 
 
 async def test_during_a_rotation_both_secrets_verify(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     rotated = await gateway.call("POST", f"/v1/webhooks/{webhook['id']}/rotate", key, {})
     assert rotated.status == 200
@@ -159,10 +154,9 @@ async def test_a_receivers_failure_is_listed_and_the_event_retried(
 
 
 async def test_a_url_is_called_however_its_scheme_is_written(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
     """In capitals it was taken, and each call of it was an error: never told, never in the table, never paused."""
-    key = await gateway.account()
     await register(gateway, key, receiver.url.replace("http", "HTTP"), "generation.succeeded")
     await gateway.finished(key)
     await send_round(sender)
@@ -170,9 +164,8 @@ async def test_a_url_is_called_however_its_scheme_is_written(
 
 
 async def test_no_proxy_is_used_that_would_bypass_the_address_check(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = await gateway.account()
     await register(gateway, key, receiver.url, "generation.succeeded")
     await gateway.finished(key)
     async with receiving() as proxy:
@@ -218,9 +211,8 @@ async def test_a_receiver_that_was_down_gets_its_events_when_it_is_up(gateway: V
         assert types(receiver) == ["generation.succeeded"]
 
 
-async def test_a_receiver_at_a_private_address_is_not_called(gateway: Visitor, receiver: Receiver) -> None:
+async def test_a_receiver_at_a_private_address_is_not_called(gateway: Visitor, key: str, receiver: Receiver) -> None:
     """It was registered when its name, or the setting, was another."""
-    key = await gateway.account()
     port = receiver.url.rpartition(":")[2]
     webhooks = [
         await register(gateway, key, f"{scheme}://localhost:{port}/", "generation.succeeded")
@@ -236,9 +228,8 @@ async def test_a_receiver_at_a_private_address_is_not_called(gateway: Visitor, r
 
 
 async def test_a_webhook_that_is_gone_is_paused_at_once_and_resumed_with_all_that_it_missed(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     receiver.moods = [answering(410)]
     first = await gateway.finished(key)
@@ -258,9 +249,8 @@ async def test_a_webhook_that_is_gone_is_paused_at_once_and_resumed_with_all_tha
 
 
 async def test_a_paused_webhook_can_be_sent_events_manually(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     path = f"/v1/webhooks/{webhook['id']}"
     assert (await gateway.call("PATCH", path, key, {"status": "paused"})).body["paused_because"] == "asked"
@@ -277,9 +267,8 @@ async def test_a_paused_webhook_can_be_sent_events_manually(
 
 
 async def test_a_request_may_name_its_own_url_signed_with_the_accounts_default_secret(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     fresh = (await gateway.call("GET", "/v1/webhooks/default", key)).body
     assert (fresh["url"], fresh["created_at"]) == (None, None)
     secret = (await gateway.call("POST", "/v1/webhooks/default/rotate", key, {})).body["secret"]
@@ -311,9 +300,8 @@ async def test_operators_hear_of_all_accounts_and_accounts_of_none_but_themselve
 
 
 async def test_what_cannot_be_read_is_in_the_table_and_stops_no_other_event(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     torn, whole = await gateway.finished(key), await gateway.finished(key)
     redis: Any = gateway.ledger.redis
@@ -324,8 +312,7 @@ async def test_what_cannot_be_read_is_in_the_table_and_stops_no_other_event(
     assert (second["status"], second["generation"]) == ("delivered", whole)
 
 
-async def test_a_sender_with_another_signing_key_signs_nothing(gateway: Visitor, receiver: Receiver) -> None:
-    key = await gateway.account()
+async def test_a_sender_with_another_signing_key_signs_nothing(gateway: Visitor, key: str, receiver: Receiver) -> None:
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     await gateway.finished(key)
     async with open_sender(gateway.ledger, signing_key="another key") as stranger:

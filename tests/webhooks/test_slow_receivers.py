@@ -46,9 +46,8 @@ async def test_a_slow_receiver_times_out_and_delays_no_other(gateway: Visitor, r
 
 
 async def test_the_end_is_delivered_after_the_start_however_long_that_takes(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     webhook = await register(gateway, key, receiver.url)
     receiver.moods = [answering(503)]
     generation = await gateway.made(key)
@@ -66,10 +65,9 @@ async def test_the_end_is_delivered_after_the_start_however_long_that_takes(
 
 
 async def test_a_receiver_whose_body_never_comes_has_said_yes(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
 ) -> None:
     """Its 200 came in time, and of its body nothing is kept; but it was written down as a timeout, and told again."""
-    key = await gateway.account()
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     receiver.always = without_end(asyncio.Event())
     await gateway.finished(key)

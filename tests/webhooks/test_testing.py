@@ -38,9 +38,8 @@ async def sent_test(gateway: Visitor, key: str, webhook: str) -> Any:
 
 
 async def test_a_test_is_signed_comes_at_once_and_says_what_the_receiver_said(
-    gateway: Visitor, receiver: Receiver
+    gateway: Visitor, key: str, receiver: Receiver
 ) -> None:
-    key = await gateway.account()
     webhook = await made(gateway, key, f"{receiver.url}/hook")
     said = await sent_test(gateway, key, webhook["id"])
     (told,) = receiver.told
@@ -54,8 +53,7 @@ async def test_a_test_is_signed_comes_at_once_and_says_what_the_receiver_said(
     assert deliveries.body["data"] == []
 
 
-async def test_what_goes_wrong_is_said_in_a_word_and_a_sentence(gateway: Visitor, receiver: Receiver) -> None:
-    key = await gateway.account()
+async def test_what_goes_wrong_is_said_in_a_word_and_a_sentence(gateway: Visitor, key: str, receiver: Receiver) -> None:
     webhook = await made(gateway, key, f"{receiver.url}/hook")
     receiver.moods = [answering(500), answering(302, Location="/elsewhere"), answering(410)]
     seen = [await sent_test(gateway, key, webhook["id"]) for _ in range(3)]
@@ -73,10 +71,9 @@ async def test_what_goes_wrong_is_said_in_a_word_and_a_sentence(gateway: Visitor
 
 
 async def test_the_guard_judges_a_test_as_it_judges_a_delivery(
-    gateway: Visitor, strict: Visitor, receiver: Receiver
+    gateway: Visitor, key: str, strict: Visitor, receiver: Receiver
 ) -> None:
     """It was admitted when it was made; a gateway whose setting is another calls nobody there."""
-    key = await gateway.account()
     webhook = await made(gateway, key, f"{receiver.url}/hook")
     said = await sent_test(strict, key, webhook["id"])
     assert (said["delivered"], said["error"]) == (False, "url_refused")
@@ -98,9 +95,8 @@ async def test_tests_are_few_a_minute_and_an_accounts_own(gateway: Visitor, rece
     assert (default.status, default.code) == (422, "invalid_request")
 
 
-async def test_a_star_is_all_events_and_an_unknown_one_says_which_there_are(gateway: Visitor) -> None:
+async def test_a_star_is_all_events_and_an_unknown_one_says_which_there_are(gateway: Visitor, key: str) -> None:
     """`["*"]` was refused with the words of the library that reads bodies."""
-    key = await gateway.account()
     webhook = await made(gateway, key, "https://example.com/a")
     assert webhook["events"] == list(EventType)
     path = f"/v1/webhooks/{webhook['id']}"
