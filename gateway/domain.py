@@ -1,8 +1,8 @@
 """The words of the product as frozen types: ids, enums, amounts, records.
 
-The leaf of the import tree: it imports no other Farebox module. Amounts are integer millicredits everywhere inside
-(1 credit = 1000 millicredits); they become credits only at the edges, by the two functions here. Times are integer
-milliseconds since the epoch, UTC.
+It imports no other Farebox module but `gateway.kinds`, the leaf of the import tree. Amounts are integer millicredits
+everywhere inside (1 credit = 1000 millicredits); they become credits only at the edges, by the two functions here.
+Times are integer milliseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal
+
+from gateway.kinds import MediaKind, kind_asked
 
 MILLICREDITS_PER_CREDIT = 1000
 NANOCREDITS_PER_MILLICREDIT = 1_000_000
@@ -98,13 +100,6 @@ class EntryKind(StrEnum):
     ADJUST = "adjust"
     CHANGE = "change"
     ALERT = "alert"
-
-
-class MediaKind(StrEnum):
-    """The kind of an input or output file."""
-
-    IMAGE = "image"
-    VIDEO = "video"
 
 
 class Unit(StrEnum):
@@ -234,7 +229,7 @@ Reports = Mapping[Unit, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An input image or video: an `https:` URL, or the key of its bytes in the object store."""
+    """An input image, video or audio: an `https:` URL, or the key of its bytes in the object store."""
 
     kind: str
     url: str
@@ -246,7 +241,8 @@ class GenerationRequest:
 
     `price_millicredits` is the firm price (R7); `rate_card` the version it came from; `sandbox` the test-mode
     controls of docs/design.md, section 6, or None. `settings` holds every setting of the model, defaults filled in.
-    With `metering`, the price is the most that can be charged (R29).
+    With `metering`, the price is the most that can be charged (R29). `output` is the kind of output that the tool named
+    when it was reserved; None if it named none.
     """
 
     tool: str
@@ -266,21 +262,31 @@ class GenerationRequest:
     metering: Metering | None = None
     providers: tuple[str, ...] = ()
     """All that may make it, if there are several (R30); `provider` is the one that makes it, or is next to."""
+    output: MediaKind | None = None
+
+    @property
+    def kind(self) -> MediaKind | None:
+        """The kind of output requested; None if nothing tells."""
+        return kind_asked(self.tool, self.settings, self.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One delivered output. `object_key` says where in the object store; `duration_seconds` is None for images."""
+    """One delivered output. `object_key` says where in the object store.
+
+    Images and videos have width and height, videos and audio a duration, text its number of characters.
+    """
 
     index: int
     object_key: str
     content_type: str
     bytes: int
-    width: int
-    height: int
     sha256: str
+    width: int | None = None
+    height: int | None = None
     duration_seconds: Decimal | None = None
     reports: Reports = field(default_factory=dict)
+    characters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,13 +300,6 @@ class OwnWebhook:
     form: WebhookForm | None = None
     only: Literal["start", "end"] | None = None
     member: str = "webhook_url"
-
-
-def kind_asked(tool: str, settings: Container[str]) -> MediaKind | None:
-    """The kind of output requested; None if neither the tool nor a duration tells."""
-    if tool == MediaKind.VIDEO or "duration" in settings:
-        return MediaKind.VIDEO
-    return MediaKind.IMAGE if tool == MediaKind.IMAGE else None
 
 
 def credits_to_millicredits(amount: Decimal | int) -> int:

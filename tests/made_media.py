@@ -1,4 +1,4 @@
-"""Small images and videos of every format, really encoded."""
+"""Small images, videos and sounds of every format, really encoded."""
 
 from __future__ import annotations
 
@@ -48,6 +48,24 @@ def film(
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return file.getvalue()
+
+
+@functools.cache
+def tone(container_format: str = "wav", codec: str = "pcm_s16le", *, seconds: float = 2, rate: int = 48_000) -> bytes:
+    """A tone of 440 Hz."""
+    file = io.BytesIO()
+    wave = np.sin(2 * np.pi * 440 / rate * np.arange(int(rate * seconds))) * 8_000
+    with av.open(file, "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.AudioStream)
+        context = stream.codec_context
+        context.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(wave.astype(np.int16).reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        resampler = av.AudioResampler(format=context.format, layout="mono", rate=rate, frame_size=context.frame_size)
+        for part in (*resampler.resample(frame), *resampler.resample(None), None):
+            container.mux(stream.encode(part))
     return file.getvalue()
 
 

@@ -19,7 +19,17 @@ from gateway.outside.addresses import AddressGuard
 from gateway.outside.callback_links import CallbackLinks
 from gateway.pricing.arguments import arguments_of, name_of
 from gateway.pricing.card import Model, RateCard
-from gateway.pricing.providers import INPUT_IMAGES, INPUT_VIDEOS, OUTPUTS, PROMPT, SANDBOX, Offer, ProviderTable
+from gateway.pricing.providers import (
+    INPUT_AUDIOS,
+    INPUT_IMAGES,
+    INPUT_NAMES,
+    INPUT_VIDEOS,
+    OUTPUTS,
+    PROMPT,
+    SANDBOX,
+    Offer,
+    ProviderTable,
+)
 from gateway.pricing.reload import RateCards
 from gateway.settings import environment_secret
 from workers.providers import (
@@ -152,6 +162,7 @@ class ProviderRegistry:
             idempotency_key=f"{generation.id}:{generation.submission}",
             callback_url=self._callback_url(asked, generation.id),
             sandbox=asked.sandbox,
+            output=asked.output,
         )
 
     def ordered(self, request: GenerationRequest) -> OutputRequirements:
@@ -161,7 +172,8 @@ class ProviderRegistry:
         duration = next((check.duration for check in given if check.duration is not None), DURATION_MARGIN)
         off: ResolutionCheck = "off"
         resolution = next((check.resolution for check in given if check.resolution is not None), off)
-        return OutputRequirements(request.tool, request.settings, OutputChecks(duration, resolution))
+        checks = OutputChecks(duration, resolution)
+        return OutputRequirements(request.tool, request.settings, checks, request.output)
 
     async def close(self) -> None:
         """Close all providers."""
@@ -204,14 +216,14 @@ def _of_the_job(generation: Generation) -> tuple[int, ...]:
 
 
 def _names(model: Model, offer: Offer) -> ArgumentNames:
-    names: Mapping[str, str | None] = {
-        each: name_of(offer, each) for each in (PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS)
-    }
+    names: Mapping[str, str | None] = {each: name_of(offer, each) for each in (PROMPT, OUTPUTS, *INPUT_NAMES)}
     return ArgumentNames(
         prompt=names[PROMPT] or PROMPT,
         outputs=names[OUTPUTS],
         input_images=names[INPUT_IMAGES],
         input_videos=names[INPUT_VIDEOS],
+        input_audios=names[INPUT_AUDIOS],
         one_image=model.inputs.image == 1,
         one_video=model.inputs.video == 1,
+        one_audio=model.inputs.audio == 1,
     )

@@ -20,10 +20,11 @@ from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.services import BACKGROUND, CLIENT_CALLS, ORDERING, RATE_CARDS
-from gateway.domain import MediaKind, OwnWebhook, SettingValue, kind_asked
+from gateway.domain import OwnWebhook, SettingValue
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.facades.open_calls import OPEN_CALLS, OpenCall
 from gateway.facades.parameters import RETRY_COUNT_HEADER
+from gateway.kinds import MADE, MediaKind
 from gateway.ledger.client_calls import ClientCall
 from gateway.pricing import facade_settings
 from gateway.pricing.card import Model
@@ -52,9 +53,9 @@ def model_of(request: web.Request, name: object, kind: MediaKind | None = None) 
         text = f"There is no model {shown}{hint or '.'} GET /v1/rate-card lists all models."
         raise UnknownModel(text, fields=[FieldProblem("model", text)])
     model = card.models[model_id]
-    made = kind_asked(model.tool, model.settings)
+    made = card.kind_of(model)
     if kind is not None and made is not kind:
-        text = f"{model.name} makes no {kind}s: it is a model of the tool {show(model.tool)}."
+        text = f"{model.name} makes no {MADE[kind]}: it is a model of the tool {show(model.tool)}."
         raise UnknownModel(text, fields=[FieldProblem("model", text)])
     return model_id
 
@@ -64,7 +65,7 @@ def models_of(request: web.Request, kind: MediaKind) -> dict[str, Model]:
     card = request.app[RATE_CARDS].card
     models = [tool.baseline_model for tool in card.tools.values()] + list(card.models)
     made = {name: card.models[name] for name in models}
-    return {name: model for name, model in made.items() if kind_asked(model.tool, model.settings) is kind}
+    return {name: model for name, model in made.items() if card.kind_of(model) is kind}
 
 
 def settings_of(

@@ -24,6 +24,7 @@ from gateway.domain import (
     State,
     WebhookForm,
 )
+from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
 from gateway.ledger.metering_records import decode_charged, decode_metering, decode_reports, encode_metering
 from gateway.ledger.records import BUCKETS, optional, pairs
@@ -59,6 +60,7 @@ def encode_request(request: GenerationRequest) -> str:
         "lines": [[line.label, str(line.credits), str(line.count), str(line.total)] for line in request.lines],
         "metadata": request.metadata,
         "sandbox": request.sandbox,
+        "output": request.output,
     }
     return to_json({name: value for name, value in members.items() if value not in (None, [], {})}).decode()
 
@@ -91,6 +93,7 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
         providers=tuple(fields["providers"].split(",")) if "providers" in fields else (),
         sandbox=data.get("sandbox"),
         metering=decode_metering(fields["meters"]) if "meters" in fields else None,
+        output=MediaKind(data["output"]) if "output" in data else None,
     )
 
 
@@ -105,10 +108,15 @@ def decode_tags(text: str) -> dict[str, str]:
 
 
 def encode_output(output: Output) -> str:
-    """One delivered output as JSON text."""
+    """One delivered output as JSON text.
+
+    Without a picture, the numbers in place of width and height are the characters and 0: versions that know only
+    pictures can read it.
+    """
     duration = None if output.duration_seconds is None else str(output.duration_seconds)
+    measures = output.width or output.characters or 0, output.height or 0
     return json.dumps(
-        [output.object_key, output.content_type, output.bytes, output.width, output.height, output.sha256, duration],
+        [output.object_key, output.content_type, output.bytes, *measures, output.sha256, duration],
         separators=(",", ":"),
     )
 
@@ -120,11 +128,12 @@ def _decode_output(index: int, fields: Mapping[str, str]) -> Output:
         object_key=object_key,
         content_type=content_type,
         bytes=size,
-        width=width,
-        height=height,
+        width=width if height else None,
+        height=height or None,
         sha256=sha256,
         duration_seconds=None if duration is None else Decimal(duration),
         reports=decode_reports(fields.get(f"reported:{index}", "")),
+        characters=width if width and not height else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Inspects images and videos by their bytes: uploads and outputs are checked before anything relies on them.
+"""Inspects images, videos, audio and other files by their bytes: they are checked before anything relies on them.
 
 Pillow and PyAV decode. They are imported at first use: a gateway starts without them, and most never need them.
 """
@@ -10,6 +10,9 @@ from gateway.media.openings import (
     CONVERTED,
     EXTENSIONS,
     OPENING_BYTES,
+    STORED_EXTENSIONS,
+    TEXT_TYPE,
+    content_type_as,
     content_type_by_opening,
     converted_by_opening,
     kind_of,
@@ -19,10 +22,13 @@ __all__ = [
     "CONVERTED",
     "EXTENSIONS",
     "OPENING_BYTES",
+    "STORED_EXTENSIONS",
+    "TEXT_TYPE",
     "FairInspections",
     "Media",
     "Readers",
     "TimeUsedUp",
+    "content_type_as",
     "content_type_by_opening",
     "converted_by_opening",
     "inspect",

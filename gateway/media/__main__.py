@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from gateway.errors import MediaNotTaken, MediaUnreadable
+from gateway.kinds import MediaKind
 from gateway.media import images
 from gateway.media.inspection import INSPECT_SECONDS, Media, convert, inspect
-from gateway.media.isolation import DESCRIPTORS_MAX, MEMORY_MAX_BYTES, REQUEST
+from gateway.media.isolation import DESCRIPTORS_MAX, MEMORY_MAX_BYTES, REQUESTS
 from gateway.outside.visible import visible_lines
 
 # What `inspect` would load at its first use, in each reader anew. Not FFmpeg's hundred libraries: a fork would take
@@ -34,6 +35,7 @@ _DESCRIPTORS_MAX = 4096  # more than the forker ever has open
 _ALONE_SECONDS = round(2 * INSPECT_SECONDS)
 _FAILED = 1
 _INTO = 3  # the descriptor of the file that a picture is converted into
+_EXPECTED = {request: kind for kind, request in REQUESTS.items()}
 
 
 class Forker:
@@ -62,7 +64,7 @@ class Forker:
             os.kill(reader, signal.SIGKILL)
 
     def _take(self) -> None:
-        word, descriptors, _, _ = socket.recv_fds(self._control, len(REQUEST), DESCRIPTORS_MAX)
+        word, descriptors, _, _ = socket.recv_fds(self._control, 1, DESCRIPTORS_MAX)
         if not word:
             self._goes_on = False
             return
@@ -75,7 +77,7 @@ class Forker:
                 os.close(descriptor)
             return
         if reader == 0:
-            _be_reader(answer, files)
+            _be_reader(answer, files, _EXPECTED[word])
         for file in files:
             os.close(file)
         self._readers[reader] = listener = socket.socket(fileno=answer)
@@ -102,7 +104,7 @@ class Forker:
                     listener.send(f"\n{os.waitstatus_to_exitcode(status)}".encode())
 
 
-def _be_reader(answer: int, files: list[int]) -> NoReturn:
+def _be_reader(answer: int, files: list[int], expected: MediaKind | None) -> NoReturn:
     """Inspect the file, write the result, and exit. The sockets of other readers and the forker are closed."""
     try:
         os.dup2(files[0], 0)
@@ -115,7 +117,7 @@ def _be_reader(answer: int, files: list[int]) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CPU, (_ALONE_SECONDS, _ALONE_SECONDS))  # if nothing is left to stop it
         signal.alarm(_ALONE_SECONDS)  # also if it uses no CPU, such as while waiting for a hung disk
-        os.write(1, json.dumps(_seen(converts=converts)).encode())
+        os.write(1, json.dumps(_seen(expected, converts=converts)).encode())
     except BrokenPipeError:  # the requester is gone, and the forker is about to kill this process: not worth logging
         os._exit(_FAILED)
     except BaseException:  # noqa: BLE001 - whatever it is, this process is a copy that must not go on as the forker
@@ -124,10 +126,10 @@ def _be_reader(answer: int, files: list[int]) -> NoReturn:
     os._exit(0)
 
 
-def _seen(*, converts: bool) -> list[str | int | None] | dict[str, str]:
+def _seen(expected: MediaKind | None, *, converts: bool) -> list[str | int | None] | dict[str, str]:
     try:
         with os.fdopen(0, "rb", closefd=False) as file:
-            media = _converted(file) if converts else inspect(file)
+            media = _converted(file) if converts else inspect(file, expected)
     except MediaNotTaken as refusal:
         return {"not_taken": str(refusal)}
     except MediaUnreadable as refusal:
@@ -135,7 +137,7 @@ def _seen(*, converts: bool) -> list[str | int | None] | dict[str, str]:
     except MemoryError:  # not caught by the format readers
         return {"refused": "needs too much memory to decode"}
     lasts = None if media.duration_seconds is None else str(media.duration_seconds)
-    return [media.content_type, media.width, media.height, lasts]
+    return [media.content_type, media.width, media.height, lasts, media.characters]
 
 
 def _converted(file: BinaryIO) -> Media:

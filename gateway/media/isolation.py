@@ -25,10 +25,13 @@ from decimal import Decimal
 from typing import BinaryIO
 
 from gateway.errors import MediaNotTaken, MediaUnreadable
+from gateway.kinds import MediaKind
 from gateway.media.inspection import INSPECT_SECONDS, Media
 
 MEMORY_MAX_BYTES = 1536 * 1024 * 1024  # the largest accepted images need 1.1 GB as GIF or WebP, 0.7 as JPEG
-REQUEST = b"?"  # a request to the forker, with a socket for the result and the file; and one with an output file
+# A request to the forker, by the kind that is expected, if that matters. It comes with a socket for the result and the
+# file; to convert it, also with an output file.
+REQUESTS: dict[MediaKind | None, bytes] = {None: b"?", MediaKind.TEXT: b"t", MediaKind.FILE: b"f"}
 DESCRIPTORS_MAX = 3  # descriptors sent with it
 
 _FORKER = (sys.executable, "-P", "-m", "gateway.media")  # -P: ignore a folder named gateway in the current directory
@@ -45,12 +48,12 @@ class Readers:
         self._control: socket.socket | None = None
         self._starting = asyncio.Lock()
 
-    async def inspect(self, file: BinaryIO) -> Media:
+    async def inspect(self, file: BinaryIO, expected: MediaKind | None = None) -> Media:
         """As `inspection.inspect`. MediaUnreadable also if the file takes too much memory or time, or crashes.
 
         OSError if no process can be started, or it was stopped from outside.
         """
-        return await self._ask(file)
+        return await self._ask(file, expected=expected)
 
     async def convert(self, file: BinaryIO, into: BinaryIO) -> Media:
         """As `inspection.convert`, with the errors of `inspect`. Overwrites the contents of `into`."""
@@ -58,12 +61,12 @@ class Readers:
         into.truncate()
         return await self._ask(file, into)
 
-    async def _ask(self, *files: BinaryIO) -> Media:
-        control = await self._started()
+    async def _ask(self, *files: BinaryIO, expected: MediaKind | None = None) -> Media:
+        control, request = await self._started(), REQUESTS.get(expected, REQUESTS[None])
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                socket.send_fds(control, [REQUEST], [theirs.fileno(), *(file.fileno() for file in files)])
+                socket.send_fds(control, [request], [theirs.fileno(), *(file.fileno() for file in files)])
             ours.settimeout(0)
             try:
                 async with asyncio.timeout(INSPECT_SECONDS):
@@ -127,5 +130,5 @@ def _read(said: bytes) -> Media:
     seen = json.loads(answer)
     if isinstance(seen, dict):
         raise MediaNotTaken(seen["not_taken"]) if "not_taken" in seen else MediaUnreadable(seen["refused"])
-    content_type, width, height, lasts = seen
-    return Media(content_type, width, height, None if lasts is None else Decimal(lasts))
+    content_type, width, height, lasts, characters = seen
+    return Media(content_type, width, height, None if lasts is None else Decimal(lasts), characters)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.domain import MediaKind
+from gateway.kinds import MediaKind
 
 EXTENSIONS = {
     "image/png": "png",
@@ -17,8 +17,29 @@ EXTENSIONS = {
     "video/mp4": "mp4",
     "video/webm": "webm",
     "video/quicktime": "mov",
+    "audio/wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/flac": "flac",
+    "audio/mp4": "m4a",
+    "audio/aac": "aac",
+    "audio/webm": "weba",
 }
-"""The content types that Farebox stores and serves, with their file extensions. Browsers execute none of them."""
+"""The content types of inputs and of most outputs, with their file extensions. Browsers execute none of them."""
+
+TEXT_TYPE = "text/plain"
+UNKNOWN_TYPE = "application/octet-stream"
+STORED_EXTENSIONS = EXTENSIONS | {
+    TEXT_TYPE: "txt",
+    "application/pdf": "pdf",
+    "application/zip": "zip",
+    "model/gltf-binary": "glb",
+    UNKNOWN_TYPE: "bin",
+}
+"""All content types that Farebox stores and serves: also those of outputs that are text or files."""
+
+SOUND_ONLY = {"video/mp4": "audio/mp4", "video/webm": "audio/webm"}
+"""Containers of videos that may contain audio alone, and what they then are."""
 
 CONVERTED = {"image/heic": "HEIC", "image/avif": "AVIF"}
 """Images that are accepted as uploads and stored as JPEG or PNG: phones send them, and few providers accept them."""
@@ -30,11 +51,12 @@ NOT_TAKEN = (
     ("TIFF", 0, b"II*\0"),
     ("TIFF", 0, b"MM\0*"),
     ("AVI", 8, b"AVI "),
-    ("WAV", 8, b"WAVE"),
+    ("AIFF", 8, b"AIFF"),
+    ("AIFF", 8, b"AIFC"),
+    ("AMR", 0, b"#!AMR"),
+    ("MIDI", 0, b"MThd"),
+    ("Windows Media", 0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
     ("Matroska", 0, b"\x1aE\xdf\xa3"),
-    ("Ogg", 0, b"OggS"),
-    ("FLAC", 0, b"fLaC"),
-    ("MP3", 0, b"ID3"),
     ("PDF", 0, b"%PDF"),
     ("PSD", 0, b"8BPS"),
     ("JPEG XL", 4, b"JXL "),
@@ -50,10 +72,20 @@ _OPENINGS = {
     "image/webp": (8, b"WEBP"),
     "image/gif": (0, b"GIF8"),
     "video/webm": (0, b"\x1aE\xdf\xa3"),
+    "audio/wav": (8, b"WAVE"),
+    "audio/ogg": (0, b"OggS"),
+    "audio/flac": (0, b"fLaC"),
+    "audio/mpeg": (0, b"ID3"),
+}
+# The first two bytes of an MPEG audio frame, by its version and protection: layer III (MP3), and ADTS (AAC).
+_FRAMES = {
+    "audio/mpeg": frozenset(b"\xff" + bytes([second]) for second in (0xE2, 0xE3, 0xF2, 0xF3, 0xFA, 0xFB)),
+    "audio/aac": frozenset(b"\xff" + bytes([second]) for second in (0xF0, 0xF1, 0xF8, 0xF9)),
 }
 _WEBM = b"webm"  # all Matroska files start alike; the document type is in the first element
 _WEBM_WITHIN = 64
 _QUICKTIME_BRAND = b"qt  "
+_AUDIO_BRANDS = frozenset({b"M4A ", b"M4B "})
 _SOME_BRAND = b"isom"  # for a file that starts with more empty space than the opening has
 _SPACE = frozenset({b"free", b"skip", b"wide"})  # empty boxes, which may precede all others
 _MOVIE = frozenset({b"moov", b"mdat"})  # QuickTime files from before 2001 have no `ftyp`
@@ -61,6 +93,7 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _STILL_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf"})  # an image; the other brands name its codec
 _BOX_HEAD_BYTES = 8
+_KINDS = frozenset({MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO, MediaKind.TEXT})
 
 
 def content_type_by_opening(opening: bytes) -> str | None:
@@ -69,9 +102,22 @@ def content_type_by_opening(opening: bytes) -> str | None:
         if opening[offset : offset + len(mark)] == mark:
             return content_type if content_type != "video/webm" or _WEBM in opening[:_WEBM_WITHIN] else None
     brands = _brands(opening)
-    if brands is None or _still(brands) is not None:
+    if brands is None:
+        return next((content_type for content_type, starts in _FRAMES.items() if opening[:2] in starts), None)
+    if _still(brands) is not None:
         return None
+    if brands[0] in _AUDIO_BRANDS:
+        return "audio/mp4"
     return "video/quicktime" if brands[0] == _QUICKTIME_BRAND else "video/mp4"
+
+
+def content_type_as(opening: bytes, kind: str) -> str | None:
+    """As `content_type_by_opening`, for a file that is said to be of this kind.
+
+    Whether an MP4 or WebM has pictures cannot be told from its start, so one that is said to be audio is audio.
+    """
+    content_type = content_type_by_opening(opening)
+    return SOUND_ONLY.get(content_type, content_type) if content_type and kind == MediaKind.AUDIO else content_type
 
 
 def converted_by_opening(opening: bytes) -> str | None:
@@ -96,8 +142,9 @@ def format_not_taken(opening: bytes) -> str | None:
 
 
 def kind_of(content_type: str) -> MediaKind:
-    """`image` or `video`, for a content type on the list."""
-    return MediaKind(content_type.partition("/")[0])
+    """The kind of thing with a content type on the list."""
+    kind = content_type.partition("/")[0]
+    return MediaKind(kind) if kind in _KINDS else MediaKind.FILE
 
 
 def _brands(opening: bytes) -> tuple[bytes, ...] | None:

@@ -1,4 +1,7 @@
-"""Videos, with PyAV: the first frame is decoded and every packet is read, so that a truncated file is noticed."""
+"""Videos, with PyAV: the first frame is decoded and every packet is read, so that a truncated file is noticed.
+
+`sounds` reads audio in the same way, with what is shared here.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +32,29 @@ _CODECS = frozenset({"h264", "hevc", "av1", "libdav1d", "libaom-av1", "vp8", "vp
 _AUDIO_CODECS = frozenset(
     {"aac", "mp3", "opus", "vorbis", "flac", "alac", "ac3", "pcm_s16le", "pcm_s16be", "pcm_s24le"}
 )
-_OPTIONS = {
-    "codec_whitelist": ",".join(sorted(_CODECS | _AUDIO_CODECS)),  # FFmpeg decodes a little to detect the streams
+OPTIONS = {
     "max_pixels": str(PIXELS_MAX),
     "max_streams": str(STREAMS_MAX),
     "threads": "1",
 }
+_OPTIONS = OPTIONS | {
+    "codec_whitelist": ",".join(sorted(_CODECS | _AUDIO_CODECS))  # FFmpeg decodes a little to detect the streams
+}
+
+
+class SoundOnly(MediaUnreadable):
+    """It has an audio track, but no video track: it is audio in a container of videos."""
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What has been read so far: the first frame, and the time range of the packets, in seconds."""
+class TimeRange:
+    """The time range of the packets read so far, in seconds."""
 
-    picture: VideoFrame | None = None
     begins: Fraction | None = None
     ends: Fraction = Fraction(0)
 
     def note(self, packet: Packet[Any]) -> None:
+        """Add a packet."""
         at = packet.pts if packet.pts is not None else packet.dts
         if at is None or packet.time_base is None:
             return
@@ -75,18 +84,18 @@ def size_and_length(file: BinaryIO, content_type: str, go_on: Callable[[], None]
 
 def _read(container: InputContainer, go_on: Callable[[], None]) -> tuple[int, int, Decimal]:
     stream = _video_stream(container)
-    seen = _Seen()
+    seen, picture = TimeRange(), None
     for packet in container.demux():
         go_on()
         if packet.is_corrupt:
             raise MediaUnreadable("is truncated")
-        if packet.stream is stream and seen.picture is None:
-            seen.picture = _picture(packet)
+        if packet.stream is stream and picture is None:
+            picture = _picture(packet)
         seen.note(packet)
-    if seen.picture is None:
+    if picture is None:
         raise MediaUnreadable("has no frame that can be decoded")
     length = _length(container, seen)
-    return *_shown(seen.picture, stream.sample_aspect_ratio), length
+    return *_shown(picture, stream.sample_aspect_ratio), length
 
 
 def _shown(picture: VideoFrame, pixel_ratio: Fraction | None) -> tuple[int, int]:
@@ -105,9 +114,10 @@ def _shown(picture: VideoFrame, pixel_ratio: Fraction | None) -> tuple[int, int]
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
-    stream = next((one for one in container.streams.video if not _is_cover(one)), None)
+    stream = next((one for one in container.streams.video if not is_cover(one)), None)
     if stream is None:
-        raise MediaUnreadable("has no video track")
+        none = "has no video track"
+        raise SoundOnly(none) if container.streams.audio else MediaUnreadable(none)
     codec = cast("av.VideoCodecContext | None", stream.codec_context)  # None: unknown to FFmpeg
     if codec is None or codec.name not in _CODECS:
         raise MediaUnreadable("has a video track in an unsupported codec: use H.264, HEVC, AV1, VP8 or VP9")
@@ -118,7 +128,8 @@ def _video_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def _is_cover(stream: VideoStream) -> bool:
+def is_cover(stream: VideoStream) -> bool:
+    """Whether a video track is a cover picture."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
@@ -130,12 +141,16 @@ def _picture(packet: Packet[Any]) -> VideoFrame | None:
         return None
 
 
-def _length(container: InputContainer, seen: _Seen) -> Decimal:
+def _length(container: InputContainer, seen: TimeRange) -> Decimal:
     """The duration of the packets, in seconds to the millisecond; the file must not claim more."""
-    lasts = seen.ends - (seen.begins or 0)
     says = Fraction(container.duration or 0, av.time_base)
     if says > seen.ends + SHORT_SECONDS:
         raise MediaUnreadable("is truncated")
+    return in_seconds(seen.ends - (seen.begins or 0))
+
+
+def in_seconds(lasts: Fraction) -> Decimal:
+    """A duration to the millisecond; MediaUnreadable if no file lasts as long."""
     if lasts > SECONDS_MAX:
         raise MediaUnreadable("claims to last longer than a day")
     return round(Decimal(lasts.numerator) / lasts.denominator, 3)

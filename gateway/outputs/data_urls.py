@@ -11,7 +11,7 @@ from gateway.media import (
     CONVERTED,
     EXTENSIONS,
     OPENING_BYTES,
-    content_type_by_opening,
+    content_type_as,
     converted_by_opening,
     kind_of,
 )
@@ -31,7 +31,7 @@ class InputFile:
 def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYTES_MAX) -> InputFile:
     """Decode a `data:` URL; RequestRefused, with the field's `path`, if it is invalid.
 
-    `kind` is what the input claims to be, `image` or `video`.
+    `kind` is what the input claims to be: `image`, `video` or `audio`.
     """
     head, comma, body = url.partition(",")
     if len(head) > _HEAD_MAX:
@@ -48,7 +48,7 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
         raise _refused(path, "is not valid base64") from None
     if len(data) > bytes_max:
         raise _refused(path, f"is larger than {bytes_max:,} bytes; pass an https: URL instead")
-    found = content_type_by_opening(data[:OPENING_BYTES])
+    found = content_type_as(data[:OPENING_BYTES], kind)
     if found is None:
         raise _refused(path, _why_not(data, content_type, kind))
     if kind_of(found) != kind:

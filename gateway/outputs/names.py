@@ -4,8 +4,8 @@
 attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<request>-<n>.<ext>`: the bytes of an
 input; <request> is new for each request, so that a refused one deletes only its own.
 `uploads/<hour>/<id>-<bytes>-<width>x<height>[-<milliseconds>].<ext>`: an upload, with the hour (UTC) at whose start it
-expires, so that expired ones are listed together, and its measures, so that it need not be inspected again. Keys that
-do not match one of these forms exactly are refused, so none can lead out of the store.
+expires, so that expired ones are listed together, and its measures, so that it need not be inspected again; audio has
+0x0. Keys that do not match one of these forms exactly are refused, so none can lead out of the store.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from gateway.domain import GENERATION_PATTERN, partition_of_generation
-from gateway.media import EXTENSIONS, Media
+from gateway.media import STORED_EXTENSIONS, Media
 
 UPLOADS = "uploads/"
 _HOUR = "%Y%m%d%H"
-_CONTENT_TYPES = {extension: content_type for content_type, extension in EXTENSIONS.items()}
+_CONTENT_TYPES = {extension: content_type for content_type, extension in STORED_EXTENSIONS.items()}
 
 _GENERATION = GENERATION_PATTERN.strip("^$")
-_EXTENSION = rf"\.({'|'.join(EXTENSIONS.values())})"
+_EXTENSION = rf"\.({'|'.join(STORED_EXTENSIONS.values())})"
 # Uploads of versions whose names had no measures: these expire within a day.
 UPLOAD_PATTERN = r"\d{10}/[a-z2-7]{24}-\d{1,10}(?:-\d{1,6}x\d{1,6}(?:-\d{1,10})?)?\.[a-z0-9]{3,4}"
 _MEASURES = re.compile(r"-(\d+)x(\d+)(?:-(\d+))?\.", re.ASCII)
@@ -37,7 +37,7 @@ _KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class UploadMeasures:
-    """An upload's measures. `seconds` is None for an image."""
+    """An upload's measures. `seconds` is None for an image, `pixels` are 0 for audio."""
 
     pixels: int
     seconds: Decimal | None
@@ -60,7 +60,7 @@ def input_key(generation: str, request: str, number: int, content_type: str) -> 
 
 def upload_key(expires_at: int, upload: str, size: int, media: Media) -> str:
     """The object key of an upload of `size` bytes that expires at a full hour, in seconds since the epoch."""
-    measures = f"{media.width}x{media.height}"
+    measures = f"{media.width or 0}x{media.height or 0}"
     if media.duration_seconds is not None:
         measures += f"-{round(media.duration_seconds * 1000)}"
     return checked(f"{UPLOADS}{hour(expires_at)}/{upload}-{size}-{measures}.{_extension(media.content_type)}")
@@ -114,6 +114,6 @@ def _folder(kind: str, generation: str) -> str:
 
 
 def _extension(content_type: str) -> str:
-    if content_type not in EXTENSIONS:
-        raise ValueError(f"{content_type!r} cannot be stored; supported: {', '.join(EXTENSIONS)}")
-    return EXTENSIONS[content_type]
+    if content_type not in STORED_EXTENSIONS:
+        raise ValueError(f"{content_type!r} cannot be stored; supported: {', '.join(STORED_EXTENSIONS)}")
+    return STORED_EXTENSIONS[content_type]

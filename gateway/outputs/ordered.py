@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from gateway.domain import MediaKind, Output, SettingValue, kind_asked
+from gateway.domain import Output, SettingValue
+from gateway.kinds import MediaKind, kind_asked
 from gateway.media import Media
 
 ResolutionCheck = Literal["exact", "at_least", "aspect", "off"]
@@ -42,11 +43,17 @@ class OutputRequirements:
     tool: str
     settings: Mapping[str, SettingValue]
     checks: OutputChecks = OutputChecks()
+    output: MediaKind | None = None
+
+    @property
+    def kind(self) -> MediaKind | None:
+        """The kind of output requested; None if nothing tells."""
+        return kind_asked(self.tool, self.settings, self.output)
 
     def fault_of(self, media: Media) -> str | None:
         """How this differs from the request; None if it passes the checks."""
-        kind = kind_asked(self.tool, self.settings)
-        if kind not in {None, media.kind}:
+        kind = self.kind
+        if kind not in {None, MediaKind.FILE, media.kind}:
             return f"is {media.content_type}, but {_A_KIND[kind]} was requested"
         return self._too_short(media) or self._wrong_size(media)
 
@@ -58,6 +65,8 @@ class OutputRequirements:
 
     def _wrong_size(self, media: Media) -> str | None:
         check, settings = self.checks.resolution, self.settings
+        if media.width is None or media.height is None:
+            return None
         size, ratio = ordered_size(settings), ordered_ratio(settings)
         delivered = f"has {media.width} × {media.height} pixels"
         if check == "exact" and size is not None and (media.width, media.height) != size:
@@ -78,7 +87,7 @@ def differences(settings: Mapping[str, SettingValue], outputs: Iterable[Output])
         lasts = output.duration_seconds
         if seconds is not None and lasts is not None and abs(lasts - seconds) >= _SECONDS_TOLD:
             yield output.index, f"Ordered: {seconds.normalize():f} s. Delivered: {lasts.normalize():f} s."
-        if size is not None and (output.width, output.height) != size:
+        if size is not None and output.width is not None and (output.width, output.height) != size:
             delivered = f"{output.width} × {output.height}"
             yield output.index, f"Ordered: {size[0]} × {size[1]} pixels. Delivered: {delivered} pixels."
 
@@ -123,4 +132,11 @@ def _text(value: SettingValue | None) -> str:
     return "" if value is None or isinstance(value, bool) else str(value).strip().lower()
 
 
-_A_KIND = {MediaKind.IMAGE: "an image", MediaKind.VIDEO: "a video", None: ""}
+_A_KIND = {
+    MediaKind.IMAGE: "an image",
+    MediaKind.VIDEO: "a video",
+    MediaKind.AUDIO: "audio",
+    MediaKind.TEXT: "text",
+    MediaKind.FILE: "a file",
+    None: "",
+}

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.domain import Interval
+from gateway.kinds import MediaKind, kind_asked
 from gateway.pricing.facades import OWNER, Aliases, FacadeTables
 from gateway.pricing.fields import (
     Count,
@@ -35,10 +36,11 @@ from gateway.pricing.fields import (
     as_tuple,
 )
 from gateway.pricing.measures import (
-    INPUT_IMAGES,
+    COUNTED_KINDS,
+    INPUT_AUDIO_SECONDS,
+    INPUT_COUNTS,
     INPUT_MEGAPIXELS,
     INPUT_VIDEO_SECONDS,
-    INPUT_VIDEOS,
     INPUTS_MAX,
     MEASURES,
     PROMPT_CHARACTERS,
@@ -160,9 +162,13 @@ class Check(Table):
 
 
 class Tool(Table):
-    """`[tools.<id>]`: a studio, its time limits, and the model used for its estimates."""
+    """`[tools.<id>]`: a studio, what it makes, its time limits, and the model used for its estimates.
+
+    Without `output`, its id or a model's `duration` tells what it makes.
+    """
 
     name: Text
+    output: MediaKind | None = None
     baseline_model: Id
     queue_timeout_ms: PositiveDurationMs = Field(3_600_000, alias="queue_timeout")
     provider_timeout_ms: PositiveDurationMs = Field(2_700_000, alias="provider_timeout")
@@ -173,15 +179,22 @@ class Tool(Table):
 
 
 class InputLimits(Table):
-    """How many input images and videos a model accepts, and the maximum total size per kind.
+    """How many input images, videos and audio files a model accepts, and the maximum total size per kind.
 
     A measure without a maximum is unlimited, and cannot affect a price.
     """
 
     image: Annotated[Whole, Field(ge=0, le=INPUTS_MAX)] = 0
     video: Annotated[Whole, Field(ge=0, le=INPUTS_MAX)] = 0
+    audio: Annotated[Whole, Field(ge=0, le=INPUTS_MAX)] = 0
     megapixels: Positive | None = None
     video_seconds: Positive | None = None
+    audio_seconds: Positive | None = None
+
+    def of(self, kind: str) -> int:
+        """The maximum number of inputs of one kind."""
+        most: int = getattr(self, kind)
+        return most
 
 
 class ForbiddenCombination(Table):
@@ -266,16 +279,20 @@ class Model(Table):
         return not set(MEASURES).isdisjoint(self.priced_by)
 
     def inputs_of(self, name: str) -> int:
-        """The maximum of `input_images` or `input_videos`."""
-        return self.inputs.image if name == INPUT_IMAGES else self.inputs.video
+        """The maximum of `input_images`, `input_videos` or `input_audios`."""
+        return self.inputs.of(COUNTED_KINDS[name])
 
     def most_of(self, measure: str) -> Decimal | None:
         """The maximum of a measure; None: unlimited."""
-        limits = {INPUT_MEGAPIXELS: self.inputs.megapixels, INPUT_VIDEO_SECONDS: self.inputs.video_seconds}
+        limits = {
+            INPUT_MEGAPIXELS: self.inputs.megapixels,
+            INPUT_VIDEO_SECONDS: self.inputs.video_seconds,
+            INPUT_AUDIO_SECONDS: self.inputs.audio_seconds,
+        }
         return limits.get(measure, Decimal(PROMPT_MAX_CHARACTERS) if measure == PROMPT_CHARACTERS else None)
 
     def _in_order(self, named: set[str]) -> tuple[str, ...]:
-        return tuple(name for name in (*self.settings, INPUT_IMAGES, INPUT_VIDEOS, *MEASURES) if name in named)
+        return tuple(name for name in (*self.settings, *INPUT_COUNTS, *MEASURES) if name in named)
 
 
 class Tables(Table):
@@ -290,6 +307,11 @@ class Tables(Table):
     providers: Mapping[Id, ProviderTable] = Field(default_factory=dict)
     tools: Mapping[Id, Tool]
     models: Mapping[Id, Model]
+
+    def kind_of(self, model: Model) -> MediaKind | None:
+        """The kind of output that a model makes; None if nothing tells."""
+        tool = self.tools.get(model.tool)
+        return kind_asked(model.tool, model.settings, None if tool is None else tool.output)
 
 
 class RateCard(Tables):

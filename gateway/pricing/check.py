@@ -18,7 +18,7 @@ from gateway.domain import AMOUNT_MAX_MILLICREDITS, NANOCREDITS_PER_MILLICREDIT,
 from gateway.errors import RateCardError
 from gateway.pricing.card import Model, RateCard, Tables
 from gateway.pricing.conditions import forbidding
-from gateway.pricing.measures import INPUT_IMAGES, INPUT_VIDEOS, INPUTS_MAX, MEASURES
+from gateway.pricing.measures import INPUT_COUNTS, INPUTS_MAX, MEASURES
 from gateway.pricing.messages import Fault, heading, message
 from gateway.pricing.quote import metering_of, price_steps, total_millicredits
 from gateway.pricing.rates import Rate
@@ -210,8 +210,8 @@ class _CombinationWalk:
 
 
 def _too_many_inputs(facts: Mapping[str, SettingValue]) -> bool:
-    """Two counts, each allowed, may exceed the limit together: such requests are refused, so they need no rate."""
-    return int(facts.get(INPUT_IMAGES, 0)) + int(facts.get(INPUT_VIDEOS, 0)) > INPUTS_MAX
+    """Several counts, each allowed, may exceed the limit together: such requests are refused, so they need no rate."""
+    return sum(int(facts.get(name, 0)) for name in INPUT_COUNTS) > INPUTS_MAX
 
 
 def _two_rates(matching: int, facts: Facts) -> str:

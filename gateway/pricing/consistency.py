@@ -17,14 +17,17 @@ from gateway.pricing.card import (
 from gateway.pricing.facade_faults import facade_faults
 from gateway.pricing.lines import Location
 from gateway.pricing.measures import (
+    COUNTED_KINDS,
+    INPUT_AUDIO_SECONDS,
     INPUT_COUNTS,
-    INPUT_IMAGES,
     INPUT_MEGAPIXELS,
     INPUT_VIDEO_SECONDS,
+    MEASURED_COUNTS,
     MEASURES,
     factors,
 )
 from gateway.pricing.messages import Fault
+from gateway.pricing.output_faults import model_output_faults, tool_output_faults
 from gateway.pricing.provider_faults import model_provider_faults, provider_faults
 from gateway.pricing.rates import CreditsPer, When
 from gateway.pricing.values import ValueKind, did_you_mean, kind_of, one_of, show
@@ -42,12 +45,14 @@ def faults_between(card: RateCard) -> Iterator[Fault]:
         yield from provider_faults(("providers", name), name, provider)
     for tool_id in card.tools:
         yield from _tool_faults(card, tool_id)
+        yield from tool_output_faults(("tools", tool_id), card.tools[tool_id])
     for model_id, model in card.models.items():
         at: Location = ("models", model_id)
         if model.tool not in card.tools:
             text = f"is {_unknown(model.tool, card.tools)}; every tool needs a table such as [tools.image]"
             yield Fault((*at, "tool"), text)
         yield from model_provider_faults(card, at, model)
+        yield from model_output_faults(card, at, model)
         yield from _model_faults(at, model)
     yield from facade_faults(card)
 
@@ -127,10 +132,10 @@ def _forbidden_faults(at: Location, model: Model) -> Iterator[Fault]:
 def _no_such_name(model: Model, name: str) -> str | None:
     """Why a rate cannot name this: it is not a setting, or counts inputs that the model does not accept."""
     if name in INPUT_COUNTS:
-        kind = "image" if name == INPUT_IMAGES else "video"
         if model.inputs_of(name):
             return None
-        return f"counts inputs that this model does not accept: write `inputs = {{ {kind} = 4 }}` on the model"
+        inputs = f"inputs = {{ {COUNTED_KINDS[name]} = 4 }}"
+        return f"counts inputs that this model does not accept: write `{inputs}` on the model"
     if name in MEASURES:
         return _not_measured(model, name)
     if name in model.settings:
@@ -142,11 +147,15 @@ def _no_such_name(model: Model, name: str) -> str | None:
 
 def _not_measured(model: Model, name: str) -> str | None:
     """A measure without a maximum, which is what an input that cannot be measured is charged as."""
-    examples = {INPUT_MEGAPIXELS: ("image", "megapixels = 16"), INPUT_VIDEO_SECONDS: ("video", "video_seconds = 30")}
+    examples = {
+        INPUT_MEGAPIXELS: "megapixels = 16",
+        INPUT_VIDEO_SECONDS: "video_seconds = 30",
+        INPUT_AUDIO_SECONDS: "audio_seconds = 60",
+    }
     if name not in examples:
         return None
-    kind, most = examples[name]
-    takes = model.inputs.image if kind == "image" else model.inputs.video
+    kind, most = COUNTED_KINDS[MEASURED_COUNTS[name]], examples[name]
+    takes = model.inputs.of(kind)
     if takes and model.most_of(name) is not None:
         return None
     return (

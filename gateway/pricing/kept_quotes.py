@@ -31,6 +31,7 @@ class KeptQuotes:
         outputs: int,
         input_images: int,
         input_videos: int,
+        input_audios: int,
         measured: tuple[tuple[str, Decimal], ...],
     ) -> Quote:
         """Same as `gateway.pricing.quote.quote`; refusals are not cached."""
@@ -42,5 +43,6 @@ class KeptQuotes:
             outputs=outputs,
             input_images=input_images,
             input_videos=input_videos,
+            input_audios=input_audios,
             measured=dict(measured),
         )

@@ -11,16 +11,27 @@ from decimal import Decimal
 
 INPUT_IMAGES = "input_images"
 INPUT_VIDEOS = "input_videos"
-INPUT_COUNTS = (INPUT_IMAGES, INPUT_VIDEOS)
-INPUTS_MAX = 16  # per request, both kinds together (docs/design.md, section 6)
+INPUT_AUDIOS = "input_audios"
+COUNTED_KINDS: Mapping[str, str] = {INPUT_IMAGES: "image", INPUT_VIDEOS: "video", INPUT_AUDIOS: "audio"}
+"""Each count, and the kind of input that it counts."""
+INPUT_COUNTS = tuple(COUNTED_KINDS)
+INPUTS_MAX = 16  # per request, all kinds together (docs/design.md, section 6)
 
 INPUT_MEGAPIXELS = "input_megapixels"
 """The total of all input images: width × height ÷ 1,000,000."""
 INPUT_VIDEO_SECONDS = "input_video_seconds"
 """The total of all input videos."""
+INPUT_AUDIO_SECONDS = "input_audio_seconds"
+"""The total of all input audio."""
+MEASURED_COUNTS: Mapping[str, str] = {
+    INPUT_MEGAPIXELS: INPUT_IMAGES,
+    INPUT_VIDEO_SECONDS: INPUT_VIDEOS,
+    INPUT_AUDIO_SECONDS: INPUT_AUDIOS,
+}
+"""Each measure of inputs, and the count of the inputs that it measures."""
 PROMPT_CHARACTERS = "prompt_characters"
 """Unicode code points of the prompt, as Python and PostgreSQL count them."""
-MEASURES = (INPUT_MEGAPIXELS, INPUT_VIDEO_SECONDS, PROMPT_CHARACTERS)
+MEASURES = (*MEASURED_COUNTS, PROMPT_CHARACTERS)
 PROMPT_MAX_CHARACTERS = 10_000
 
 Measured = Mapping[str, Decimal]
@@ -32,10 +43,18 @@ def factors(number: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in number.split("*"))
 
 
+def counted(count: str, number: object) -> str:
+    """A number of inputs for a label: `1 input image`, `2 input videos`, `2 input audio files`."""
+    kind = COUNTED_KINDS[count]
+    one = f"{number} input {kind}{' file' if kind == 'audio' else ''}"
+    return one if number == 1 else f"{one}s"
+
+
 def describe(measure: str, amount: str) -> str:
     """A measured amount for a label: `12 s of input video`."""
     return {
         INPUT_MEGAPIXELS: f"{amount} megapixels of input",
         INPUT_VIDEO_SECONDS: f"{amount} s of input video",
+        INPUT_AUDIO_SECONDS: f"{amount} s of input audio",
         PROMPT_CHARACTERS: f"{amount} characters of prompt",
     }[measure]

@@ -150,6 +150,7 @@ def _example(location: Location) -> str:
 
 def _mismatch(kind: str, problem: Any) -> str:
     limits = problem.get("ctx", {})
+    one_of_these = f"must be {limits.get('expected', '').replace(chr(39), chr(34))}"
     wanted = {
         "int_type": "must be a whole number, without quotes",
         "string_type": "must be text in quotes",
@@ -159,8 +160,8 @@ def _mismatch(kind: str, problem: Any) -> str:
         "mapping_type": "must be a table",
         "dict_type": "must be a table",
         "tuple_type": "must be a list of tables, each under its own [[…]]",
-        "enum": f"must be {limits.get('expected', '').replace(chr(39), chr(34))}",
-        "literal_error": f"must be {limits.get('expected', '').replace(chr(39), chr(34))}",
+        "literal_error": one_of_these,
+        "enum": one_of_these,
         "greater_than_equal": f"must be at least {limits.get('ge')}",
         "less_than_equal": f"must be at most {limits.get('le')}",
         "string_too_short": "must not be empty",

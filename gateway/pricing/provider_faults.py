@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.domain import MediaKind, kind_asked
+from gateway.kinds import MADE, MediaKind
 from gateway.pricing.arguments import value_text
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.lines import Location
 from gateway.pricing.messages import Fault, heading
 from gateway.pricing.providers import (
     ALWAYS,
+    INPUT_AUDIOS,
     INPUT_IMAGES,
     INPUT_VIDEOS,
     OUTPUTS,
@@ -56,7 +57,7 @@ def model_provider_faults(card: RateCard, at: Location, model: Model) -> Iterato
             yield from _translation_faults((*here, "provider_settings", setting), model, setting, translation)
         if (provider := card.providers.get(name)) is not None:
             yield from _kind_faults(here, model, offer, provider)
-            yield from _kind_limits(named, at, model, provider)
+            yield from _kind_limits(card, named, at, model, provider)
             if provider.has_workflows:
                 yield from workflow_faults(Path(card.path).parent, here, model, offer)
 
@@ -94,15 +95,23 @@ def _kind_faults(at: Location, model: Model, offer: Offer, provider: ProviderTab
         yield Fault((*at, "provider_settings", name), text)
 
 
-def _kind_limits(named: Location, at: Location, model: Model, provider: ProviderTable) -> Iterator[Fault]:
+def _kind_limits(
+    card: RateCard, named: Location, at: Location, model: Model, provider: ProviderTable
+) -> Iterator[Fault]:
     """What a provider of this kind cannot do."""
-    if not provider.makes_only_images:
-        return
-    if kind_asked(model.tool, model.settings) is MediaKind.VIDEO:
-        text = f"makes videos, but providers of kind {provider.kind} only make images: choose another provider"
-        yield Fault(named, text)
-    if model.inputs.video:
-        yield Fault((*at, "inputs"), f"accepts videos, but providers of kind {provider.kind} only accept images")
+    kind = card.kind_of(model)
+    if kind is not None and kind not in provider.makes:
+        text = f"makes {MADE[kind]}, but providers of kind {provider.kind} only make {_listed(provider.makes)}"
+        yield Fault(named, f"{text}: choose another provider")
+    for name in ("image", "video", "audio"):
+        if model.inputs.of(name) and name not in provider.accepts:
+            text = f"accepts {MADE[MediaKind(name)]}, but providers of kind {provider.kind} only accept"
+            yield Fault((*at, "inputs"), f"{text} {_listed(provider.accepts)}")
+
+
+def _listed(kinds: frozenset[MediaKind]) -> str:
+    words = [MADE[kind] for kind in MediaKind if kind in kinds]
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _translation_faults(at: Location, model: Model, name: str, translation: Translation) -> Iterator[Fault]:
@@ -131,7 +140,12 @@ def _translation_faults(at: Location, model: Model, name: str, translation: Tran
 
 def _unnamed_faults(at: Location, model: Model, offer: Offer, kind: str) -> Iterator[Fault]:
     """Each model of these providers has its own argument names, so the card must give them."""
-    needed = {OUTPUTS: model.outputs_max > 1, INPUT_IMAGES: model.inputs.image, INPUT_VIDEOS: model.inputs.video}
+    needed = {
+        OUTPUTS: model.outputs_max > 1,
+        INPUT_IMAGES: model.inputs.image,
+        INPUT_VIDEOS: model.inputs.video,
+        INPUT_AUDIOS: model.inputs.audio,
+    }
     for name, needs in needed.items():
         if needs and name not in offer.provider_settings:
             text = f'needs `{name} = "…"`: what this model of {kind} calls its {name.replace("_", " ")}'

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from gateway.kinds import MediaKind
 from gateway.pricing.fields import Flag, PositiveDurationMs, SettingName, Text
 from gateway.pricing.table import Table
 
@@ -18,15 +19,21 @@ ProviderKind = Literal["sandbox", "openai", "replicate", "fal", "comfyui", "http
 SANDBOX = "sandbox"
 """The provider that needs no table."""
 
-PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS = "prompt", "outputs", "input_images", "input_videos", "always"
-RESERVED = frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS})
+PROMPT, OUTPUTS, ALWAYS = "prompt", "outputs", "always"
+INPUT_NAMES = INPUT_IMAGES, INPUT_VIDEOS, INPUT_AUDIOS = "input_images", "input_videos", "input_audios"
+RESERVED = frozenset({PROMPT, OUTPUTS, *INPUT_NAMES, ALWAYS})
 """Names in `provider_settings` that are not settings: the provider's names for these, and what is always sent."""
 
 _CALLS_BY_NAME = frozenset({"replicate", "fal"})
 _FIXED_NAMES = {
-    "comfyui": frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS}),
-    "http": frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS}),
-    "openai": frozenset({INPUT_IMAGES, INPUT_VIDEOS}),
+    "comfyui": frozenset({PROMPT, OUTPUTS, *INPUT_NAMES}),
+    "http": frozenset({PROMPT, OUTPUTS, *INPUT_NAMES}),
+    "openai": frozenset(INPUT_NAMES),
+}
+_ALL_KINDS = frozenset(MediaKind)
+_MAKES = {
+    "comfyui": _ALL_KINDS - {MediaKind.TEXT},
+    "openai": frozenset({MediaKind.IMAGE, MediaKind.AUDIO, MediaKind.TEXT}),
 }
 _CALLS_BACK = frozenset({"replicate", "fal", "http"})
 _ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]{0,99}$"
@@ -103,9 +110,15 @@ class ProviderTable(BaseModel):
         return self.kind == "comfyui"
 
     @property
-    def makes_only_images(self) -> bool:
-        """Whether none of its models can make or accept videos."""
-        return self.kind == "openai"
+    def makes(self) -> frozenset[MediaKind]:
+        """The kinds of output that its models can make."""
+        return _MAKES.get(self.kind, _ALL_KINDS)
+
+    @property
+    def accepts(self) -> frozenset[MediaKind]:
+        """The kinds of input that its models can accept."""
+        images = frozenset({MediaKind.IMAGE})
+        return images if self.kind == "openai" else images | {MediaKind.VIDEO, MediaKind.AUDIO}
 
 
 ProviderSettings = Mapping[SettingName, Translation]

@@ -29,13 +29,14 @@ from gateway.domain import (
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.conditions import matches
 from gateway.pricing.measures import (
+    INPUT_AUDIOS,
     INPUT_COUNTS,
     INPUT_IMAGES,
-    INPUT_MEGAPIXELS,
-    INPUT_VIDEO_SECONDS,
     INPUT_VIDEOS,
+    MEASURED_COUNTS,
     MEASURES,
     Measured,
+    counted,
     describe,
     factors,
 )
@@ -64,7 +65,7 @@ UNIT_NAMES = {
 }
 
 Facts = Mapping[str, SettingValue]
-"""What a price is calculated from: all settings, `input_images` and `input_videos`, and the measures it depends on."""
+"""What a price is calculated from: all settings, the counts of inputs, and the measures it depends on."""
 
 NOTHING_MEASURED: Measured = MappingProxyType({})
 
@@ -84,6 +85,7 @@ class Quote:
     outputs: int
     input_images: int
     input_videos: int
+    input_audios: int
     settings: Mapping[str, SettingValue]
     measures: Measured
     price_millicredits: int
@@ -114,23 +116,17 @@ def quote(
     outputs: int = 1,
     input_images: int = 0,
     input_videos: int = 0,
+    input_audios: int = 0,
     measured: Measured = NOTHING_MEASURED,
 ) -> Quote:
     """Price one request. UnknownModel or InvalidSettings names each wrong field and its accepted values.
 
     A measure that the price depends on and `measured` lacks is priced at the model's maximum.
     """
+    counts = {INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos, INPUT_AUDIOS: input_audios}
     found, given = checked_request(
-        card,
-        tool=tool,
-        model=model,
-        settings=settings,
-        outputs=outputs,
-        input_images=input_images,
-        input_videos=input_videos,
-        measured=measured,
+        card, tool=tool, model=model, settings=settings, outputs=outputs, counts=counts, measured=measured
     )
-    counts = {INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos}
     measures = _measures(found, measured, counts)
     facts: Facts = {**given, **counts, **measures}
     rate = rate_for(found, facts)
@@ -143,6 +139,7 @@ def quote(
         outputs=outputs,
         input_images=input_images,
         input_videos=input_videos,
+        input_audios=input_audios,
         settings=given,
         measures=measures,
         price_millicredits=total_millicredits(steps),
@@ -228,13 +225,12 @@ def _applying(model: Model, facts: Facts) -> list[AddOn]:
 
 def _measures(model: Model, measured: Measured, counts: Mapping[str, int]) -> dict[str, Decimal]:
     """Every measure that the price depends on: as measured, else the maximum; zero without inputs of its kind."""
-    of_what = {INPUT_MEGAPIXELS: INPUT_IMAGES, INPUT_VIDEO_SECONDS: INPUT_VIDEOS}
     measures: dict[str, Decimal] = {}
     for name in MEASURES:
         if name not in model.priced_by:
             continue
         most = model.most_of(name) or Decimal(0)
-        nothing = name in of_what and counts[of_what[name]] == 0
+        nothing = name in MEASURED_COUNTS and counts[MEASURED_COUNTS[name]] == 0
         measures[name] = Decimal(0) if nothing else measured.get(name, most)
     return measures
 
@@ -317,8 +313,7 @@ def _rate_label(model: Model, rate: Rate, facts: Facts, measured: Measured) -> s
             parts.append(_measure_label(name, Decimal(value), rate, known=name in measured or not value))
             continue
         if name in INPUT_COUNTS:
-            kind = name.removeprefix("input_").removesuffix("s")
-            parts.append(f"{value} input {kind}{'' if value == 1 else 's'}")
+            parts.append(counted(name, value))
             continue
         if isinstance(value, bool):
             parts.append(name.replace("_", " ") if value else f"no {name.replace('_', ' ')}")

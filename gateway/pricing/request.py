@@ -11,13 +11,15 @@ from gateway.errors import FieldProblem, InvalidSettings, UnknownModel
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.conditions import forbidding, refusal
 from gateway.pricing.measures import (
+    COUNTED_KINDS,
+    INPUT_AUDIO_SECONDS,
+    INPUT_AUDIOS,
     INPUT_COUNTS,
-    INPUT_IMAGES,
     INPUT_MEGAPIXELS,
     INPUT_VIDEO_SECONDS,
-    INPUT_VIDEOS,
     INPUTS_MAX,
     Measured,
+    counted,
 )
 from gateway.pricing.setting import Setting
 from gateway.pricing.values import ValueKind, canonical, did_you_mean, kind_of, one_of, show
@@ -32,18 +34,20 @@ def checked_request(
     model: str,
     settings: Mapping[str, object],
     outputs: int,
-    input_images: int,
-    input_videos: int,
+    counts: Mapping[str, int],
     measured: Measured,
 ) -> tuple[Model, dict[str, SettingValue]]:
-    """The model, and all of its settings in canonical form. UnknownModel or InvalidSettings lists all problems."""
+    """The model, and all of its settings in canonical form. UnknownModel or InvalidSettings lists all problems.
+
+    `counts` has the number of inputs for each of `INPUT_COUNTS`.
+    """
     found = _found_model(card, tool, model)
     given, problems = _settings_of(found, settings)
     problems.extend(_output_problems(found, outputs))
-    problems.extend(_input_problems(found, input_images, input_videos))
+    problems.extend(_input_problems(found, counts))
     problems.extend(_measure_problems(found, measured))
     if not problems:
-        problems.extend(_forbidden(found, {**given, INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos}, settings))
+        problems.extend(_forbidden(found, {**given, **counts}, settings))
     if problems:
         raise InvalidSettings(" ".join(f"{problem.path}: {problem.message}" for problem in problems), problems)
     return found, given
@@ -126,19 +130,25 @@ def _output_problems(model: Model, outputs: int) -> Iterator[FieldProblem]:
         yield FieldProblem("outputs", f"{outputs} is not accepted. {model.name} makes {allowed} in one request.")
 
 
-def _input_problems(model: Model, input_images: int, input_videos: int) -> Iterator[FieldProblem]:
-    for kind, count, most in (("image", input_images, model.inputs.image), ("video", input_videos, model.inputs.video)):
+def _input_problems(model: Model, counts: Mapping[str, int]) -> Iterator[FieldProblem]:
+    for name, count in counts.items():
+        most = model.inputs_of(name)
         if not 0 <= count <= most:
-            takes = f"at most {most} input {kind}{'' if most == 1 else 's'}" if most else f"no input {kind}s"
+            none = f"no input {COUNTED_KINDS[name]}" + ("" if name == INPUT_AUDIOS else "s")
+            takes = f"at most {counted(name, most)}" if most else none
             yield FieldProblem("inputs", f"{model.name} accepts {takes}; the request has {count}.")
-    if input_images + input_videos > INPUTS_MAX:
-        both = input_images + input_videos
-        yield FieldProblem("inputs", f"A request has at most {INPUTS_MAX} inputs; this one has {both}.")
+    if sum(counts.values()) > INPUTS_MAX:
+        total = sum(counts.values())
+        yield FieldProblem("inputs", f"A request has at most {INPUTS_MAX} inputs; this one has {total}.")
 
 
 def _measure_problems(model: Model, measured: Measured) -> Iterator[FieldProblem]:
     """Limits on measured inputs. The prompt's length is not checked here: its limit is the same for every model."""
-    units = {INPUT_MEGAPIXELS: "megapixels of input images", INPUT_VIDEO_SECONDS: "seconds of input video"}
+    units = {
+        INPUT_MEGAPIXELS: "megapixels of input images",
+        INPUT_VIDEO_SECONDS: "seconds of input video",
+        INPUT_AUDIO_SECONDS: "seconds of input audio",
+    }
     for name, unit in units.items():
         amount, most = measured.get(name, Decimal(0)), model.most_of(name)
         if most is not None and amount > most:

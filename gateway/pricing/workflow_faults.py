@@ -11,7 +11,16 @@ from gateway.pricing.lines import Location
 from gateway.pricing.messages import Fault
 from gateway.pricing.providers import ALWAYS, RESERVED, Offer
 from gateway.pricing.values import did_you_mean
-from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, placeholders, read_workflow
+from gateway.providers.workflows import (
+    INPUT_AUDIO,
+    INPUT_IMAGE,
+    INPUT_VIDEO,
+    OUTPUTS,
+    PROMPT,
+    SEED,
+    placeholders,
+    read_workflow,
+)
 
 
 def workflow_faults(folder: Path, at: Location, model: Model, offer: Offer) -> Iterator[Fault]:
@@ -28,6 +37,7 @@ def workflow_faults(folder: Path, at: Location, model: Model, offer: Offer) -> I
     at = (*at, "provider_model")
     inputs = {f"{INPUT_IMAGE}{number}" for number in range(1, model.inputs.image + 1)}
     inputs |= {f"{INPUT_VIDEO}{number}" for number in range(1, model.inputs.video + 1)}
+    inputs |= {f"{INPUT_AUDIO}{number}" for number in range(1, model.inputs.audio + 1)}
     sent = _arguments(model, offer)
     known = {PROMPT, OUTPUTS, SEED} | inputs | sent
     for unknown in sorted(named - known):

@@ -17,7 +17,7 @@ from gateway.errors import WorkflowUnusable
 PROMPT = "prompt"
 OUTPUTS = "outputs"
 SEED = "seed"
-INPUT_IMAGE, INPUT_VIDEO = "input_image_", "input_video_"  # followed by a number, from 1
+INPUT_IMAGE, INPUT_VIDEO, INPUT_AUDIO = "input_image_", "input_video_", "input_audio_"  # followed by a number, from 1
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _BYTES_MAX = 4 * 1024 * 1024

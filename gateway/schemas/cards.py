@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
 from gateway.domain import Unit
+from gateway.kinds import MediaKind
 from gateway.schemas.base import Answer, Counts, Credits, Setting
 from gateway.schemas.pauses import PauseState
 
@@ -81,8 +82,10 @@ class InputsOut(Answer):
 
     image: int
     video: int
+    audio: int
     megapixels: Credits | None = Field(description="For all input images together; null if unlimited.")
     video_seconds: Credits | None = Field(description="For all input videos together; null if unlimited.")
+    audio_seconds: Credits | None = Field(description="For all input audio together; null if unlimited.")
 
 
 class ForbiddenOut(Answer):
@@ -98,6 +101,7 @@ class ModelOut(Answer):
     id: str
     name: str
     tool: str
+    output: MediaKind | None = Field(description="What it makes; null: an image or a video.")
     description: str | None
     pro: bool
     aliases: list[str] = Field(description="Other names of the model, for clients of other APIs.")
@@ -117,6 +121,7 @@ class ToolOut(Answer):
 
     id: str
     name: str
+    output: MediaKind | None = Field(description="What it makes, if the rate card says so; else see its models.")
     baseline_model: str
     paused: PauseState | SkipJsonSchema[None] = Field(
         default=None, description="Only present while operators have paused the whole tool."

@@ -73,10 +73,14 @@ _INPUT_URL = WithJsonSchema(
 )
 
 
-class InputIn(Body):
-    """An input image or video: the URL of an upload, a public `https:` URL, or the bytes as a `data:` URL."""
+InputKind = TypeAliasType("InputKind", Literal["image", "video", "audio"])
+"""What an input is."""
 
-    kind: Literal["image", "video"]
+
+class InputIn(Body):
+    """An input image, video or audio: the URL of an upload, a public `https:` URL, or the bytes as a `data:` URL."""
+
+    kind: InputKind
     url: Annotated[Text, AfterValidator(_fetchable), _INPUT_URL]
 
 
@@ -184,9 +188,10 @@ class OutputOut(Answer):
     url: str | None = Field(description="Null once the outputs have been deleted, or if `withheld`.")
     content_type: str
     bytes: int
-    width: int
-    height: int
-    duration_seconds: Credits | None = None
+    width: int | None = Field(default=None, description="Images and videos only, like `height`.")
+    height: int | None = None
+    duration_seconds: Credits | None = Field(default=None, description="Videos and audio only.")
+    characters: int | None = Field(default=None, description="Text only: its Unicode code points.")
     sha256: str
     reported: ReportedUnits | SkipJsonSchema[None] = Field(
         default=None, description="Only present if the price depends on it: what was reported of this output, by unit."

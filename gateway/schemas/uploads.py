@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.domain import MediaKind
 from gateway.schemas.base import Answer, Credits, Time
+from gateway.schemas.generations import InputKind
 
 
 class UploadOut(Answer):
@@ -16,11 +16,11 @@ class UploadOut(Answer):
     id: str
     object: Literal["upload"]
     url: str = Field(description="The same as `id`; starts with `upload:`.")
-    kind: MediaKind
+    kind: InputKind
     content_type: str
     bytes: int
-    width: int
-    height: int
-    duration_seconds: Credits | None = Field(default=None, description="Videos only.")
+    width: int | None = Field(default=None, description="Images and videos only.")
+    height: int | None = None
+    duration_seconds: Credits | None = Field(default=None, description="Videos and audio only.")
     sha256: str
     expires_at: Time

@@ -29,12 +29,13 @@ def rate_card_shape(card: RateCard, pauses: Mapping[tuple[PauseKind, str], Pause
             card_schemas.ToolOut(
                 id=tool_id,
                 name=tool.name,
+                output=tool.output,
                 baseline_model=tool.baseline_model,
                 **_paused(pauses.get((PauseKind.TOOL, tool_id))),
             )
             for tool_id, tool in card.tools.items()
         ],
-        models=[_model_shape(model_id, model, pauses) for model_id, model in card.models.items()],
+        models=[_model_shape(card, model_id, model, pauses) for model_id, model in card.models.items()],
     )
 
 
@@ -100,12 +101,15 @@ def _paused(*pauses: Pause | None) -> dict[str, PauseState]:
     return {"paused": pause_state(found[0])} if found else {}
 
 
-def _model_shape(model_id: str, model: Model, pauses: Mapping[tuple[PauseKind, str], Pause]) -> card_schemas.ModelOut:
+def _model_shape(
+    card: RateCard, model_id: str, model: Model, pauses: Mapping[tuple[PauseKind, str], Pause]
+) -> card_schemas.ModelOut:
     places = ((PauseKind.TOOL, model.tool), (PauseKind.MODEL, model_id), (PauseKind.PROVIDER, model.provider))
     return card_schemas.ModelOut(
         id=model_id,
         name=model.name,
         tool=model.tool,
+        output=card.kind_of(model),
         description=model.description,
         pro=model.pro,
         aliases=list(model.aliases),
@@ -113,8 +117,10 @@ def _model_shape(model_id: str, model: Model, pauses: Mapping[tuple[PauseKind, s
         inputs=card_schemas.InputsOut(
             image=model.inputs.image,
             video=model.inputs.video,
+            audio=model.inputs.audio,
             megapixels=model.inputs.megapixels,
             video_seconds=model.inputs.video_seconds,
+            audio_seconds=model.inputs.audio_seconds,
         ),
         settings={name: _setting_shape(setting) for name, setting in model.settings.items()},
         forbidden=[

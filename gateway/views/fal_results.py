@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from gateway.domain import FINAL_STATES, FailureCode, MediaKind, Output, State, kind_asked
+from gateway.domain import FINAL_STATES, FailureCode, Output, State
+from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
 from gateway.schemas.base import as_number
@@ -32,7 +33,7 @@ def result_shape(generation: outcomes.Generation, links: OutputLinks) -> dict[st
     """The members of a result, as far as delivered."""
     files = [_file(generation, output, links) for output in generation.outputs]
     asked = generation.request
-    video = kind_asked(asked.tool, asked.settings) is MediaKind.VIDEO
+    video = asked.kind is MediaKind.VIDEO
     members: dict[str, Any] = {"video": files[0]} if video else {"images": files}
     if video and len(files) > 1:
         members["videos"] = files
@@ -74,11 +75,12 @@ def failure_of(generation: outcomes.Generation) -> NoResult:
 
 def _file(generation: outcomes.Generation, output: Output, links: OutputLinks) -> dict[str, Any]:
     kind = output.content_type.partition("/")[2]
-    return {
+    file: dict[str, Any] = {
         "url": links.url(generation.id, output.index),
         "content_type": output.content_type,
         "file_name": f"{generation.id}-{output.index}.{kind}",
         "file_size": output.bytes,
-        "width": output.width,
-        "height": output.height,
     }
+    if output.width is not None and output.height is not None:
+        file |= {"width": output.width, "height": output.height}
+    return file

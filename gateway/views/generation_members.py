@@ -58,11 +58,12 @@ class OutputMembers(TypedDict):
     url: str | None
     content_type: str
     bytes: int
-    width: int
-    height: int
+    width: NotRequired[int]
+    height: NotRequired[int]
     sha256: str
     duration_seconds: NotRequired[Number]
     reported: NotRequired[dict[Unit, Number | None]]
+    characters: NotRequired[int]
     deleted: NotRequired[bool]
 
 

@@ -195,14 +195,16 @@ def _output_members(generation: outcomes.Generation, output: Output, links: Outp
         "url": None if links is None or generation.outputs_deleted else links.url(generation.id, output.index),
         "content_type": output.content_type,
         "bytes": output.bytes,
-        "width": output.width,
-        "height": output.height,
         "sha256": output.sha256,
     }
+    if output.width is not None and output.height is not None:
+        members |= {"width": output.width, "height": output.height}
     if output.duration_seconds is not None:
         members["duration_seconds"] = as_number(output.duration_seconds)
     if output.reports:
         members["reported"] = report_members(output.reports)
+    if output.characters is not None:
+        members["characters"] = output.characters
     if generation.outputs_deleted:
         members["deleted"] = True
     return members

@@ -207,7 +207,14 @@ async def test_422_a_forbidden_combination_says_what_would_do(gateway: Visitor, 
 async def test_the_public_rate_card_says_what_is_forbidden_and_the_most_of_each_measure(gateway: Visitor) -> None:
     models = {one["id"]: one for one in (await gateway.call("GET", "/v1/rate-card")).body["models"]}
     assert models["cinema"]["forbidden"] == [{"when": {"resolution": ["1080p"], "duration": [4]}, "reason": None}]
-    assert models["restyle"]["inputs"] == {"image": 0, "video": 2, "megapixels": None, "video_seconds": 3}
+    assert models["restyle"]["inputs"] == {
+        "image": 0,
+        "video": 2,
+        "audio": 0,
+        "megapixels": None,
+        "video_seconds": 3,
+        "audio_seconds": None,
+    }
 
 
 @cases("noisy", [73.5 * 3, 220.49999999999997, 220.50000000000003])

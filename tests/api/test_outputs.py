@@ -51,6 +51,31 @@ async def test_an_output_has_its_exact_content_type(gateway: Visitor, key: str) 
 
 
 @cases(
+    ("content_type", "served", "shown"),
+    [
+        ("text/plain", "text/plain; charset=utf-8", "inline; {}-0.txt"),
+        ("audio/mpeg", "audio/mpeg", "inline; {}-0.mp3"),
+        ("application/pdf", "application/pdf", "attachment; {}-0.pdf"),
+        ("application/octet-stream", "application/octet-stream", "attachment; {}-0.bin"),
+    ],
+)
+async def test_no_browser_runs_an_output_of_any_kind(
+    gateway: Visitor, content_type: str, served: str, shown: str
+) -> None:
+    key = await gateway.account()
+    generation = await gateway.made(key)
+    await gateway.begin(generation)
+    await gateway.deliver(generation, data=b"<script>alert(1)</script>", content_type=content_type)
+    await gateway.settle(generation)
+    headers = (await gateway.call("GET", await _signed(gateway, key, generation))).headers
+    assert headers["Content-Type"] == served
+    shows, _, name = shown.partition("; ")
+    assert headers["Content-Disposition"] == f'{shows}; filename="{name.format(generation)}"'
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+
+
+@cases(
     ("asked", "start", "end"),
     [
         ("bytes=0-0", 0, 1),

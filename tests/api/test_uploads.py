@@ -13,7 +13,7 @@ from gateway.media import Media, inspect
 from tests.api.uploading import DAY, FILES, MP4, PNG, files, upload
 from tests.api.visitor import Visitor
 from tests.cases import cases
-from tests.made_media import film, picture, png_that_says
+from tests.made_media import film, picture, png_that_says, tone
 
 # --- what is taken ----------------------------------------------------------------------------------------------------
 
@@ -47,13 +47,16 @@ async def test_an_image_is_described_by_its_bytes(gateway: Visitor, key: str) ->
         (MP4, "video/mp4"),
         (film("webm", "libvpx-vp9"), "Video/WebM"),
         (film("mov"), "video/quicktime"),
+        (tone(), "audio/wav"),
+        (tone("webm", "libopus"), "audio/webm"),
     ],
 )
 async def test_every_format_on_the_list_is_taken(gateway: Visitor, data: bytes, content_type: str) -> None:
     reply = await upload(gateway, await gateway.account(), data, content_type)
     assert reply.status == 201, reply.raw
     assert (reply.body["bytes"], reply.body["kind"]) == (len(data), content_type.lower().partition("/")[0])
-    assert ("duration_seconds" in reply.body) is (reply.body["kind"] == "video")
+    assert ("duration_seconds" in reply.body) is (reply.body["kind"] != "image")
+    assert ("width" in reply.body, "height" in reply.body) == (reply.body["kind"] != "audio",) * 2
 
 
 @cases(

@@ -183,14 +183,21 @@ class Visitor:
         assert isinstance(begun, outcomes.Begun), begun
 
     async def deliver(
-        self, generation: str, index: int = 0, attempt: int = 1, data: bytes = PICTURE, reports: Reports | None = None
+        self,
+        generation: str,
+        index: int = 0,
+        attempt: int = 1,
+        data: bytes = PICTURE,
+        *,
+        content_type: str = "image/png",
+        reports: Reports | None = None,
     ) -> None:
-        key = output_key(generation, attempt, index, "image/png")
+        key = output_key(generation, attempt, index, content_type)
         await self.app[services.OUTPUTS].put(key, data)
         output = Output(
             index=index,
             object_key=key,
-            content_type="image/png",
+            content_type=content_type,
             bytes=len(data),
             width=16,
             height=16,

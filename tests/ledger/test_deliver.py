@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 
@@ -17,6 +18,19 @@ async def test_a_delivered_output_comes_back_as_it_was_recorded(world: World) ->
     film = replace(an_output(), content_type="video/mp4", duration_seconds=Decimal("7.50"))
     assert isinstance(await world.ledger.deliver(generation=generation, attempt=1, output=film), outcomes.Noted)
     assert (await world.generation(generation)).outputs == (film,)
+
+
+async def test_audio_and_text_come_back_with_their_own_measures(world: World) -> None:
+    """And a version that knows only pictures can read them: it expects seven values, with two numbers for the size."""
+    generation = await world.running(outputs=2)
+    tune = replace(an_output(), content_type="audio/wav", width=None, height=None, duration_seconds=Decimal(3))
+    words = replace(an_output(), index=1, content_type="text/plain", width=None, height=None, characters=70)
+    for output in (tune, words):
+        await world.ledger.deliver(generation=generation, attempt=1, output=output)
+    assert (await world.generation(generation)).outputs == (tune, words)
+    kept = await world.fields(generation)
+    assert [json.loads(kept[f"output:{index}"])[3:5] for index in (0, 1)] == [[0, 0], [70, 0]]
+    assert [len(json.loads(kept[f"output:{index}"])) for index in (0, 1)] == [7, 7]
 
 
 async def test_outputs_may_be_delivered_in_any_order(world: World) -> None:

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from gateway.domain import Input, MediaKind
+from gateway.domain import Input
+from gateway.kinds import MediaKind
 from gateway.outputs import OutputStore, input_key
 from tests.made_media import picture
 

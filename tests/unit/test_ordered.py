@@ -5,9 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 from gateway.domain import Output, SettingValue
+from gateway.kinds import MediaKind
 from gateway.media import Media
 from gateway.outputs.ordered import OutputChecks, OutputRequirements, ResolutionCheck, differences
 from tests.cases import cases
+
+AUDIO = MediaKind.AUDIO
 
 
 def clip(seconds: str, width: int = 1280, height: int = 720) -> Media:
@@ -31,6 +34,22 @@ def clip(seconds: str, width: int = 1280, height: int = 720) -> Media:
 )
 def test_a_video_may_be_five_percent_short(ordered: SettingValue, delivered: str, *, fits: bool) -> None:
     assert (OutputRequirements("video", {"duration": ordered}).fault_of(clip(delivered)) is None) is fits
+
+
+def test_audio_may_be_as_short_as_a_video_and_has_no_size() -> None:
+    tune = OutputRequirements("music", {"duration": 5, "size": "64x64"}, OutputChecks(resolution="exact"), AUDIO)
+    assert tune.fault_of(Media("audio/mpeg", duration_seconds=Decimal("4.75"))) is None
+    assert tune.fault_of(Media("audio/mpeg", duration_seconds=Decimal("4.7"))) == (
+        "lasts 4.7 s, but 5 s were requested"
+    )
+    assert tune.fault_of(clip("5")) == "is video/mp4, but audio was requested"
+
+
+def test_a_file_may_be_of_any_kind_and_a_text_only_text() -> None:
+    for media in (clip("5"), Media("text/plain", characters=3), Media("application/zip")):
+        assert OutputRequirements("export", {}, output=MediaKind.FILE).fault_of(media) is None
+    assert OutputRequirements("text", {}).fault_of(Media("text/plain", characters=3)) is None
+    assert OutputRequirements("text", {}).fault_of(clip("5")) == "is video/mp4, but text was requested"
 
 
 def test_the_card_may_say_another_share_or_none() -> None:

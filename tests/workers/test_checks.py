@@ -19,10 +19,11 @@ import structlog
 
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
-from gateway.media import EXTENSIONS, Media, Readers, fair, inspect, isolation
+from gateway.kinds import MediaKind
+from gateway.media import STORED_EXTENSIONS, Media, Readers, fair, inspect, isolation
 from gateway.outputs.ordered import OutputRequirements
 from tests.forkers import forker_whose_reader
-from tests.made_media import film, mp4_that_says, picture, png_that_says
+from tests.made_media import film, mp4_that_says, picture, png_that_says, tone
 from tests.workers.stage import PRICE, Stage
 from workers.attempts import checks
 from workers.attempts.checks import Checks
@@ -81,6 +82,9 @@ async def attempted(stage: Stage, place: WorkerContext, *attempts: list[bytes], 
         ({"settings": {"duration": 1}}, film("mov"), Media("video/quicktime", 64, 48, Decimal(1))),
         ({"tool": "portrait"}, film(), Media("video/mp4", 64, 48, Decimal(1))),
         ({"tool": "portrait"}, picture(), Media("image/png", 64, 48)),
+        ({"tool": "music", "output": MediaKind.AUDIO}, tone(), Media("audio/wav", duration_seconds=Decimal(2))),
+        ({"tool": "text"}, "BM: höchstens".encode(), Media("text/plain", characters=13)),
+        ({"tool": "export", "output": MediaKind.FILE}, b"\0\1", Media("application/octet-stream")),
     ],
 )
 async def test_an_output_is_delivered_as_what_its_bytes_are(
@@ -90,13 +94,14 @@ async def test_an_output_is_delivered_as_what_its_bytes_are(
     (output,) = (await stage.generation(generation)).outputs
     assert output == Output(
         index=0,
-        object_key=f"outputs/{generation[4:6]}/{generation}/1-0.{EXTENSIONS[media.content_type]}",
+        object_key=f"outputs/{generation[4:6]}/{generation}/1-0.{STORED_EXTENSIONS[media.content_type]}",
         content_type=media.content_type,
         bytes=len(data),
         width=media.width,
         height=media.height,
         sha256=hashlib.sha256(data).hexdigest(),
         duration_seconds=media.duration_seconds,
+        characters=media.characters,
     )
     assert await place.outputs.get(output.object_key) == data
 
@@ -109,6 +114,10 @@ async def test_an_output_is_delivered_as_what_its_bytes_are(
         ("image", picture()[:-200], "cannot be decoded"),
         ("image", png_that_says(50_000, 50_000), "pixels"),
         ("video", SHORT, "is truncated"),
+        ("audio", tone()[:-2000], "is truncated"),
+        ("text", b"\xff\xfe\0words", "is not UTF-8 text"),
+        ("text", b" \n", "is an empty text"),
+        ("file", b"", "is empty"),
     ],
 )
 async def test_what_does_not_open_or_is_of_another_kind_is_never_delivered_and_never_paid(
@@ -246,7 +255,7 @@ async def test_outputs_are_inspected_concurrently_within_the_limit(
     now = most = 0
     full = asyncio.Event()
 
-    async def inspect_slowly(_: Readers, file: BinaryIO) -> Media:
+    async def inspect_slowly(_: Readers, file: BinaryIO, _expected: MediaKind | None) -> Media:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
         if now == checks.INSPECTIONS_MAX:
@@ -287,7 +296,7 @@ async def test_slow_inspections_do_not_delay_other_accounts(
     monkeypatch.setattr(fair, "QUICK_SECONDS", 0.01)
     go_on = asyncio.Event()
 
-    async def inspect_slowly(_: Readers, file: BinaryIO) -> Media:
+    async def inspect_slowly(_: Readers, file: BinaryIO, _expected: MediaKind | None) -> Media:
         if (media := inspect(file)).width == 65:
             await go_on.wait()
         return media

@@ -14,6 +14,7 @@ import tempfile
 from typing import BinaryIO
 
 from gateway.errors import MediaNotTaken, MediaUnreadable, OutputNotStored, OutputUnusable, ProviderFailed
+from gateway.kinds import MediaKind
 from gateway.media import FairInspections, Media, Readers, inspect
 from gateway.outputs.ordered import OutputRequirements
 from workers.providers import Rendered
@@ -49,7 +50,7 @@ class Checks:
         """
         what = f"output {rendered.index} ({len(rendered.data):,} bytes)"
         try:
-            media, sha256 = await self._inspected(rendered, account)
+            media, sha256 = await self._inspected(rendered, ordered.kind, account)
         except MediaNotTaken as error:
             raise OutputUnusable(f"{what} {error}") from None
         except MediaUnreadable as error:
@@ -58,19 +59,19 @@ class Checks:
             raise OutputUnusable(f"{what} {fault}")
         return media, sha256
 
-    async def _inspected(self, rendered: Rendered, account: str) -> tuple[Media, str]:
+    async def _inspected(self, rendered: Rendered, expected: MediaKind | None, account: str) -> tuple[Media, str]:
         if rendered.made_here:
             # Both in one thread: switching threads costs as much as inspecting a small PNG.
-            return await asyncio.to_thread(lambda: (inspect(rendered.data), _sha256(rendered.data)))
+            return await asyncio.to_thread(lambda: (inspect(rendered.data, expected), _sha256(rendered.data)))
         try:
-            return await self._inspections.inspect(account, lambda: self._inspect_file(rendered))
+            return await self._inspections.inspect(account, lambda: self._inspect_file(rendered, expected))
         except OSError as error:
             raise OutputNotStored(f"output {rendered.index}: it cannot be inspected: {error.strerror}") from error
 
-    async def _inspect_file(self, rendered: Rendered) -> tuple[Media, str]:
+    async def _inspect_file(self, rendered: Rendered, expected: MediaKind | None) -> tuple[Media, str]:
         file, sha256 = await asyncio.to_thread(lambda: (_file_of(rendered.data), _sha256(rendered.data)))
         with file:
-            return await self._readers.inspect(file), sha256
+            return await self._readers.inspect(file, expected), sha256
 
 
 def _file_of(data: bytes) -> BinaryIO:

@@ -206,6 +206,7 @@ class ProviderSession:
             sha256=sha256,
             duration_seconds=media.duration_seconds,
             reports=reports_of(generation.request, rendered.reported, media, generation.id),
+            characters=media.characters,
         )
 
     def _note_progress(self, fraction: float) -> None:

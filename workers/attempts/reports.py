@@ -57,11 +57,13 @@ def millionths(value: object) -> int | None:
 
 
 def _measured(unit: Unit, media: Media) -> int | None:
-    """What can be measured on the output: its length, or its size."""
+    """What can be measured on the output: its length, its size, or its characters."""
     if unit is Unit.SECONDS and media.duration_seconds is not None:
         return int(media.duration_seconds * MILLIONTHS)
-    if unit is Unit.MEGAPIXELS and media.duration_seconds is None:
+    if unit is Unit.MEGAPIXELS and media.duration_seconds is None and media.width and media.height:
         return media.width * media.height
+    if unit is Unit.CHARACTERS and media.characters is not None:
+        return media.characters * MILLIONTHS
     return None
 
 

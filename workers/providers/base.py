@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from gateway.domain import SettingValue, Unit
+from gateway.kinds import MediaKind, kind_asked
 from gateway.outside.addresses import AddressGuard
 from workers.providers.values import fraction
 
@@ -43,7 +44,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderInput:
-    """An input image or video (`kind`): an `https:` URL from the client, or bytes from our object store."""
+    """An input image, video or audio (`kind`): an `https:` URL from the client, or bytes from our object store."""
 
     kind: str
     url: str | None = None
@@ -55,15 +56,17 @@ class ProviderInput:
 class ArgumentNames:
     """The names of a model's arguments that are not settings; None: the model has no such argument.
 
-    `one_image`, `one_video`: the argument takes a single one, not a list.
+    `one_image`, `one_video`, `one_audio`: the argument takes a single one, not a list.
     """
 
     prompt: str = "prompt"
     outputs: str | None = None
     input_images: str | None = None
     input_videos: str | None = None
+    input_audios: str | None = None
     one_image: bool = False
     one_video: bool = False
+    one_audio: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class ProviderRequest:
     `callback_url` is the URL that a provider may call when the job ends; `called_back` is set then, and ends `pause`.
     `announced` are refs of jobs whose submit response may be lost: if the generation ends without a ref, they are
     stopped. `last_poll`: the generation is cancelled, and only outputs finished by now are still wanted. `sandbox` has
-    the test-mode controls; None for every real request.
+    the test-mode controls; None for every real request. `output` is what the tool says it makes, if it says so.
     """
 
     generation: str
@@ -98,6 +101,12 @@ class ProviderRequest:
     announced: set[str] = field(default_factory=set, repr=False, compare=False)
     last_poll: bool = False
     sandbox: Mapping[str, Any] | None = None
+    output: MediaKind | None = None
+
+    @property
+    def kind(self) -> MediaKind | None:
+        """The kind of output requested; None if nothing tells."""
+        return kind_asked(self.tool, self.settings, self.output)
 
     async def pause(self, seconds: float) -> None:
         """Wait between two polls of a job: this long, or until its provider calls back."""

@@ -15,9 +15,9 @@ from types import MappingProxyType
 
 from yarl import URL
 
-from gateway.domain import MediaKind, kind_asked
 from gateway.errors import ProviderFailed
-from gateway.media import OPENING_BYTES, content_type_by_opening, kind_of
+from gateway.kinds import MediaKind
+from gateway.media import OPENING_BYTES, content_type_as, kind_of
 from workers.providers.base import ProviderRequest, Rendered
 from workers.providers.calls import ProviderCalls, decoded
 from workers.providers.figures import Figures, shared
@@ -26,6 +26,8 @@ from workers.providers.values import address, text
 _EXTENSIONS = {
     MediaKind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".heic", ".svg"),
     MediaKind.VIDEO: (".mp4", ".m4v", ".webm", ".mov"),
+    MediaKind.AUDIO: (".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac", ".weba"),
+    MediaKind.TEXT: (".txt",),
 }
 _BASE64 = ("b64_json", "b64")
 _TYPES = ("content_type", "contentType", "mime_type", "mimeType")
@@ -43,7 +45,7 @@ class File:
 
     @property
     def kind(self) -> MediaKind | None:
-        """Image or video, as declared; None if it is not."""
+        """Its kind, as declared; None if it is not."""
         source = self.address or self.base64 or ""
         head = source[5:100].lower() if source[:5].lower() == "data:" else self.content_type.lower()
         for kind in MediaKind:
@@ -82,7 +84,7 @@ class OutputNumbering:
         """Number the requested ones; further files are dropped."""
         self._indices = request.job_indices or request.indices
         self._missing = frozenset(request.indices)
-        self._kind = kind_asked(request.tool, request.settings)
+        self._kind = None if request.kind is MediaKind.FILE else request.kind  # a file may be of any kind
         self._numbered = self._taken = 0
         self._aside: list[File] = []
 
@@ -100,7 +102,7 @@ class OutputNumbering:
                 self._numbered += 1  # delivered by an earlier attempt
             else:
                 data = await bytes_of(calls, file)
-                if self._is_another(_kind_by(data)):
+                if self._is_another(_kind_by(data, self._kind)):
                     self._aside.append(file)
                     continue
                 self._numbered += 1
@@ -153,6 +155,6 @@ def _path(source: str) -> str:
     return source.partition("?")[0].partition("#")[0].lower()
 
 
-def _kind_by(data: bytes) -> MediaKind | None:
-    content_type = content_type_by_opening(data[:OPENING_BYTES])
+def _kind_by(data: bytes, requested: MediaKind | None) -> MediaKind | None:
+    content_type = None if requested is MediaKind.TEXT else content_type_as(data[:OPENING_BYTES], requested or "")
     return None if content_type is None else kind_of(content_type)

@@ -14,9 +14,9 @@ from typing import BinaryIO
 import aiohttp
 from yarl import URL
 
-from gateway.domain import MediaKind
 from gateway.errors import MediaUnreadable, ProviderFailed, ProviderRejected
-from gateway.media import EXTENSIONS, OPENING_BYTES, Readers, content_type_by_opening, converted_by_opening
+from gateway.kinds import MediaKind
+from gateway.media import EXTENSIONS, OPENING_BYTES, Readers, content_type_as, converted_by_opening
 from gateway.outside.addresses import AddressGuard, is_refusal
 from gateway.outside.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import ProviderInput
@@ -24,7 +24,7 @@ from workers.providers.base import ProviderInput
 INPUT_BYTES_MAX = 50 * 1024 * 1024  # the limit for uploads
 
 _CONVERTED_MAX = 1  # concurrently: each takes a core and up to 1.5 GB of memory, in another process
-_WANTED = {"Accept": "image/*, video/*"}
+_WANTED = {"Accept": "image/*, video/*, audio/*"}
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=20)
 
 
@@ -51,7 +51,7 @@ class Inputs:
         data = given.data if given.data is not None else await self._fetch(given.url or "")
         if given.kind == MediaKind.IMAGE and converted_by_opening(data[:OPENING_BYTES]) is not None:
             data = await self._converted(data)
-        content_type = content_type_by_opening(data[:OPENING_BYTES])
+        content_type = content_type_as(data[:OPENING_BYTES], given.kind)
         if content_type is None or not content_type.startswith(f"{given.kind}/"):
             raise ProviderRejected(f"an input is not a supported type of {given.kind}")
         return InputBytes(f"{given.kind}.{EXTENSIONS[content_type]}", content_type, data)

@@ -38,12 +38,14 @@ async def arguments(request: ProviderRequest, address_of: AddressOf) -> dict[str
     for kind, name, one in (
         ("image", names.input_images, names.one_image),
         ("video", names.input_videos, names.one_video),
+        ("audio", names.input_audios, names.one_audio),
     ):
         addresses = [each.url or await address_of(each) for each in request.inputs if each.kind == kind]
         if not addresses:
             continue
         if name is None:
-            raise ProviderNotSetUp(f"the rate card does not name {request.model}'s argument for input {kind}s")
+            inputs = f"input {kind}{'' if kind == 'audio' else 's'}"
+            raise ProviderNotSetUp(f"the rate card does not name {request.model}'s argument for {inputs}")
         named[name] = addresses[0] if one else addresses
     return named
 

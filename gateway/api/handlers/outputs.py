@@ -15,8 +15,9 @@ from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
 from gateway.domain import Output
 from gateway.errors import OutputMissing
+from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
-from gateway.media import EXTENSIONS
+from gateway.media import STORED_EXTENSIONS, TEXT_TYPE, kind_of
 from gateway.outputs import LinkState
 from gateway.schemas.generations import OutputQuery
 
@@ -82,7 +83,7 @@ async def send_output(request: web.Request, generation: outcomes.Generation, ind
     span = _span(request, output.bytes, etag)
     response = web.StreamResponse(
         status=HTTPStatus.PARTIAL_CONTENT if span.partial else HTTPStatus.OK,
-        headers=_headers(generation, output, etag) | {"Content-Type": output.content_type},
+        headers=_headers(generation, output, etag) | {"Content-Type": _served_type(output.content_type)},
     )
     response.content_length = span.end - span.start
     if span.partial:
@@ -141,13 +142,19 @@ def _names(header: str | None, etag: str) -> bool:
     return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
 
 
+def _served_type(content_type: str) -> str:
+    return f"{content_type}; charset=utf-8" if content_type == TEXT_TYPE else content_type
+
+
 def _headers(generation: outcomes.Generation, output: Output, etag: str) -> dict[str, str]:
-    extension = EXTENSIONS.get(output.content_type, "bin")
+    extension = STORED_EXTENSIONS.get(output.content_type, "bin")
+    # Browsers show media and plain text; any other file is saved, so that none opens it as a page.
+    shown = "attachment" if kind_of(output.content_type) is MediaKind.FILE else "inline"
     return {
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=3600",
-        "Content-Disposition": f'inline; filename="{generation.id}-{output.index}.{extension}"',
+        "Content-Disposition": f'{shown}; filename="{generation.id}-{output.index}.{extension}"',
         "Content-Security-Policy": _POLICY,
         "Cross-Origin-Resource-Policy": "cross-origin",  # the product's pages may embed it
     }

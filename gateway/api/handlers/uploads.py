@@ -1,4 +1,4 @@
-"""Uploads: images and videos to use as inputs, by the URL they get."""
+"""Uploads: images, videos and audio to use as inputs, by the URL they get."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TAKEN_TYPES = (ANY_BYTES, *EXTENSIONS, *CONVERTED)
 """The accepted types; only the bytes decide."""
 
 _KIB = 1024
-_MEDIA = ("image/", "video/")
+_MEDIA = ("image/", "video/", "audio/")
 
 
 async def create(request: web.Request) -> web.StreamResponse:
@@ -56,7 +56,8 @@ async def _stored(request: web.Request, media: Media, body: Received, derived_fr
     await _count(request, account, body)
     await request.app[INTAKE].store(request.app[OUTPUTS], object_key, body)
     address = addresses.address(account, object_key)
-    optional = {} if media.duration_seconds is None else {"duration_seconds": media.duration_seconds}
+    measures = {"width": media.width, "height": media.height, "duration_seconds": media.duration_seconds}
+    optional = {name: value for name, value in measures.items() if value is not None}
     return UploadOut(
         id=address,
         object="upload",
@@ -64,8 +65,6 @@ async def _stored(request: web.Request, media: Media, body: Received, derived_fr
         kind=media.kind,
         content_type=media.content_type,
         bytes=body.bytes,
-        width=media.width,
-        height=media.height,
         sha256=body.sha256,
         expires_at=utc(upload_expires_at(object_key) * 1000),
         **optional,

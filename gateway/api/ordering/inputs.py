@@ -31,7 +31,7 @@ from gateway.outputs import (
     upload_size,
 )
 from gateway.outside.addresses import AddressGuard
-from gateway.pricing.measures import INPUT_MEGAPIXELS, INPUT_VIDEO_SECONDS
+from gateway.pricing.measures import COUNTED_KINDS, MEASURED_COUNTS
 from gateway.schemas.generations import InputIn
 
 _EXPIRED = "has expired; upload the file again with POST /v1/uploads"
@@ -75,13 +75,13 @@ def given_inputs(
 
 
 def measured(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> dict[str, Decimal]:
-    """The measures of all images together, and of all videos; uploads were measured when they arrived.
+    """The measures of all inputs of a kind together; uploads were measured when they arrived.
 
     A measure is omitted if the request has no input of the kind, or one that has not been measured.
     """
     measures: dict[str, Decimal] = {}
-    for kind, name in (("image", INPUT_MEGAPIXELS), ("video", INPUT_VIDEO_SECONDS)):
-        amounts = [_measure(one, uploads, account) for one in inputs if one.kind == kind]
+    for name, count in MEASURED_COUNTS.items():
+        amounts = [_measure(one, uploads, account) for one in inputs if one.kind == COUNTED_KINDS[count]]
         known = [amount for amount in amounts if amount is not None]
         if amounts and len(known) == len(amounts):
             measures[name] = sum(known, Decimal(0))
@@ -89,7 +89,7 @@ def measured(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) 
 
 
 def _measure(one: InputIn, uploads: UploadAddresses, account: str) -> Decimal | None:
-    """Megapixels of an image, seconds of a video. Invalid URLs are rejected by `given_inputs`."""
+    """Megapixels of an image, seconds of a video or audio. Invalid URLs are rejected by `given_inputs`."""
     state, object_key = uploads.open(account, one.url)
     if state is not LinkState.VALID:
         return None

@@ -132,6 +132,7 @@ class Ordering:
                 outputs=body.outputs,
                 input_images=sum(given.kind == "image" for given in body.inputs),
                 input_videos=sum(given.kind == "video" for given in body.inputs),
+                input_audios=sum(given.kind == "audio" for given in body.inputs),
                 measured=tuple(measures.items()),
             )
         except RequestRefused as refused:
@@ -206,6 +207,7 @@ class Ordering:
         asked = GenerationRequest(
             tool=body.tool,
             model=body.model,
+            output=self._rate_cards.card.tools[body.tool].output,
             provider=quote.model.provider,
             provider_model=quote.model.offers[quote.model.provider].provider_model,
             prompt=body.prompt,

@@ -15,7 +15,7 @@ from gateway.clock import LedgerTimeSigner
 from gateway.domain import Metering, PriceLine, SettingValue
 from gateway.errors import FieldProblem
 from gateway.ledger.metering_records import decode_metering, encode_metering
-from gateway.pricing.measures import PROMPT_CHARACTERS
+from gateway.pricing.measures import INPUT_COUNTS, PROMPT_CHARACTERS
 from gateway.pricing.quote import Quote
 from gateway.pricing.values import canonical, show
 from gateway.schemas.base import as_number
@@ -93,6 +93,7 @@ def _bound(account: str, quote: Quote) -> dict[str, Any]:
         "outputs": quote.outputs,
         "input_images": quote.input_images,
         "input_videos": quote.input_videos,
+        "input_audios": quote.input_audios,
         "measures": {name: f"{amount:f}" for name, amount in quote.measures.items()},
     }
 
@@ -104,10 +105,11 @@ def _plain(value: SettingValue) -> str | int | float | bool:
 def _differences(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> list[FieldProblem]:
     """The differences. Accounts are never named: another account's token reveals nothing."""
     problems = []
-    for name in ("tool", "model", "outputs", "input_images", "input_videos"):
-        if shown[name] != asked[name]:
+    for name in ("tool", "model", "outputs", *INPUT_COUNTS):
+        before = shown.get(name, 0)  # tokens of earlier versions do not count audio, which these did not accept
+        if before != asked[name]:
             path = "inputs" if name.startswith("input_") else name
-            problems.append(FieldProblem(path, f"was {json.dumps(shown[name])} in the quote"))
+            problems.append(FieldProblem(path, f"was {json.dumps(before)} in the quote"))
     if shown["account"] != asked["account"]:
         problems.append(FieldProblem("quote", "is for a different account"))
     for name, amount in asked["measures"].items():

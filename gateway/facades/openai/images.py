@@ -16,7 +16,7 @@ from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import NotFound
 from gateway.api.http.respond import answer_json
 from gateway.api.services import HUB, LINKS, OUTPUTS
-from gateway.domain import FINAL_STATES, MediaKind, Output
+from gateway.domain import FINAL_STATES, Output
 from gateway.errors import OutputMissing
 from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, models_of, order
 from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold
@@ -31,6 +31,7 @@ from gateway.facades.openai.parameters import (
     word,
 )
 from gateway.facades.parameters import refused, retries_of, whole
+from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
 from gateway.schemas.base import as_number
 from gateway.views.generations import CREDIT

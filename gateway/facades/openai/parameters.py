@@ -16,9 +16,9 @@ from gateway.api.handlers.uploads import keep_upload
 from gateway.api.http.intake import MULTIPART_TYPE, FormFile
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body, read_object
 from gateway.api.services import INTAKE
-from gateway.domain import MediaKind
 from gateway.facades.calls import OURS, generation_of, model_of, settings_of
 from gateway.facades.parameters import nothing_but, of_duration, refused, whole
+from gateway.kinds import MediaKind
 from gateway.outside.strict_json import read_json
 from gateway.pricing.facade_settings import Sense, of_size
 from gateway.schemas.generations import GenerationIn

@@ -18,13 +18,14 @@ from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import cancel_own, own_generation, own_page, queue_positions
 from gateway.api.ownership.target_account import own
 from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
-from gateway.domain import FINAL_STATES, MediaKind, State, kind_asked
+from gateway.domain import FINAL_STATES, State
 from gateway.facades.calls import created_headers, generation_of, models_of, order
 from gateway.facades.held import send_whole
 from gateway.facades.openai.errors import failure_of
 from gateway.facades.openai.parameters import body_of, read_asked
 from gateway.facades.openai.sizes import billed_seconds, size_of
 from gateway.facades.parameters import query_with, refused, retries_of, whole
+from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
 from gateway.media import Media
 from gateway.schemas.base import as_number
@@ -146,7 +147,7 @@ async def _video(request: web.Request) -> Generation:
 
 
 def _is_video(generation: Generation) -> bool:
-    return kind_asked(generation.request.tool, generation.request.settings) is MediaKind.VIDEO
+    return generation.request.kind is MediaKind.VIDEO
 
 
 async def _page(request: web.Request, after: str | None, limit: int) -> tuple[list[Generation], bool]:

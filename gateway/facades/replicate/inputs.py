@@ -9,12 +9,12 @@ from aiohttp import web
 
 from gateway.api.http.parse import read_object
 from gateway.api.services import RATE_CARDS
-from gateway.domain import MediaKind
 from gateway.facades.calls import OURS, generation_of, settings_of
 from gateway.facades.parameters import nothing_but, of_duration, refused, whole
 from gateway.facades.replicate import webhooks
 from gateway.facades.replicate.files import FILES_PATH, address_of
 from gateway.facades.replicate.names import url_of
+from gateway.kinds import MediaKind
 from gateway.pricing.card import Model
 from gateway.pricing.facade_settings import Sense, of_size
 from gateway.schemas.generations import GenerationIn

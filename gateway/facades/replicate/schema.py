@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.domain import MediaKind, SettingValue
+from gateway.domain import SettingValue
 from gateway.facades.replicate.inputs import counted_by
+from gateway.kinds import MediaKind
 from gateway.pricing.card import Model
 from gateway.pricing.setting import Setting
 from gateway.pricing.values import ValueKind

@@ -11,8 +11,8 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.domain import MediaKind, kind_asked
 from gateway.errors import MediaUnreadable
+from gateway.kinds import MediaKind, kind_asked
 from gateway.media import Media, content_type_by_opening, images, inspect, inspection, videos
 from tests.cases import cases
 from tests.made_media import film, picture, png_that_says
@@ -180,19 +180,23 @@ def test_an_inspection_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tool", "settings", "kind"),
+    ("tool", "settings", "output", "kind"),
     [
-        ("image", {}, MediaKind.IMAGE),
-        ("video", {}, MediaKind.VIDEO),
-        ("image", {"duration": 5}, MediaKind.VIDEO),
-        ("portrait", {"duration": 5}, MediaKind.VIDEO),
-        ("portrait", {}, None),
+        ("image", {}, None, MediaKind.IMAGE),
+        ("video", {}, None, MediaKind.VIDEO),
+        ("image", {"duration": 5}, None, MediaKind.VIDEO),
+        ("portrait", {"duration": 5}, None, MediaKind.VIDEO),
+        ("portrait", {}, None, None),
+        ("audio", {"duration": 5}, None, MediaKind.AUDIO),
+        ("text", {}, None, MediaKind.TEXT),
+        ("music", {"duration": 5}, MediaKind.AUDIO, MediaKind.AUDIO),
+        ("video", {"duration": 5}, MediaKind.FILE, MediaKind.FILE),
     ],
 )
 def test_a_tool_or_a_duration_says_which_kind_is_asked_for(
-    tool: str, settings: dict[str, int], kind: MediaKind | None
+    tool: str, settings: dict[str, int], output: MediaKind | None, kind: MediaKind | None
 ) -> None:
-    assert kind_asked(tool, settings) is kind
+    assert kind_asked(tool, settings, output) is kind
 
 
 def test_a_gateway_starts_without_pillow_pyav_and_numpy() -> None:

@@ -55,7 +55,7 @@ async def test_it_says_what_is_wrong_in_the_same_words(readers: Readers, file: B
 
 
 async def test_many_concurrent_files_each_get_their_own_result(readers: Readers) -> None:
-    async def seen(width: int) -> int:
+    async def seen(width: int) -> int | None:
         with tempfile.TemporaryFile(buffering=0) as own:
             return (await readers.inspect(_holding(own, picture(width=width)))).width
 

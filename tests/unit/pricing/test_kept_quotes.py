@@ -27,6 +27,7 @@ def asked(quotes: KeptQuotes, outputs: int = 1, **settings: str | int | Decimal)
         outputs=outputs,
         input_images=0,
         input_videos=0,
+        input_audios=0,
         measured=(),
     )
 

@@ -24,7 +24,7 @@ ALEPH = """
 """
 
 
-def priced(card: RateCard, images: int = 0, videos: int = 0, **measured: str) -> Quote:
+def priced(card: RateCard, images: int = 0, videos: int = 0, audios: int = 0, **measured: str) -> Quote:
     return quote(
         card,
         tool="video",
@@ -32,6 +32,7 @@ def priced(card: RateCard, images: int = 0, videos: int = 0, **measured: str) ->
         settings={},
         input_images=images,
         input_videos=videos,
+        input_audios=audios,
         measured={name: Decimal(amount) for name, amount in measured.items()},
     )
 
@@ -47,6 +48,22 @@ def test_an_unmeasured_video_is_priced_at_the_maximum(card_with: ReadCard) -> No
     made = priced(card_with(ALEPH), videos=1)
     assert made.price_millicredits == 30 * 280_000
     assert made.lines[0].label == "Clip · up to 30 s of input video"
+
+
+def test_input_audio_is_counted_and_charged_by_its_length(card_with: ReadCard) -> None:
+    card = card_with("""
+        inputs = { audio = 2, audio_seconds = 60 }
+        [[models.clip.rates]]
+        credits_per = { input_audio_seconds = { credits = 2 }, input_audios = { credits = 5 } }
+    """)
+    made = priced(card, audios=2, input_audio_seconds="12.5")
+    assert made.price_millicredits == 25_000 + 10_000
+    assert made.lines[0].label == "Clip · 2 input audio files · 12.5 s of input audio"
+    assert priced(card, audios=1).price_millicredits == 120_000 + 5_000
+    with pytest.raises(InvalidSettings, match="Clip accepts at most 2 input audio files; the request has 3"):
+        priced(card, audios=3)
+    with pytest.raises(InvalidSettings, match="Clip accepts no input images; the request has 1"):
+        priced(card, images=1)
 
 
 def test_without_an_input_of_the_kind_there_is_nothing_to_measure(card_with: ReadCard) -> None:

@@ -61,6 +61,18 @@ credits = 1
             '[models.other]: `provider` is "midi", and there is no [providers.midi] (there is "sandbox")',
         ),
         (
+            '[tools.a]\nname = "A"\nbaseline_model = "clip"\noutput = "sound"',
+            '[tools.a]: `output` must be "image", "video", "audio", "text" or "file"',
+        ),
+        (
+            '[tools.a]\nname = "A"\nbaseline_model = "clip"\noutput = "audio"\ncheck = { resolution = "exact" }',
+            "[tools.a]: `check.resolution` is for images and videos, and this tool makes audio: remove it",
+        ),
+        (
+            '[tools.a]\nname = "A"\nbaseline_model = "clip"\noutput = "text"\ncheck = { duration = ">= 0.5" }',
+            "[tools.a]: `check.duration` is for videos and audio, and this tool makes text: remove it",
+        ),
+        (
             '[free]\ntimezone = "\\u001b[2J"',
             '[free]: `timezone` is "\\U0000001B[2J", which is not a time zone',
         ),

@@ -104,7 +104,10 @@ def test_what_is_no_setting_may_have_another_name_too() -> None:
         (card(kind="fal").replace(b"acme/flux", b"flux"), "`provider_model` must be fal's name for the model"),
         (card(kind="replicate").replace(b"acme/flux", b"a/b/c"), "`provider_model` must be replicate's name"),
         (card(settings='input_images = "image"', images=1), "`input_images` cannot be renamed"),
-        (card().replace(b"seed = {", b"duration = {"), "makes videos, but providers of kind openai only make images"),
+        (
+            card().replace(b"seed = {", b"duration = {"),
+            "makes videos, but providers of kind openai only make images, audio and text",
+        ),
         (card().replace(b"image = 0", b"video = 1"), "accepts videos"),
         (card(kind="replicate", outputs_max=2), 'needs `outputs = "…"`'),
         (card(kind="fal", images=2), 'needs `input_images = "…"`'),

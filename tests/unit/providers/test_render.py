@@ -19,8 +19,9 @@ from gateway.media import Media, inspect
 from tests.cases import cases
 from workers.providers.base import Rendered
 from workers.providers.sandbox.caption import printable
-from workers.providers.sandbox.render import RenderJob, Stopped, render
+from workers.providers.sandbox.render import RenderJob, render
 from workers.providers.sandbox.shape import clip, image_size
+from workers.providers.sandbox.stopped import Stopped
 
 SMALL = {"resolution": "128x96"}
 

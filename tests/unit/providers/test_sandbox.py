@@ -17,7 +17,8 @@ from gateway.providers.sandbox import SandboxControls
 from workers.providers import Connection, make_provider
 from workers.providers.base import ProgressReport, Provider, ProviderRequest, Rendered
 from workers.providers.sandbox import Sandbox
-from workers.providers.sandbox.render import RenderJob, Stopped, render
+from workers.providers.sandbox.render import RenderJob, render
+from workers.providers.sandbox.stopped import Stopped
 
 SMALL: Mapping[str, SettingValue] = {"resolution": "96x96"}
 

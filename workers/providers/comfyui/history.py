@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.domain import MediaKind, Unit
+from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed
+from gateway.kinds import MediaKind
 from workers.providers.details import presentable
 from workers.providers.moderation import MODERATED
 from workers.providers.values import text
@@ -15,6 +16,7 @@ from workers.providers.values import text
 _EXTENSIONS = {
     MediaKind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"),
     MediaKind.VIDEO: (".mp4", ".m4v", ".webm", ".mov", ".mkv"),
+    MediaKind.AUDIO: (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a"),
 }
 
 
@@ -25,8 +27,8 @@ def files_of(entry: Mapping[str, Any], kind: MediaKind | None) -> list[str]:
     """
     found = list(_files(entry.get("outputs")))
     saved = [file for file in found if file.get("type", "output") == "output"] or found
-    if kind is not None:
-        endings = _EXTENSIONS[kind]
+    endings = _EXTENSIONS.get(kind) if kind is not None else None
+    if endings is not None:
         saved = [file for file in saved if str(file["filename"]).lower().endswith(endings)] or saved
     return [_path(file) for file in saved]
 

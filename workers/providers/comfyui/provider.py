@@ -25,7 +25,6 @@ from urllib.parse import quote
 
 import aiohttp
 
-from gateway.domain import kind_asked
 from gateway.errors import (
     ProviderError,
     ProviderFailed,
@@ -35,7 +34,16 @@ from gateway.errors import (
     WorkflowUnusable,
 )
 from gateway.outside.addresses import AddressGuard
-from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
+from gateway.providers.workflows import (
+    INPUT_AUDIO,
+    INPUT_IMAGE,
+    INPUT_VIDEO,
+    OUTPUTS,
+    PROMPT,
+    SEED,
+    filled,
+    read_workflow,
+)
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.comfyui.history import failure_of, files_of, reported_in
@@ -113,7 +121,7 @@ class ComfyUi:
         failure = failure_of(entry, private=request.prompt)
         if failure is not None:
             raise failure
-        files = files_of(entry, kind_asked(request.tool, request.settings))
+        files = files_of(entry, request.kind)
         indices, reported = request.job_indices or request.indices, reported_in(entry)
         made = min(len(indices), len(files))
         # Files beyond the requested number are ignored.
@@ -158,7 +166,7 @@ class ComfyUi:
             raise ProviderNotSetUp(f"the workflow {request.provider_model} {error}") from None
         except KeyError as error:
             name = str(error.args[0])
-            if name.startswith((INPUT_IMAGE, INPUT_VIDEO)):
+            if name.startswith((INPUT_IMAGE, INPUT_VIDEO, INPUT_AUDIO)):
                 raise ProviderRejected(f"the workflow needs {name}, but the request has no such input") from None
             raise ProviderNotSetUp(
                 f"the workflow {request.provider_model} has {{{{{name}}}}}, which nothing provides"
@@ -168,7 +176,7 @@ class ComfyUi:
     async def _uploaded(self, request: ProviderRequest, job: str) -> dict[str, str]:
         """Upload the inputs; placeholder → the file's name on the server. The names are the same for the same job."""
         names: dict[str, str] = {}
-        for kind, prefix in (("image", INPUT_IMAGE), ("video", INPUT_VIDEO)):
+        for kind, prefix in (("image", INPUT_IMAGE), ("video", INPUT_VIDEO), ("audio", INPUT_AUDIO)):
             for number, given in enumerate((each for each in request.inputs if each.kind == kind), start=1):
                 file = await self._inputs.read(given)
                 form = aiohttp.FormData({"type": "input", "subfolder": "farebox", "overwrite": "true"})

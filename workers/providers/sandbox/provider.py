@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,16 +22,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.domain import FailureCode
+from gateway.domain import FailureCode, SettingValue
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
+from gateway.kinds import MediaKind
 from gateway.providers.sandbox import SandboxControls
 from workers.providers.base import Connection, ProgressReport, ProviderRequest, Rendered, Result
 from workers.providers.sandbox.render import IMAGE_FORMATS, RenderJob, render
-from workers.providers.sandbox.shape import clip, image_size, is_video
+from workers.providers.sandbox.shape import Clip, Size, clip, image_size
+from workers.providers.sandbox.sound import SOUND_FORMATS, Sound, sound
 
 _REF = re.compile(r"sbx_(\d{1,16})_[0-9a-f]{16}")
 _DELAY_SHARE = 0.9  # of the progress, if there is a delay: the rendering after it is short
 _DELAY_REPORT_SECONDS = 1.0
+_FORMAT_SETTINGS = ("output_format", "response_format", "format")
 
 
 class Sandbox:
@@ -112,19 +115,36 @@ class Sandbox:
 
 def _job(request: ProviderRequest, index: int) -> RenderJob:
     settings = request.settings
-    shape = clip(settings) if is_video(request.tool, settings) else image_size(settings)
-    seed = str(settings.get("seed", ""))
-    image_format = str(settings.get("output_format", "png")).lower()
-    if image_format not in IMAGE_FORMATS:
-        raise ProviderRejected(f"the sandbox renders {', '.join(sorted(IMAGE_FORMATS))}, not {image_format!r}")
+    shape: Size | Clip | Sound | None
+    image_format = "png"
+    match request.kind:
+        case MediaKind.VIDEO:
+            shape = clip(settings)
+        case MediaKind.AUDIO:
+            shape = sound(settings, request.prompt, _format(settings, SOUND_FORMATS, "wav"))
+        case MediaKind.TEXT:
+            shape = None
+        case MediaKind.FILE:
+            shape, image_format = image_size(settings), "pdf"
+        case _:  # if nothing tells, an image is rendered
+            shape, image_format = image_size(settings), _format(settings, IMAGE_FORMATS, "png")
     return RenderJob(
         index=index,
         model=request.model,
         prompt=request.prompt,
-        seed=seed,
+        seed=str(settings.get("seed", "")),
         shape=shape,
         image_format=image_format,
+        settings=settings,
     )
+
+
+def _format(settings: Mapping[str, SettingValue], formats: frozenset[str], default: str) -> str:
+    """The file format in the settings, by one of the names that models have for it."""
+    named = next((settings[name] for name in _FORMAT_SETTINGS if name in settings), default)
+    if (file_format := str(named).lower()) not in formats:
+        raise ProviderRejected(f"the sandbox renders {', '.join(sorted(formats))}, not {file_format!r}")
+    return file_format
 
 
 def _controls(controls: Any) -> SandboxControls:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from threading import Event
+from time import gmtime
 from typing import Any
 
 import av
@@ -21,10 +22,14 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from PIL import Image
 
+from gateway.domain import SettingValue
 from workers.providers.base import Rendered
 from workers.providers.sandbox.caption import Caption
 from workers.providers.sandbox.scene import Scene
 from workers.providers.sandbox.shape import Clip, Size
+from workers.providers.sandbox.sound import Sound, encoded
+from workers.providers.sandbox.stopped import Stopped
+from workers.providers.sandbox.words import written
 
 _DRAWN_SIDE_MAX = 2048  # larger pictures are drawn at this and scaled up: soft shapes lose nothing by it
 _AUDIO_RATE = 48_000
@@ -36,23 +41,22 @@ _SAVED_AS: dict[str, dict[str, Any]] = {
     "webp": {"format": "WEBP", "quality": 80, "method": 0},
 }
 IMAGE_FORMATS = frozenset(_SAVED_AS)
+# The file of a `file` tool: the picture on a page. Its date is fixed, like all else.
+_SAVED_AS["pdf"] = {"format": "PDF", "creationDate": gmtime(0), "modDate": gmtime(0)}
 _REPORTS = 50  # progress reports per video: more would only wake the event loop
-
-
-class Stopped(Exception):
-    """The render was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderJob:
-    """One output to render: an image of `shape`, or a clip."""
+    """One output to render: an image of `shape`, a clip, audio; or text, without a shape."""
 
     index: int
     model: str
     prompt: str
     seed: str
-    shape: Size | Clip
+    shape: Size | Clip | Sound | None
     image_format: str = "png"
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
 
     @property
     def entropy(self) -> int:
@@ -65,7 +69,16 @@ def render(job: RenderJob, stop: Event, report: Callable[[float], None]) -> Rend
     """Render `job`, calling `report` with 0 to 1; raises Stopped soon after `stop` is set."""
     if stop.is_set():
         raise Stopped
-    return _video(job, job.shape, stop, report) if isinstance(job.shape, Clip) else _image(job, job.shape, stop)
+    match job.shape:
+        case Clip():
+            return _video(job, job.shape, stop, report)
+        case Size():
+            return _image(job, job.shape, stop)
+        case Sound():
+            data = encoded(job.shape, job.entropy, stop, report)
+        case None:
+            data = written(job.model, job.prompt, job.settings, job.entropy).encode(errors="replace")
+    return Rendered(index=job.index, data=data, made_here=True)
 
 
 def _image(job: RenderJob, size: Size, stop: Event) -> Rendered:

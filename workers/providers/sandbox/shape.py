@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import sqrt
 
-from gateway.domain import MediaKind, SettingValue, kind_asked
+from gateway.domain import SettingValue
 
 _PIXELS_PER_K = 1024
 _MEGAPIXEL = 1024 * 1024  # as image models count: one megapixel is 1024 × 1024
@@ -63,13 +63,8 @@ def clip(settings: Mapping[str, SettingValue]) -> Clip:
     # Even sides: a video's colour planes have half the resolution.
     size = _fitted(_sides(settings, ratio) or _by_shortest(_LINES_DEFAULT, ratio), step=2)
     fps = _FPS_LARGE if size.width * size.height > _LARGE_PIXELS else _FPS
-    seconds = min(_number(settings.get("duration")) or _SECONDS_DEFAULT, _SECONDS_MAX)
+    seconds = min(number_in(settings.get("duration")) or _SECONDS_DEFAULT, _SECONDS_MAX)
     return Clip(size, max(2, round(seconds * fps)), fps, _is_on(settings.get("audio")))
-
-
-def is_video(tool: str, settings: Mapping[str, SettingValue]) -> bool:
-    """Whether a video is requested; if the tool does not tell, an image is rendered."""
-    return kind_asked(tool, settings) is MediaKind.VIDEO
 
 
 def _sides(settings: Mapping[str, SettingValue], ratio: float) -> tuple[float, float] | None:
@@ -82,7 +77,7 @@ def _sides(settings: Mapping[str, SettingValue], ratio: float) -> tuple[float, f
         return _by_longest(float(longest[1]) * _PIXELS_PER_K, ratio)
     if shortest := re.fullmatch(r"(\d{2,4})\s*p", resolution):
         return _by_shortest(float(shortest[1]), ratio)
-    if megapixels := _number(settings.get("megapixels")):
+    if megapixels := number_in(settings.get("megapixels")):
         height = sqrt(float(megapixels) * _MEGAPIXEL / ratio)
         return height * ratio, height
     return None
@@ -114,7 +109,7 @@ def _ratio(value: SettingValue | None) -> float | None:
     return min(_RATIO_MAX, max(1 / _RATIO_MAX, float(parts[1]) / float(parts[2])))
 
 
-def _number(value: SettingValue | None) -> Decimal | None:
+def number_in(value: SettingValue | None) -> Decimal | None:
     """A positive number in a setting: `5`, `Decimal("2.5")`, `"5s"`; None if it is not one."""
     digits = re.match(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", _text(value)) if not isinstance(value, bool) else None
     return (Decimal(digits[0]) or None) if digits else None
