@@ -24,10 +24,13 @@ export function formatCredits(credits) {
   return formatMillicredits(toMillicredits(credits));
 }
 
-/** The same with its unit: "1 credit", "147 credits". */
-export function withUnit(credits) {
-  return `${formatCredits(credits)} ${credits === 1 ? "credit" : "credits"}`;
+/** The same with its unit: "1 credit", "147 credits"; "up to 375 credits" of a price that depends on what is reported. */
+export function withUnit(credits, atMost) {
+  return `${upTo(atMost)}${formatCredits(credits)} ${credits === 1 ? "credit" : "credits"}`;
 }
+
+/** What a price that is a ceiling begins with. */
+export const upTo = (atMost) => (atMost ? "up to " : "");
 
 /** A change of credits with its sign: +100, −147, 0. */
 export function formatChange(credits) {

@@ -2,7 +2,7 @@
 // API (POST /v1/estimates), and not binding.
 
 import { get, isAborted, post } from "./api.js";
-import { counted, difference, formatCredits, formatExact, formatMoney, withUnit } from "./amounts.js";
+import { counted, difference, formatCredits, formatExact, formatMoney, upTo, withUnit } from "./amounts.js";
 import { byId, element, icon, show, showError } from "./dom.js";
 import { forbidding, markForbidden } from "./forbidden.js";
 import { settingControls, settingsOf } from "./settings.js";
@@ -176,7 +176,7 @@ async function estimate() {
 function showEstimate(made) {
   const percent = Number(byId("buffer").value);
   const used = fromUsage();
-  byId("total").textContent = formatCredits(made.with_buffer);
+  byId("total").textContent = upTo(made.at_most) + formatCredits(made.with_buffer);
   byId("without").textContent = `${formatCredits(made.credits)} without buffer.`;
   const name = (id) => card.models.find((model) => model.id === id)?.name ?? id;
   const said = (item) => {

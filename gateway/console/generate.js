@@ -193,7 +193,7 @@ const isBusy = () => byId("quote").hasAttribute("aria-busy");
 function showButton() {
   const possible = quote?.allowed && quote.affordable && !pressing && !isBusy();
   byId("generate").setAttribute("aria-disabled", String(!possible));
-  byId("generate").textContent = quote ? `Generate · ${withUnit(quote.credits)}` : "Generate";
+  byId("generate").textContent = quote ? `Generate · ${withUnit(quote.credits, quote.at_most)}` : "Generate";
 }
 
 // --- one click, one generation ----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // The Prices page: each model's price at each of its settings, as calculated by the API.
 
 import { get, post } from "./api.js";
-import { counted, formatCredits, formatExact, formatMillicredits, toMillicredits } from "./amounts.js";
+import { counted, formatCredits, formatExact, formatMillicredits, toMillicredits, upTo } from "./amounts.js";
 import { byId, element, icon, show, showError } from "./dom.js";
 import { completed } from "./forbidden.js";
 import { on } from "./live.js";
@@ -47,7 +47,7 @@ async function read() {
   const pages = [];
   for (let first = 0; first < items.length; first += ITEMS_MAX) pages.push(post("/v1/estimates", { items: items.slice(first, first + ITEMS_MAX), buffer: 0 }));
   const priced = (await Promise.all(pages)).flatMap((page) => page.items);
-  priced.forEach(({ unit_credits, reason }, index) => Object.assign(rows[index], { credits: toMillicredits(unit_credits), reason }));
+  priced.forEach(({ unit_credits, at_most, reason }, index) => Object.assign(rows[index], { credits: toMillicredits(unit_credits), atMost: at_most, reason }));
   show(byId("version"), "Rate card ", element("code", { title: card.version }, card.version.slice(0, 19)), "·", element("a", { href: "/v1/rate-card" }, "as JSON"), "· one output at the settings shown, all others at their defaults. Pro models require a subscription.");
 }
 
@@ -63,15 +63,16 @@ function rowsOf(model, rate) {
   if (!sold.length) return [rowOf(model, taken, said, measuresOf(rate, model))];
   const ends = [...new Set([sold[0], sold.at(-1)])];
   const rise = `+${formatExact(rate.credits_per[grows].credits)} per ${unit ?? settingName(grows).toLowerCase().replace(/s$/, "")}`;
-  return ends.map((value, index) => rowOf(model, completed(model, { ...settings, [grows]: value }), [...said, saidOf(model, grows, [value])], index ? [rise] : []));
+  return ends.map((value, index) => rowOf(model, completed(model, { ...settings, [grows]: value }), [...said, saidOf(model, grows, [value])], index ? [rise] : measuresOf(rate, model)));
 }
 
-/** A measure: "280 per second of input video, 30 at most: at the most here". */
+/** What is measured or reported: "280 per second of input video, at most 30: shown at the maximum". */
 function measuresOf(rate, model) {
   const most = { input_megapixels: model.inputs.megapixels, input_video_seconds: model.inputs.video_seconds };
   return Object.entries(rate.credits_per)
     .filter(([name]) => name in MEASURES)
-    .map(([name, { credits }]) => `${formatExact(credits)} per ${MEASURES[name]}${most[name] ? `, at most ${most[name]}` : ""}: shown at the maximum`);
+    .map(([name, { credits }]) => `${formatExact(credits)} per ${MEASURES[name]}${most[name] ? `, at most ${most[name]}` : ""}: shown at the maximum`)
+    .concat((rate.reported ?? []).map(({ unit, credits, at_most }) => `${unit.replace("_", " ")} used: ${formatExact(credits)} each, at most ${formatExact(at_most)}`));
 }
 
 function saidOf(model, name, values) {
@@ -164,7 +165,7 @@ function rowElement(row, again) {
   const notes = again ? row.notes : [...addOnsOf(model), ...row.notes];
   const settings = element("td", {}, row.said || element("span", { class: "quiet-text" }, "any"), notes.length > 0 && element("span", { class: "hint lines" }, notes.map((note) => element("span", {}, note))));
   const makes = element("td", { class: "amount quiet-text" }, Number.isFinite(row.makes) ? NUMBERS.format(row.makes) : "any number");
-  return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, formatMillicredits(row.credits), makes], { class: again && "again" });
+  return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, upTo(row.atMost) + formatMillicredits(row.credits), makes], { class: again && "again" });
 }
 
 // --- sorting ---------------------------------------------------------------------------------------------------------

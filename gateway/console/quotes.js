@@ -8,7 +8,7 @@ import { BUCKETS } from "./words.js";
 export async function quoteView(quote, balance) {
   const { waysOut } = quote.affordable ? {} : await retried(() => import("./ways-out.js"));
   return [
-    linesTable(quote.lines, quote.credits, "The price, line by line"),
+    linesTable(quote, "The price, line by line"),
     !quote.allowed && locked(quote),
     quote.allowed && !quote.affordable && waysOut({ ...quote, held: balance.held }),
     quote.allowed && quote.affordable && payers(quote, balance),
@@ -16,20 +16,21 @@ export async function quoteView(quote, balance) {
 }
 
 /** The lines of a price as a table: 73.5 × 2 outputs = 147. */
-export function linesTable(lines, total, caption) {
+export function linesTable({ lines, credits, at_most: atMost }, caption) {
   return element(
     "table",
     { class: "lines" },
     element("caption", { class: "unseen" }, caption),
     element("thead", { class: "unseen" }, element("tr", {}, element("th", { scope: "col" }, "What"), element("th", { scope: "col" }, "Credits"))),
     element("tbody", {}, lines.map(lineRow)),
-    element("tfoot", {}, element("tr", {}, element("th", { scope: "row" }, "Total"), element("td", { class: "amount" }, withUnit(total)))),
+    element("tfoot", {}, element("tr", {}, element("th", { scope: "row" }, "Total"), element("td", { class: "amount" }, withUnit(credits, atMost)))),
   );
 }
 
-function lineRow({ label, credits, count, total }) {
-  const written = count === 1 ? formatExact(total) : `${formatExact(credits)} × ${counted(count, "output")} = ${formatExact(total)}`;
-  return element("tr", {}, element("th", { scope: "row" }, label), element("td", { class: "amount" }, written));
+function lineRow({ label, credits, count, total, unit, reported, charged }) {
+  const written = count === 1 ? formatExact(total) : `${formatExact(credits)} × ${unit ? formatExact(count) : counted(count, "output")} = ${formatExact(total)}`;
+  const used = charged != null && `${reported === null ? "not reported" : `reported ${formatExact(reported)}`}, charged for ${formatExact(charged)}`;
+  return element("tr", {}, element("th", { scope: "row" }, label, used && element("span", { class: "hint lines" }, used)), element("td", { class: "amount" }, written));
 }
 
 function locked(quote) {
@@ -42,7 +43,7 @@ function locked(quote) {
   );
 }
 
-function payers({ credits, allocation }, balance) {
+function payers({ credits, at_most: atMost, allocation }, balance) {
   const shares = allocation.map(({ bucket, credits: part }) => {
     const bar = element("span", { class: `share ${bucket}` });
     bar.style.flexGrow = part;
@@ -56,7 +57,7 @@ function payers({ credits, allocation }, balance) {
       "dl",
       { class: "pairs small" },
       allocation.map(({ bucket, credits: part }) => [element("dt", {}, element("span", { class: `swatch ${bucket}` }), ` ${BUCKETS[bucket]}`), element("dd", {}, `${formatCredits(part)} of ${formatCredits(balance.buckets[bucket].available)}`)]),
-      element("dt", {}, "Left afterwards"),
+      element("dt", {}, atMost ? "Left at least" : "Left afterwards"),
       element("dd", {}, withUnit(difference(balance.available, credits))),
     ),
   );

@@ -14,7 +14,7 @@ export function receiptOf(receipt, heading = "h3") {
     element(heading, {}, "Receipt"),
     element("p", { class: "printed" }, `${location.host} · account ${receipt.account} · ${receipt.generation} · ${PRINTED.format(new Date(receipt.created_at))}`),
     element("p", { class: "cost" }, `${costOf({ ...receipt, credits: receipt, outputs: { length: receipt.outputs_delivered } })}${paidFrom(receipt)}`),
-    linesTable(receipt.lines, receipt.credits, `Price of ${counted(receipt.outputs_requested, "output")}`),
+    linesTable(receipt, `Price of ${counted(receipt.outputs_requested, "output")}`),
     receipt.differences.map(({ output, message }) => element("p", { class: "hint" }, `Output ${output + 1}. ${message}`)),
     element(heading, {}, "Movements"),
     entriesTable(receipt.entries, { links: false }),

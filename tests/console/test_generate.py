@@ -44,6 +44,17 @@ async def test_the_sum_is_written_out_with_who_pays_and_what_is_left(stack: Stac
     await expect(quote).to_contain_text("Left afterwards8,453 credits")
     await expect(page.get_by_role("button", name="Generate · 147 credits")).to_be_visible()
 
+    async def as_a_ceiling(route: Route) -> None:
+        line = {"label": "up to 10 s", "credits": 7.35, "count": 20, "total": 147, "unit": "seconds"}
+        answer = await (await route.fetch()).json()
+        await route.fulfill(json=answer | {"at_most": True, "lines": [line]})
+
+    await page.route("**/v1/quotes", as_a_ceiling)
+    await page.get_by_role("radio", name="4K").check(force=True)
+    await expect(page.get_by_role("button", name="Generate · up to 196 credits")).to_be_visible()
+    await expect(quote).to_contain_text("up to 10 s7.35 × 20 = 147")
+    await expect(quote).to_contain_text("Left at least8,404 credits")
+
 
 async def test_a_pro_model_is_locked_with_the_reason_and_the_way_to_open_it(stack: Stack, windows: Windows) -> None:
     page = await windows.open("/", stack.account(top_up=500))
