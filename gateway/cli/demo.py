@@ -64,7 +64,8 @@ async def _demonstrate(settings: Settings, name: str) -> bool:
         for wish in wishes:
             lines = "; ".join(f"{as_text(line['label'])} {line['total']:,}" for line in wish.quote["lines"])
             console.print(f"  {wish.body['tool']:5}  “{wish.body['prompt']}”")
-            console.print(f"         quoted {wish.quote['credits']:,} credits: {lines}")
+            most = "at most " if "at_most" in wish.quote else ""
+            console.print(f"         quoted {most}{wish.quote['credits']:,} credits: {lines}")
         console.print()
         done = await _generate(client, wishes, console)
         for generation in done:

@@ -66,7 +66,11 @@ def _price(receipt: dict[str, Any]) -> Table:
         table.add_column(column, justify="right")
     for line in receipt["lines"]:
         table.add_row(as_text(line["label"]), *(f"{line[name]:,}" for name in ("credits", "count", "total")))
-    table.add_row("[bold]price[/]", "", "", f"[bold]{receipt['credits']:,}[/]")
+        if line.get("charged") is not None:
+            reported = "not reported" if line["reported"] is None else f"reported {line['reported']:,}"
+            table.add_row(f"  {reported}, charged for {line['charged']:,}")
+    price = "price, at most" if "at_most" in receipt else "price"
+    table.add_row(f"[bold]{price}[/]", "", "", f"[bold]{receipt['credits']:,}[/]")
     return table
 
 

@@ -116,7 +116,7 @@ def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> 
         shown |= gates[0]
         gates = [{} for _ in gates]
     shown["prices"] = [
-        {"settings": settings, "credits": item["credits"], **gate}
+        {"settings": settings, "credits": item["credits"], **({"at_most": True} if "at_most" in item else {}), **gate}
         for settings, item, gate in zip(combinations.chosen, priced, gates, strict=True)
     ]
     if beside := sorted(_names_in_rates(model) & _BESIDE_SETTINGS):

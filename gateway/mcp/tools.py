@@ -51,7 +51,8 @@ class OfferedTool:
 async def list_models(client: GatewayClient, given: arguments.ListModelsArguments) -> Result:
     """List the models on sale: their settings, and for each combination of them the price in credits of one output.
 
-    Settings that are not in a price do not change it. `price_also_depends_on` names what else does, such as the number
+    Settings that are not in a price do not change it. A price with `at_most` is the most that may be charged, depending
+    on what is used. `price_also_depends_on` names what else does, such as the number
     of input images: ask `quote` for those.
     """
     return await price_list(client, given.tool, given.model)
@@ -61,6 +62,7 @@ async def quote(client: GatewayClient, given: arguments.QuoteArguments) -> Resul
     """Get the exact price in credits of a generation, and whether the account's plan and credits allow it.
 
     Nothing is charged or reserved. Show the price to the user, then pass `credits` to `generate` as `confirm_credits`.
+    With `at_most`, say "up to": the credits are held, and only what is used is charged.
     """
     found = await client.call("POST", "/v1/quotes", given.body())
     return {name: value for name, value in found.items() if name not in {"quote", "expires_at"}}

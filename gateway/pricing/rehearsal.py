@@ -24,8 +24,8 @@ _FROM_INPUTS = (INPUT_MEGAPIXELS, INPUT_VIDEO_SECONDS)
 class Rehearsed:
     """The sums of one model. `charged`: by the cards of their time; `would_charge`: by the rehearsed one.
 
-    `at_most` counts generations whose price depends on the size or length of their inputs, which is not kept: they are
-    priced at the maximum that the model accepts. What is refused would have been charged nothing; `lost` is what it was
+    `at_most` counts generations priced at a maximum: their price depends on the size or length of their inputs, which
+    is not kept, or on what would be reported. What is refused would have been charged nothing; `lost` is what it was
     charged. `refused` counts the reasons.
     """
 
@@ -88,7 +88,7 @@ class Rehearsal:
             return
         would = priced.price_millicredits * delivered // request.outputs  # as an ending commits it (R9)
         sums.would_charge += would
-        sums.at_most += any(priced.measures.get(measure) for measure in _FROM_INPUTS)
+        sums.at_most += priced.at_most or any(priced.measures.get(measure) for measure in _FROM_INPUTS)
         sums.dearer += would > charged
         sums.cheaper += would < charged
 

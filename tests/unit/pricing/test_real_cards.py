@@ -20,6 +20,8 @@ HOLD = (
     "08-stability-2025-08",
     "10-seedance-tokens",
     "12-ai-horde-sampler-steps",
+    "13b-comfy-node-source-size-reported",
+    "15-gpt-image-tokens",
 )
 VEO_FORBIDS = '[[models.veo.forbidden]]\nwhen = { resolution = ["1080p", "4k"], duration = [4, 6] }'
 REFUSED = {
