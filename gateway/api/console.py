@@ -31,7 +31,7 @@ _MISSING = "missing.html"
 _OF_ACCOUNT = frozenset(
     {"generate", "gallery", "usage", "journal", "keys", "members", "alerts", "purchases"}
 )  # no operator's
-_PUBLIC = frozenset({"prices", "plans", "estimator"})  # are shown without signing in
+_PUBLIC = frozenset({"prices", "plans", "estimator", "docs"})  # are shown without signing in
 PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _TYPES = {
     ".css": "text/css",
@@ -101,6 +101,7 @@ class Console:
     missing: Asset
     static: dict[str, Asset]
     digest: str
+    texts: Mapping[str, str] = field(repr=False)
     policy: str = field(default=PAGE_POLICY)
 
     @classmethod
@@ -119,12 +120,15 @@ class Console:
         for name, text in texts.items():
             stem = name.removesuffix(".html")
             if name.endswith(".html") and name != "frame.html":
-                page = _page(stem, text, texts["frame.html"], texts)
-                pages[path_of(stem)] = Asset(page.replace(STATIC, f"{STATIC}{digest}/"), "text/html")
+                pages[path_of(stem)] = _framed(stem, text, texts, digest)
         missing = pages.pop(path_of(_MISSING.removesuffix(".html")))
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(public_address))
         outputs = f"; img-src 'self' {origin}; media-src 'self' {origin}"
-        return cls(pages, missing, static, digest, PAGE_POLICY + outputs)
+        return cls(pages, missing, static, digest, texts, PAGE_POLICY + outputs)
+
+    def framed(self, stem: str, text: str) -> Asset:
+        """A page that is made elsewhere, from its title and contents; its script and stylesheet are `stem`'s."""
+        return _framed(stem, text, self.texts, self.digest)
 
 
 CONSOLE = web.AppKey("CONSOLE", Console)
@@ -194,6 +198,11 @@ def _maker(name: str) -> str:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
+
+
+def _framed(stem: str, text: str, texts: Mapping[str, str], digest: str) -> Asset:
+    page = _page(stem, text, texts["frame.html"], texts)
+    return Asset(page.replace(STATIC, f"{STATIC}{digest}/"), "text/html")
 
 
 def _page(stem: str, text: str, frame: str, files: Mapping[str, str]) -> str:

@@ -188,9 +188,16 @@ function tilesOf({ balance }) {
     { class: "tiles", "aria-label": "Balances" },
     tile("Available", balance.available, balance.held ? `${formatCredits(balance.held)} held` : "nothing held"),
     tile("Free", free.available, ["resets ", time(free.resets_at)]),
-    tile("Subscription", subscription.available, subscription.refreshes_at ? [`of ${formatCredits(subscription.of)}, refreshes `, time(subscription.refreshes_at, formatDay(subscription.refreshes_at))] : "no subscription"),
-    tile("Top-up", topUp.available, "never expires"),
+    tile("Subscription", subscription.available, subscription.refreshes_at ? [`of ${formatCredits(subscription.of)}, refreshes `, time(subscription.refreshes_at, formatDay(subscription.refreshes_at))] : lastingOf(balance, "subscription", "no subscription")),
+    tile("Top-up", topUp.available, lastingOf(balance, "top_up", "never expires")),
   );
+}
+
+/** When the first credits of a bucket's grants expire: an operator's grants may, in any bucket. */
+function lastingOf({ grants }, bucket, none) {
+  const own = grants.filter((one) => one.bucket === bucket && one.available > 0);
+  const [first] = own.flatMap(({ expires_at: at }) => at ?? []).sort();
+  return first ? ["the first expire ", time(first, formatDay(first))] : own.length ? "never expires" : none;
 }
 
 // --- what it has ------------------------------------------------------------------------------------------------------

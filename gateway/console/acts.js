@@ -55,7 +55,7 @@ export function openAct({ title, about, fields = [], note = "For the audit log."
       dialog.close();
       sayDone(await done(result, values), account);
     } catch (error) {
-      wrong.textContent = messageOf(error);
+      wrong.textContent = error.message;
       go.disabled = false;
     }
   });
@@ -71,11 +71,6 @@ function sayDone(text, account) {
   place.tabIndex = -1;
   show(place, text, " ", element("a", { href: withQuery("/audit-log", { account }) }, "See the audit log"));
   place.focus(); // what was pressed may be drawn anew, and far down the page
-}
-
-/** An error with what is wrong with each field. */
-function messageOf(error) {
-  return [error.message, ...(error.details?.fields ?? []).filter(({ message }) => !error.message.includes(message)).map(({ path, message }) => `${path}: ${message}`)].join(" ");
 }
 
 function valuesOf(form) {

@@ -4,15 +4,26 @@ const TRIES = 4;
 const PAUSE_MS = 500;
 const SAVED_WITHIN_MS = 10_000;
 
-/** An error response. `code` and `message` are the API's; `details` has the rest, such as `ways_out` and `fields`. */
+/** An error response. `code` is the API's, `message` what it says, for people; `details` has the rest, such as `ways_out`. */
 export class Refusal extends Error {
   constructor(status, { code, message, ...details }) {
-    super(message);
+    super(forPeople(message, details.fields));
     this.status = status;
     this.temporary = status === 502 || status === 503 || status === 504;
     this.code = code;
     this.details = details;
   }
+}
+
+/** A message for programs, with all that is wrong, and with words instead of backticks and the names of fields. */
+function forPeople(message, fields = []) {
+  const others = fields.filter((field) => !message.includes(field.message)).map((field) => `\`${field.path}\` ${field.message}.`);
+  return [message.replace(/^The (body|query|request) is invalid: /, ""), ...others].map(inWords).join(" ");
+}
+
+function inWords(text) {
+  const words = text.replace(/`([^`]*)`/g, (_, name) => (/^[a-z._]+[a-z]$/.test(name) ? name.replace(/[._]/g, " ") : name)).trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** No response, or an unreadable one. `temporary` errors are worth asking again. */

@@ -4,13 +4,13 @@ import { get, post } from "./api.js";
 import { counted } from "./amounts.js";
 import { generationLink } from "./copying.js";
 import { announce, byId, element, icon, isPressed, redraw, show, showError } from "./dom.js";
-import { line, noLines, table } from "./tables.js";
+import { records } from "./tables.js";
 import { formatUntil, time } from "./times.js";
+import { openRequest } from "./webhook-dialogs.js";
 
 const SHOWN_AT_ONCE = 25;
 const PAGES_AT_ONCE = 5; // of a hundred, of one state
 const READ_EVERY_MS = 10_000;
-const HEADS = ["Event", "State", "Tries", "Next attempt", "Made", ""];
 const STATES = { pending: ["warn", "clock"], delivered: ["good", "check"], failed: ["bad", "warning"] };
 
 /** The table below the webhooks, for one of them at a time: `webhook`, null for none. */
@@ -75,24 +75,29 @@ export class Deliveries {
     const failed = this.#found.filter(({ status }) => status === "failed").length;
     byId("resend-failed").hidden = failed === 0;
     byId("resend-failed").textContent = `Resend ${failed} failed`;
-    const rows = this.#found.length ? this.#found.map((delivery) => this.#row(delivery)) : noLines(HEADS.length, byId("state").value ? "None in this state." : "No deliveries yet.");
-    const heads = [...HEADS.slice(0, -1), element("th", { scope: "col" }, element("span", { class: "unseen" }, "Resend"))];
-    redraw(byId("table"), table(heads, rows, { numbers: HEADS.length }));
+    const columns = [
+      ["Event", eventOf],
+      ["State", stateOf],
+      ["Tries", triesOf],
+      ["Next attempt", (delivery) => this.#nextOf(delivery)],
+      ["Created", ({ created_at: at }) => time(at)],
+      ["Actions", (delivery) => this.#buttonsOf(delivery)],
+    ];
+    redraw(byId("table"), records(columns, this.#found, byId("state").value ? "None in this state." : "No deliveries yet."));
   }
 
-  #row(delivery) {
-    const { id, type, generation, account, url, status, next_try_at: next, created_at: made } = delivery;
-    const retrying = status === "pending" && delivery.tries.length > 0;
-    const [kind, picture] = STATES[retrying ? "failed" : status];
-    const again = element("button", { type: "button", class: "small", "aria-label": `Resend ${type} ${id}`, onclick: ({ currentTarget }) => this.#resend(id, currentTarget) }, icon("again"), "Resend");
-    const cells = [
-      element("span", { class: `badge ${kind}` }, icon(picture), retrying ? "retrying" : status),
-      triesOf(delivery),
-      next ? time(next, formatUntil(next)) : status === "pending" ? (this.webhook.status === "paused" ? "when resumed" : "after the previous event") : "–",
-      time(made),
-      again,
-    ];
-    return line([element("code", {}, type), element("div", { class: "hint mono" }, generation ? generationLink(generation, generation) : account), url && element("div", { class: "hint" }, url)], cells.map((cell) => element("td", {}, cell)));
+  #nextOf({ status, next_try_at: next }) {
+    if (next) return time(next, formatUntil(next));
+    return status !== "pending" ? "–" : this.webhook.status === "paused" ? "when resumed" : "after the previous event";
+  }
+
+  #buttonsOf({ id, type }) {
+    const button = (text, act) => element("button", { type: "button", class: "small", "aria-label": `${text} ${type} ${id}`, onclick: ({ currentTarget }) => act(currentTarget) }, text);
+    return element("span", { class: "row" }, button("View", () => this.#view(id).catch(showError)), button("Resend", (pressed) => this.#resend(id, pressed)));
+  }
+
+  async #view(id) {
+    openRequest(await get(`/v1/webhooks/${this.webhook.id}/deliveries/${id}/request`));
   }
 
   async #resendFailed() {
@@ -124,6 +129,16 @@ export class Deliveries {
       showError(error);
     }
   }
+}
+
+function eventOf({ type, generation, account, url }) {
+  return [element("code", {}, type), element("div", { class: "hint mono" }, generation ? generationLink(generation, generation) : account), url && element("div", { class: "hint" }, url)];
+}
+
+function stateOf({ status, tries }) {
+  const retrying = status === "pending" && tries.length > 0;
+  const [kind, picture] = STATES[retrying ? "failed" : status];
+  return element("span", { class: `badge ${kind}` }, icon(picture), retrying ? "retrying" : status);
 }
 
 /** "3 tries, last 503", expandable: each with its time, result and duration. */

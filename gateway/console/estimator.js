@@ -2,7 +2,7 @@
 // API (POST /v1/estimates), and not binding.
 
 import { get, isAborted, post } from "./api.js";
-import { counted, difference, formatCredits, formatExact, formatMoney, upTo, withUnit } from "./amounts.js";
+import { counted, difference, formatCredits, formatExact, formatMoney, formatRounded, upTo, withUnit } from "./amounts.js";
 import { byId, element, icon, show, showError } from "./dom.js";
 import { forbidding, markForbidden } from "./forbidden.js";
 import { settingControls, settingsOf } from "./settings.js";
@@ -11,6 +11,7 @@ import { line, noLines, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
 const ASK_AFTER_MS = 150;
+const FEW = 100;
 // The initial example: 30 images per day at 24 credits, and 10 videos at 210, on 22 days.
 const EXAMPLE = [
   { credits: 24, tool: "image", per_day: 30 },
@@ -176,8 +177,8 @@ async function estimate() {
 function showEstimate(made) {
   const percent = Number(byId("buffer").value);
   const used = fromUsage();
-  byId("total").textContent = upTo(made.at_most) + formatCredits(made.with_buffer);
-  byId("without").textContent = `${formatCredits(made.credits)} without buffer.`;
+  byId("total").textContent = upTo(made.at_most) + about(made.with_buffer);
+  byId("without").textContent = `${about(made.credits)} without buffer.`;
   const name = (id) => card.models.find((model) => model.id === id)?.name ?? id;
   const said = (item) => {
     const model = card.models.find((one) => one.id === item.model);
@@ -186,14 +187,20 @@ function showEstimate(made) {
   const row = (item) => {
     const locked = !item.allowed && !used && element("span", { class: "badge" }, icon("lock"), item.reason === "plan_limit" ? "not in your plan" : "Pro");
     const head = [name(item.model), " ", locked, element("span", { class: "hint lines" }, said(item), item.outputs > 1 && ` × ${counted(item.outputs, "output")}`)];
-    return line(head, [`${formatExact(item.per_day)} × ${formatExact(item.unit_credits)} × ${counted(item.days, "day")}`, formatCredits(item.credits)]);
+    const made = used ? `${counted(Math.round(item.per_day * item.days), "output")} × ${formatRounded(item.unit_credits)}` : `${formatExact(item.per_day)} × ${formatExact(item.unit_credits)} × ${counted(item.days, "day")}`;
+    return line(head, [made, formatCredits(item.credits)]);
   };
   const { items, credits, buffer, with_buffer } = made;
   const parts = items.length > 1 && items.length < 5 ? items.map((item) => formatCredits(item.credits)).join(" + ") : "";
-  const foot = [line("Together", [parts, formatCredits(credits)]), line(`With ${percent} % buffer`, [`${formatCredits(credits)} × ${formatExact(1 + buffer)}`, formatCredits(with_buffer)])];
-  const heads = ["Model", used ? "Outputs a day × credits on average × days" : "Per day × credits × days", "Credits"];
+  const foot = [line("Together", [parts, formatCredits(credits)]), line(`With ${percent} % buffer`, [`${formatCredits(credits)} × ${formatExact(1 + buffer)}`, about(with_buffer)])];
+  const heads = ["Model", used ? "Outputs × credits on average" : "Per day × credits × days", "Credits"];
   show(byId("sum"), table(heads, items.length ? items.map(row) : noLines(3, "Nothing was made in your last 30 days."), { foot, class: "dense wrapping" }));
   showCover(made);
+}
+
+/** An estimated amount: whole credits, unless there are few. */
+function about(credits) {
+  return formatCredits(credits < FEW ? credits : Math.round(credits));
 }
 
 function showCover(made) {
@@ -203,11 +210,11 @@ function showCover(made) {
   const none = element("p", {}, element("strong", {}, "No single plan covers this."), " A plan plus top-ups may.");
   const covered = plan && [
     element("p", { class: "row apart" }, element("strong", { class: "figure" }, plan.name), element("span", {}, price)),
-    element("p", { class: "hint" }, `${withUnit(plan.monthly_credits)} a month: ${formatCredits(over)} to spare.`),
+    element("p", { class: "hint" }, `${withUnit(plan.monthly_credits)} a month: ${about(over)} to spare.`),
     element("p", {}, element("a", { class: "button", href: "/plans" }, "See the plans")),
   ];
   show(byId("cover"), covered || none);
-  const words = (one) => (one.covers ? "covers this" : !one.allowed ? "does not include everything" : `${formatCredits(difference(made.with_buffer, one.credits))} short`);
+  const words = (one) => (one.covers ? "covers this" : !one.allowed ? "does not include everything" : `${about(difference(made.with_buffer, one.credits))} short`);
   const line = (one) => element("li", { class: "row apart small" }, element("span", { class: one.covers ? "good-text row" : "quiet-text row" }, icon(one.covers ? "check" : "close"), plans.data.find(({ id }) => id === one.plan)?.name ?? one.plan), element("span", { class: "quiet-text" }, words(one)));
   show(byId("advice"), made.plans.map(line));
 }

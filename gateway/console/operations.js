@@ -96,7 +96,7 @@ function takeNow(data) {
   redraw(byId("held"), listed(now.held_credits, {}, formatCredits(now.held_credits)));
   redraw(byId("overdue"), listed(now.overdue, { status: "overdue" }));
   byId("overdue").className = now.overdue ? "figure bad-text" : "figure";
-  byId("overdue-note").textContent = now.overdue ? "nobody has seen to them: is a caretaker running?" : "0 when healthy";
+  byId("overdue-note").textContent = now.overdue ? "not handled: is a caretaker running?" : "0 when healthy";
   drawAudit(now.audit);
   byId("rate-card").hidden = !now.rate_card.problem;
   byId("rate-card").textContent = `The rate card on disk is invalid; the old prices stay in effect: ${now.rate_card.problem}`;
@@ -114,7 +114,7 @@ function drawAudit(audit) {
 
 async function askForAudit() {
   await post("/v1/ops/audit");
-  show(byId("done"), "Asked for an audit. It begins within a minute.");
+  show(byId("done"), "Audit requested. It starts within a minute.");
   byId("done").hidden = false;
   announce(byId("done").textContent);
 }
@@ -169,6 +169,15 @@ function failuresOf({ name, last_hour: { succeeded: _, ...failures } }) {
   return Object.keys(failures).length ? Object.entries(failures).map(of) : "–";
 }
 
+function providerOf({ name, kind, models }) {
+  const made = models.map((model) => names.model.get(model) ?? model).join(", ");
+  return [name, element("div", { class: "hint" }, kind), element("div", { class: "hint clamped", title: made }, made)];
+}
+
+function failureOf({ failed_at: at, last_failure: last }) {
+  return [ago(at), last?.message && element("div", { class: "hint clamped", title: last.message }, last.message)];
+}
+
 function rateOf({ last_hour: { succeeded = 0, busy: _, ...failures } }) {
   const tries = addUp(Object.values(failures)) + succeeded; // one without room is tried again: no failure
   return tries ? `${formatRounded((100 * succeeded) / tries)} % of ${WHOLE.format(tries)}` : "–";
@@ -180,14 +189,14 @@ function workOf({ name, in_work: inWork, max_in_work: most }) {
 
 function drawProviders() {
   const columns = [
-    ["Provider", ({ name, kind }) => [name, element("div", { class: "hint" }, kind)]],
+    ["Provider", providerOf],
     ["State", ({ state }) => badge(...PROVIDER_STATES[state])],
     ["Failures, last hour", failuresOf],
     ["Succeeded, last hour", rateOf, true],
     ["In work", workOf, true],
     ["Queued", ({ name, in_line: inLine }) => listed(inLine, { status: "queued", provider: name }), true],
     ["Last success", ({ succeeded_at: at }) => ago(at), true],
-    ["Last failure", ({ failed_at: at }) => ago(at), true],
+    ["Last failure", failureOf],
     pausing("provider", ({ name }) => name),
   ];
   const none = now.providers ? "Only the sandbox, which renders test images: the rate card has no other provider." : "The queue is not responding.";

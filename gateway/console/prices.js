@@ -6,7 +6,7 @@ import { byId, element, icon, show, showError } from "./dom.js";
 import { completed } from "./forbidden.js";
 import { on } from "./live.js";
 import { startPage, watchBalance } from "./shell.js";
-import { line, table } from "./tables.js";
+import { line, sortableHeads, sorted, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
 const ITEMS_MAX = 100; // of one estimate
@@ -140,16 +140,11 @@ function draw() {
 
 function sectionOf(tool, own) {
   const order = orders[tool.id] ?? {};
-  const columns = [
-    { id: "name", name: "Model" },
-    { id: "said", name: "Settings" },
-    { id: "credits", name: "Credits", number: true },
-    { id: "makes", name: "Makes about", number: true },
-  ];
+  const columns = [["name", "Model"], ["said", "Settings"], ["credits", "Credits", true], ["makes", "Makes about", true]];
   const sort = (chosen) => {
     orders[tool.id] = chosen;
     draw();
-    byId(`prices-${tool.id}`).querySelectorAll(".sort")[columns.findIndex(({ id }) => id === chosen.by)].focus();
+    byId(`prices-${tool.id}`).querySelectorAll(".sort")[columns.findIndex(([id]) => id === chosen.by)].focus();
   };
   const listed = order.by ? sorted(own, order) : own;
   const grouped = !order.by || order.by === "name";
@@ -166,22 +161,4 @@ function rowElement(row, again) {
   const settings = element("td", {}, row.said || element("span", { class: "quiet-text" }, "any"), notes.length > 0 && element("span", { class: "hint lines" }, notes.map((note) => element("span", {}, note))));
   const makes = element("td", { class: "amount quiet-text" }, Number.isFinite(row.makes) ? NUMBERS.format(row.makes) : "any number");
   return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, upTo(row.atMost) + formatMillicredits(row.credits), makes], { class: again && "again" });
-}
-
-// --- sorting ---------------------------------------------------------------------------------------------------------
-
-/** Headers that sort on click: the one in `order` = `{by, down}` is marked. */
-function sortableHeads(columns, order, onsort) {
-  return columns.map(({ id, name, number }) => {
-    const own = order.by === id;
-    const press = () => onsort({ by: id, down: own && !order.down });
-    const arrow = element("span", { "aria-hidden": "true" }, own && (order.down ? "↓" : "↑"));
-    return element("th", { scope: "col", class: number && "amount", "aria-sort": own ? (order.down ? "descending" : "ascending") : "none" }, element("button", { type: "button", class: "sort", onclick: press }, name, arrow));
-  });
-}
-
-/** Sorted rows: texts alphabetically, numbers by size; stable. */
-function sorted(rows, { by, down }) {
-  const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
-  return rows.toSorted((a, b) => (down ? -1 : 1) * compare(a[by], b[by]));
 }

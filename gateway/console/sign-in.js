@@ -13,6 +13,8 @@ form.addEventListener("submit", (event) => {
   signIn({ key: byId("key").value.trim() });
 });
 
+byId("show").addEventListener("change", ({ target }) => (byId("key").type = target.checked ? "text" : "password"));
+
 const PROBLEMS = {
   failed: "The sign-in was not completed, or took more than ten minutes. Try again.",
   nobody: "Your organization knows you, but you have no account here. Ask whoever runs this gateway.",

@@ -25,6 +25,23 @@ export function records(columns, things, none, of = () => ({})) {
   return table(heads, things.length ? things.map(row) : noLines(columns.length, none), { cards: true });
 }
 
+/**
+ * Heads that sort when pressed. `columns` are `[id, name, isAmount]`; `order` is `{by, down}`, `onsort` gets the next one.
+ */
+export function sortableHeads(columns, order, onsort) {
+  return columns.map(([id, name, isAmount]) => {
+    const down = order.by === id ? order.down : null;
+    const press = () => onsort({ by: id, down: down === false });
+    return element("th", { scope: "col", class: isAmount && "amount", "aria-sort": down === null ? "none" : down ? "descending" : "ascending" }, element("button", { type: "button", class: "sort", onclick: press }, name));
+  });
+}
+
+/** Sorted copies: texts alphabetically, numbers by size; stable. */
+export function sorted(things, { by, down }) {
+  const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
+  return things.toSorted((a, b) => (down ? -1 : 1) * compare(a[by], b[by]));
+}
+
 /** The head of a numeric column. */
 export function amountHead(text) {
   return element("th", { scope: "col", class: "amount" }, text);

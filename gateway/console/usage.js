@@ -1,13 +1,13 @@
 // The Usage page: credits and generations by day, tool and model. The URL determines what the chart, the tables and the
 // CSV show: the same rows of one call, with days in one time zone.
 
-import { get, saveCsv } from "./api.js";
+import { get, saveCsv, withQuery } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
 import { bars, compact, swatch } from "./chart.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { on } from "./live.js";
 import { startPage, watchBalance } from "./shell.js";
-import { line, table } from "./tables.js";
+import { line, sortableHeads, sorted, table } from "./tables.js";
 
 const DEFAULTS = { period: "30", from: "", to: "", tool: "", model: "", by: "model", show: "credits" };
 const SERIES_MAX = 6;
@@ -24,6 +24,7 @@ const TABLE_DAY = inDay({ weekday: "short", month: "short", day: "numeric" });
 let names = { tool: new Map(), model: new Map() };
 let models = [];
 let view = null; // what is shown: see viewOf
+let order = {}; // of the breakdown: {by, down}; without: largest first
 let hidden = new Set(); // the groups that the chart leaves out
 let turn = 0;
 let balance = null;
@@ -38,7 +39,7 @@ async function start() {
   byId("tool").append(...card.tools.map(({ id, name }) => element("option", { value: id }, name)));
   byId("actions").append(element("button", { type: "button", onclick: () => exportCsv().catch(showError) }, icon("download"), "Export CSV"));
   takeFromUrl();
-  form.addEventListener("change", ({ target }) => changed(target));
+  byId("main").addEventListener("change", ({ target }) => target.form === form && changed(target)); // some stand beside the chart
   form.addEventListener("submit", (event) => event.preventDefault());
   watchBalance((now) => {
     balance = now;
@@ -142,6 +143,7 @@ function viewOf({ data, totals, timezone, first_day, last_day }) {
     group.generations += row.generations;
     group.failed += row.failed;
   }
+  for (const group of found.values()) group.average = group.credits / group.generations;
   const groups = [...found.values()].sort((a, b) => b.total - a.total || a.name.localeCompare(b.name));
   const own = groups.length <= SERIES_MAX + 1 ? groups.length : SERIES_MAX;
   groups.forEach((group, index) => (group.color = `var(--series-${index < Math.min(own, SERIES_MAX) ? index + 1 : "other"})`));
@@ -237,20 +239,31 @@ function drawBreakdown() {
     const bar = element("span", { class: "part", "aria-hidden": "true" });
     bar.style.setProperty("--swatch", group.color);
     bar.style.setProperty("--part", `${share}%`);
-    return line(element("span", { class: "named" }, swatch(group.color), group.name), [...numbers(group.generations, group.failed, group.credits), element("td", { class: "share-cell" }, bar, `${formatRounded(share)} %`)]);
+    return line(element("span", { class: "named" }, swatch(group.color), listed(group, group.name)), [...numbers(group.generations, group.failed && listed(group, COUNTS.format(group.failed), { status: "failed" }), group.credits), element("td", { class: "share-cell" }, bar, `${formatRounded(share)}\u00a0%`)]);
   };
-  const foot = line("Total", [...numbers(totals.generations, totals.failed, toMillicredits(totals.credits)), element("td", {})]);
-  const last = element("th", { scope: "col" }, `Share of ${measure}`);
-  show(byId("breakdown"), table([by === "model" ? "Model" : "Tool", "Generations", "Failed", "Credits", "Average", last], groups.map(row), { foot }));
+  const foot = line("Total", [...numbers(totals.generations, totals.failed && COUNTS.format(totals.failed), toMillicredits(totals.credits)), element("td", {})]);
+  const columns = [["name", by === "model" ? "Model" : "Tool"], ["generations", "Generations", true], ["failed", "Failed", true], ["credits", "Credits", true], ["average", "Average", true], ["total", `Share of ${measure}`]];
+  const sort = (chosen) => {
+    order = chosen;
+    drawBreakdown();
+    byId("breakdown").querySelectorAll(".sort")[columns.findIndex(([id]) => id === chosen.by)].focus();
+  };
+  show(byId("breakdown"), table(sortableHeads(columns, order, sort), (order.by ? sorted(groups, order) : groups).map(row), { foot, cards: true }));
+}
+
+/** A link to the generations behind a number, in the gallery. */
+function listed({ id }, text, more) {
+  const { from, to } = form.elements;
+  return element("a", { href: withQuery("/gallery", { [view.by]: id, from: from.value, to: to.value, ...more }) }, text);
 }
 
 function numbers(generations, failed, millicredits) {
-  return [COUNTS.format(generations), COUNTS.format(failed), formatMillicredits(millicredits), formatRounded(millicredits / 1000 / generations)];
+  return [COUNTS.format(generations), failed || "–", formatMillicredits(millicredits), formatRounded(millicredits / 1000 / generations)];
 }
 
 function drawDays() {
   const { days, series, format } = view;
-  const cell = (value) => element("td", { class: value ? "amount" : "amount quiet-text" }, format(value));
+  const cell = (value) => element("td", { class: value ? "amount" : "amount quiet-text" }, value ? format(value) : "–");
   const row = (head, values) => line(head, [...values, values.reduce((total, value) => total + value, 0)].map(cell));
   const ofDay = (day, index) => row(element("time", { datetime: day }, TABLE_DAY.format(new Date(day))), series.map(({ values }) => values[index]));
   const heads = ["Day", ...series.map(({ name, color }) => element("th", { scope: "col", class: "amount" }, swatch(color), " ", name)), "Total"];

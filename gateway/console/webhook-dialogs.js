@@ -49,6 +49,16 @@ export function openSecret(secret) {
   openOnce("The webhook's secret", "It is shown only this once. Your backend needs it to verify signatures.", secret, "The response with the secret did not arrive, and it is only shown once. Create a new secret.");
 }
 
+/** Show a delivery's call: what is sent, as it would be signed now. */
+export function openRequest({ url, headers, body }) {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`);
+  openDialog("The request", [
+    element("p", { class: "mono" }, `POST ${url}`),
+    element("div", { class: "repeat" }, element("pre", { tabindex: 0 }, lines), element("pre", { tabindex: 0 }, JSON.stringify(JSON.parse(body), null, 2))),
+    element("p", { class: "hint" }, "As it would be sent now; what is signed is the body without these spaces and line breaks."),
+  ]);
+}
+
 /** Confirm before the secret in use is replaced. */
 export function confirmRotation(name, act) {
   confirm("Create a new secret?", name, "It is shown once. The current secret stays valid for 24 hours; any older one is disabled now.", "Create a new secret", act);
@@ -74,7 +84,7 @@ async function act(dialog, button, wrong, send) {
     dialog.close();
     after?.();
   } catch (error) {
-    wrong.textContent = [error.message, ...(error.details?.fields ?? []).map(({ path, message }) => `${path}: ${message}`)].join(" ");
+    wrong.textContent = error.message;
   }
   button.disabled = false;
 }

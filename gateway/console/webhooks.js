@@ -61,7 +61,7 @@ function draw() {
 }
 
 function nameOf({ url }) {
-  return url ?? "The webhook_url of each request";
+  return url ?? "Each request’s own URL";
 }
 
 function panelOf(webhook) {
@@ -87,7 +87,7 @@ function badgeOf({ url, status, failing_since: failing }) {
 }
 
 function factsOf(webhook) {
-  const facts = { Made: webhook.created_at, "Secret rotated": webhook.secret_rotated_at, "Last delivered": webhook.delivered_at, "Failing since": webhook.failing_since, "Paused since": webhook.paused_at };
+  const facts = { Created: webhook.created_at, "Secret rotated": webhook.secret_rotated_at, "Last delivered": webhook.delivered_at, "Failing since": webhook.failing_since, "Paused since": webhook.paused_at };
   const known = Object.entries(facts).filter(([, at]) => at);
   return known.map(([name, at]) => element("span", {}, `${name} `, time(at, name.endsWith("since") ? undefined : formatAgo(at))));
 }

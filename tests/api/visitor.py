@@ -48,7 +48,7 @@ _console = functools.cache(Console.read)
 @functools.cache
 def description(address: str) -> Description:
     """What a gateway at this address says of itself."""
-    return Description(lambda: document(ROUTES, address))
+    return Description(lambda: document(ROUTES, address), _console(address))
 
 
 _GLUED = re.compile(r"[a-z)][.:;,][A-Z][a-z]")  # two sentences that were joined without a space

@@ -77,7 +77,16 @@ async def test_a_bundle_is_bought_through_the_local_payment_page(stack: Stack, w
         await page.get_by_role("button", name=left).click()
 
 
-async def test_the_api_page_has_the_same_look(windows: Windows) -> None:
-    page = await windows.open("/docs", None)
+async def test_the_api_page_has_the_frame_and_a_search_over_its_calls(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/docs", stack.account())
     await expect(page.get_by_role("heading", name="API", exact=True)).to_be_visible()
+    await expect(page.get_by_role("button", name="100 credits")).to_be_visible()
+    await page.get_by_label("Search").fill("Webhook  rotat")
+    await expect(page.locator("#count")).to_contain_text("1 of ")
+    await expect(page.locator("article:visible h3")).to_contain_text(["/v1/webhooks/{webhook}/rotate"])
+    calls = page.get_by_role("navigation", name="Calls")
+    await expect(calls.get_by_role("link", name="/v1/")).to_have_text(["POST /v1/webhooks/{webhook}/rotate"])
+    await page.evaluate("() => (location.hash = 'createQuote')")
+    await expect(page.locator("#createQuote")).to_be_in_viewport()
+    await expect(page.get_by_label("Search")).to_have_value("")
     await check_appearance(page, alike="article.panel")

@@ -65,7 +65,7 @@ async def test_the_last_30_days_fill_it(stack: Stack, windows: Windows) -> None:
     stack.ended(account, outputs=3)
     await page.get_by_role("radio", name="Planned usage").check(force=True)
     await page.get_by_role("radio", name="My last 30 days").check(force=True)
-    await expect(page.locator("#sum")).to_contain_text("0.1 × 5 × 30 days")
+    await expect(page.locator("#sum")).to_contain_text("3 outputs × 5")
     await expect(page.locator("#without")).to_have_text("15 without buffer.")
     await expect(page.locator("#cover")).to_contain_text("Basic")
     await check_appearance(page)

@@ -125,7 +125,7 @@ async def test_a_model_is_paused_and_resumed_with_a_reason_and_an_audit_is_asked
     await expect(page.locator("#paused")).to_be_hidden()
     stack.generate(account, model="recraft-v4")
     await page.get_by_role("button", name="Run the audit now").click()
-    await expect(page.locator("#done")).to_contain_text("Asked for an audit.")
+    await expect(page.locator("#done")).to_contain_text("Audit requested.")
     log = stack.call("GET", "/v1/admin/audit-log?limit=3", stack.admin)["data"]
     assert [(one["action"], one["reason"]) for one in log] == [
         ("askForAudit", None),
@@ -172,10 +172,17 @@ async def test_providers_are_shown_with_their_state_and_what_they_did_in_the_las
     browser = await windows.browse(stack.admin)
     at = stack.call("GET", "/v1/ops/queues", stack.admin)["audit"]["at"]
     providers = [
-        _provider("busy-box", kind="comfyui", in_work=1, max_in_work=1, in_line=7, last_hour={"busy": 4}),
+        _provider(
+            "busy-box", kind="comfyui", in_work=1, max_in_work=1, in_line=7, last_hour={"busy": 4}, models=["flux-dev"]
+        ),
         _provider("flux-box", state="working", succeeded_at=at, last_hour={"succeeded": 97, "provider_failed": 3}),
         _provider(
-            "replicate", kind="replicate", state="failing", failed_at=at, last_hour={"unreachable": 9, "busy": 1}
+            "replicate",
+            kind="replicate",
+            state="failing",
+            failed_at=at,
+            last_hour={"unreachable": 9, "busy": 1},
+            last_failure={"code": "unreachable", "message": "503: no upstream"},
         ),
     ]
     told: dict[str, Any] = {"providers": providers}
@@ -196,6 +203,8 @@ async def test_providers_are_shown_with_their_state_and_what_they_did_in_the_las
     assert links == ["/work?status=running&provider=busy-box", "/work?status=queued&provider=busy-box"]
     assert cells[1][:5] == ["working", "provider_failed 3", "97 % of 100", "3", "0"]
     assert cells[1][5].endswith(" ago")
+    assert cells[2][6].endswith(" ago\n503: no upstream")
+    await expect(rows.nth(0).locator("th")).to_have_text("busy-boxcomfyuiFLUX dev")
     assert cells[2][:3] == ["failing", "unreachable 9\nbusy 1", "0 % of 9"]
     await check_appearance(page)
     told["providers"] = None
@@ -207,5 +216,5 @@ def _provider(name: str, **said: Any) -> dict[str, Any]:
     """A provider as the API shows it; nothing is known of it but what is `said`."""
     return {
         "name": name, "kind": "openai", "state": "unknown", "in_work": 3, "max_in_work": None, "in_line": 0,
-        "succeeded_at": None, "failed_at": None, "last_hour": {}, **said,
+        "succeeded_at": None, "failed_at": None, "last_failure": None, "models": [], "last_hour": {}, **said,
     }  # fmt: skip

@@ -21,6 +21,9 @@ async def test_a_key_signs_in_and_leads_to_the_page_that_was_asked_for(stack: St
 async def test_a_wrong_key_is_said_and_the_field_keeps_the_focus(windows: Windows) -> None:
     page = await windows.open("/sign-in", None)
     await page.get_by_label("API key").fill("fbx_wrong")
+    await expect(page.get_by_label("API key")).to_have_attribute("type", "password")
+    await page.get_by_label("Show the key").check()
+    await expect(page.get_by_label("API key")).to_have_attribute("type", "text")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text("invalid or was revoked")
     await expect(page.get_by_label("API key")).to_be_focused()

@@ -50,7 +50,7 @@ async def busy(stack: Stack) -> Account:
 
 def whole(text: str) -> int:
     """An amount as it is shown, in millicredits."""
-    return int(Decimal(text.replace(",", "").replace("−", "-")) * 1000)
+    return int(Decimal(text.replace(",", "").replace("−", "-").replace("–", "0")) * 1000)
 
 
 async def cells(page: Page, table: str) -> list[list[str]]:
@@ -132,6 +132,20 @@ async def test_filters_are_in_the_url_and_rule_the_csv(busy: Account, windows: W
     await expect(page.get_by_role("heading", name="Breakdown by tool")).to_be_visible()
     rows = await exported(page, tmp_path)
     assert list(rows[0])[:2] == ["day", "tool"]
+
+
+async def test_the_breakdown_is_sorted_and_leads_to_the_generations(busy: Account, windows: Windows) -> None:
+    page = await windows.open("/usage?tool=image&period=7", busy)
+    await expect(page.locator("#breakdown tbody tr")).to_have_count(7)
+    for order in ("ascending", "descending"):
+        await page.get_by_role("button", name="Average").click()
+        await expect(page.get_by_role("columnheader", name="Average")).to_have_attribute("aria-sort", order)
+        averages = [float(row[4].replace(",", "")) for row in (await cells(page, "#breakdown"))[1:-1]]
+        assert averages == sorted(averages, reverse=order == "descending")
+    await check_appearance(page)
+    await page.get_by_role("link", name="FLUX dev").click()
+    await expect(page).to_have_url(re.compile(r"/gallery\?model=flux-dev&from=[-\d]+&to=[-\d]+$"))
+    await expect(page.locator("#model")).to_have_value("flux-dev")
 
 
 async def test_the_chart_is_read_with_the_arrow_keys_and_its_parts_toggled(busy: Account, windows: Windows) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from gateway.api.console import Asset
-from gateway.api.description.docs_page import Document, page
+from gateway.api.console import Asset, Console
+from gateway.api.description.docs_page import Document, contents
 
 
 class Description:
     """The OpenAPI document from `describe`, and its page."""
 
-    def __init__(self, describe: Callable[[], Document]) -> None:
+    def __init__(self, describe: Callable[[], Document], console: Console) -> None:
+        """The page is one of this console."""
         self._describe = describe
+        self._console = console
 
     @cached_property
     def document(self) -> Document:
@@ -23,4 +25,4 @@ class Description:
     @cached_property
     def page(self) -> Asset:
         """The page of `/docs`."""
-        return Asset(page(self.document), "text/html")
+        return self._console.framed("docs", contents(self.document))

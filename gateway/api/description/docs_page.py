@@ -1,4 +1,4 @@
-"""The page at `/docs`: plain HTML in the console's design, generated from the OpenAPI document."""
+"""The contents of the page at `/docs`, for the console's frame, generated from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -14,28 +14,18 @@ from gateway.api.errors import error_classes
 Document = dict[str, Any]
 
 _PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Farebox API</title>
-<link rel="icon" href="/static/icon.svg">
-<link rel="stylesheet" href="/static/console.css">
-<script src="/static/theme.js"></script>
-<script type="module" src="/static/docs.js"></script>
-</head>
-<body class="framed docs">
-<a class="skip" href="#content">Skip to the calls</a>
-<header class="side">
-<a class="brand" href="/"><svg aria-hidden="true"><use href="/static/icons.svg#brand"/></svg>Farebox</a>
+<title>API</title>
+<div class="docs" id="api" data-server="{server}">
+<div class="calls stack tight">
+<div class="field"><label for="search">Search</label>
+<input id="search" type="search" placeholder="Path, name or field" autocomplete="off" aria-controls="reference"></div>
+<p class="hint" id="count" role="status"></p>
 <nav aria-label="Calls">
 {navigation}
 </nav>
-</header>
-<main class="page" id="content" data-server="{server}">
-<div class="stack">
-<h1>API</h1>
+</div>
+<div id="reference">
+<div class="stack tight">
 <p>{description}</p>
 <p>Version {version} · <a href="/openapi.json">openapi.json</a></p>
 </div>
@@ -56,14 +46,13 @@ _PAGE = """\
 <h2>Shapes</h2>
 {shapes}
 </section>
-</main>
-</body>
-</html>
+</div>
+</div>
 """
 
 
-def page(document: Document) -> str:
-    """The whole page."""
+def contents(document: Document) -> str:
+    """The page's title, and what is in its frame."""
     server = document["servers"][0]["url"]
     by_tag: dict[str, list[tuple[str, str, Document]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
@@ -118,7 +107,7 @@ def _parameters(parameters: list[Document]) -> Iterator[str]:
     for parameter in parameters:
         need = "" if parameter["required"] else ", optional"
         yield f"<dt><code>{escape(parameter['name'])}</code> <small>{parameter['in']}{need}</small></dt>"
-        yield f"<dd>{_type(parameter['schema'])} {_text(_description(parameter))}</dd>"
+        yield f"<dd><small>{_type(parameter['schema'])}</small> {_text(_description(parameter))}</dd>"
     yield "</dl>"
 
 
@@ -170,7 +159,7 @@ def _shape(name: str, schema: Document) -> str:
         for member, of in schema["properties"].items():
             need = "" if member in required else " <small>optional</small>"
             rows.append(f"<dt><code>{escape(member)}</code>{need}</dt>")
-            rows.append(f"<dd>{_type(of)} {_text(_description(of))}</dd>")
+            rows.append(f"<dd><small>{_type(of)}</small> {_text(_description(of))}</dd>")
         rows.append("</dl>")
     elif "enum" in schema:
         rows.append(f"<p>{_type(schema)}</p>")
