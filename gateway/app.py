@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import signal
 from collections.abc import AsyncIterator
 
 import structlog
@@ -26,19 +24,17 @@ from gateway.api.console import CONSOLE, Console
 from gateway.api.description.description import Description
 from gateway.api.description.openapi import document
 from gateway.api.handlers import oidc, sign_in, webhook_tests
-from gateway.api.handlers.metrics_site import metrics_app
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.middleware.client_address import client_address
 from gateway.api.middleware.envelope import add_cross_origin_headers, add_headers
-from gateway.api.middleware.server import Runner
 from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.pause_board import PauseBoard
 from gateway.api.routes import ROUTES, mount
 from gateway.api.streams.hub import Hub
 from gateway.clock import CLOCK
-from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
+from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated
 from gateway.facades.open_calls import OPEN_CALLS, OpenCalls
 from gateway.facades.routes import ERROR_FORMS, FACADE_ROUTES
 from gateway.ledger.card_in_force import CHECK_SECONDS, CardInForce
@@ -63,7 +59,6 @@ from gateway.queue.workforce import Workforce
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.durability import check_durability, watch_durability
-from gateway.startup.exposure import warnings
 from gateway.startup.readiness import Startup
 from gateway.startup.signing_key import check_signing_key
 from gateway.tasks import Tasks, cancel
@@ -72,17 +67,14 @@ from gateway.views.kept_bodies import Bodies
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
 
-# Python's cyclic collector runs whenever 700 more objects were created than freed, and sometimes examines all objects.
-# 64 requests in progress exceed that, without any garbage; and a full collection blocks every request for 40 to 120 ms.
-_OBJECTS_BETWEEN_LOOKS = 20_000
-
 log = structlog.get_logger(__name__)
 
 
-def create_app(settings: Settings, *, under_up: bool = False) -> web.Application:
+def create_app(settings: Settings, *, under_up: bool = False, number: int = 1) -> web.Application:
     """The gateway's application; RateCardError or SettingsError if it cannot run with these settings.
 
-    `under_up`: `farebox up` runs the workers and a caretaker beside it, whose metrics it shows with its own.
+    `under_up`: `farebox up` runs the workers and a caretaker beside it, whose metrics it shows with its own. `number`:
+    which of the gateways on its port it is.
     """
     app = web.Application(client_max_size=limits.BODY_MAX_BYTES)
     app[services.SETTINGS] = settings
@@ -104,8 +96,9 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )
     app[services.CARD_IN_FORCE] = CardInForce(app[services.LEDGER], app[services.RATE_CARDS], publishes=True)
-    if under_up:
-        app[services.PROCESS_METRICS] = ProcessMetrics(settings, lambda: app[services.RATE_CARDS].card.tools)
+    if under_up or settings.gateway_count > 1:
+        tools = (lambda: app[services.RATE_CARDS].card.tools) if under_up else None
+        app[services.PROCESS_METRICS] = ProcessMetrics(settings, tools, number=number, count=settings.gateway_count)
 
     app.on_response_prepare.append(add_headers)
     if settings.allowed_origins:
@@ -119,59 +112,6 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
     oidc.mount(app)
     console.mount(app)
     return app
-
-
-def run(settings: Settings, *, under_up: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; requests in progress then have the grace period to finish."""
-    for event, members in warnings(settings):
-        log.warning(event, **members)
-    app = create_app(settings, under_up=under_up)
-    with asyncio.Runner(loop_factory=_event_loop) as runner:
-        runner.run(_serve(app, settings))
-
-
-async def _serve(app: web.Application, settings: Settings) -> None:
-    stop = asyncio.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    runner = Runner(app, shutdown_timeout=settings.grace_seconds)
-    figures = Runner(metrics_app(app), connections=limits.METRICS_CONNECTIONS_MAX)
-    try:
-        await runner.setup()
-        if settings.metrics_port is not None:
-            await _serve_figures(figures, settings.metrics_host, settings.metrics_port)
-        await web.TCPSite(runner, settings.host, settings.port).start()
-        app[services.STARTUP].listens = True
-        _say_when_ready(app)
-        _look_for_garbage_seldom()
-        await stop.wait()
-    finally:
-        await figures.cleanup()
-        await runner.cleanup()
-
-
-async def _serve_figures(runner: Runner, host: str, port: int) -> None:
-    try:
-        await runner.setup()
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise SettingsError(
-            f"FAREBOX_METRICS_HOST, FAREBOX_METRICS_PORT: cannot listen: {error.strerror or error}"
-        ) from None
-
-
-def _look_for_garbage_seldom() -> None:
-    """Exclude all objects created at start from garbage collection, and collect the rest less often."""
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
-
-
-def _event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def _add_ledger(app: web.Application, settings: Settings) -> None:
@@ -326,10 +266,10 @@ async def _start_ledger(app: web.Application) -> None:
     await check_durability(ledger, startup, required=settings.require_durable)
     await _publish_first(app)
     startup.ready = True
-    _say_when_ready(app)
+    say_when_ready(app)
 
 
-def _say_when_ready(app: web.Application) -> None:
+def say_when_ready(app: web.Application) -> None:
     """Log it after both: listening on the address, and a response from the ledger."""
     settings, startup = app[services.SETTINGS], app[services.STARTUP]
     if startup.ready and startup.listens:

@@ -1,9 +1,9 @@
-"""The metrics of all processes of one `farebox up`: each serves its own, and the gateway's page shows all of them.
+"""The metrics of all processes of one `farebox up`, or of several gateways on one port, on one page.
 
-A worker or caretaker under `up` serves them on a Unix socket in the data folder, so there is no port to choose or
-protect. A client gets the metrics in Prometheus's text format, and a final line. At each scrape, the gateway reads all
-of them and merges the samples, each with the label `process`. A response without the final line is dropped: if the
-process was killed while writing, the last number may be cut off.
+Each serves its own, and the gateway that is scraped shows all of them. They are served on Unix sockets in the data
+folder, so there is no port to choose or protect. A client gets the metrics in Prometheus's text format, and a final
+line. At each scrape, the gateway reads all of them and merges the samples, each with the label `process`. A response
+without the final line is dropped: if the process was killed while writing, the last number may be cut off.
 
 prometheus_client's multiprocess mode, a shared folder of mapped files, has no collectors (values read at scrape time),
 no `process_*`, and leaves files to clean up after each process.
@@ -16,7 +16,7 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from socketserver import StreamRequestHandler, UnixStreamServer
 
@@ -40,13 +40,18 @@ _END = b"# EOF\n"  # the end marker of OpenMetrics; a comment in Prometheus's te
 log = structlog.get_logger(__name__)
 
 
+def gateway_process(number: int, count: int) -> str:
+    """The name of a gateway process, one of `count` on a port, in logs and in metrics."""
+    return GATEWAY if count == 1 else f"{GATEWAY}-{number}"
+
+
 def worker_process(tool: str) -> str:
     """The name of a tool's worker process under `farebox up`, in its log and in metrics."""
     return f"worker-{tool}"
 
 
 def serve(settings: Settings, process: str) -> None:
-    """Serve this process's metrics from a thread until it ends. A failure is logged, and the process continues."""
+    """Serve a worker's or caretaker's metrics from a thread until it ends. A failure is logged, and it continues."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the gateway's page is without them too
     path = _socket_of(settings, process)
     try:
@@ -58,18 +63,53 @@ def serve(settings: Settings, process: str) -> None:
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 
-class ProcessMetrics:
-    """Reads the metrics of the workers and the caretaker. `tools` are those that may have a worker."""
+@contextlib.asynccontextmanager
+async def served(settings: Settings, process: str, own: Callable[[], bytes]) -> AsyncIterator[None]:
+    """Serve the metrics of one of several gateways from its event loop, for the one that is scraped."""
 
-    def __init__(self, settings: Settings, tools: Callable[[], Iterable[str]]) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                writer.write(own() + _END)
+                await writer.drain()
+        writer.close()
+
+    path = _socket_of(settings, process)
+    server = None
+    try:
+        path.unlink(missing_ok=True)  # left by the previous process
+        server = await asyncio.start_unix_server(answer, path)
+    except OSError as error:
+        log.warning("METRICS_NOT_SERVED", socket=str(path), error=error.strerror)
+    try:
+        yield
+    finally:
+        if server is not None:
+            server.close()
+
+
+class ProcessMetrics:
+    """Reads the metrics of the processes beside this gateway.
+
+    `tools` are those that may have a worker under `farebox up`; None: no worker and no caretaker runs beside it.
+    """
+
+    def __init__(
+        self, settings: Settings, tools: Callable[[], Iterable[str]] | None, *, number: int = 1, count: int = 1
+    ) -> None:
+        """For gateway `number` of `count` on this port."""
         self._settings = settings
         self._tools = tools
+        self.own_name = gateway_process(number, count)
+        self._gateways = {gateway_process(other, count) for other in range(1, count + 1)} - {self.own_name}
         self._answered: set[str] = set()
         self._silent: set[str] = set()
 
     async def read(self) -> Answers:
         """Each process's response, all requested concurrently."""
-        expected = {CARETAKER, *map(worker_process, self._tools())}
+        expected = set(self._gateways)
+        if self._tools is not None:
+            expected |= {CARETAKER, *map(worker_process, self._tools())}
         # A worker whose tool was removed from the rate card ends once none of the tool's generations are open.
         names = sorted(expected | self._answered)
         answers = dict(zip(names, await asyncio.gather(*map(self._read_one, names)), strict=True))
@@ -95,7 +135,7 @@ class ProcessMetrics:
         self._silent = silent
 
 
-def together(own: Iterable[Metric], others: Answers) -> list[Metric]:
+def together(own: Iterable[Metric], others: Answers, own_name: str = GATEWAY) -> list[Metric]:
     """The gateway's own metrics and the others' merged: each metric once, each sample with its process's name."""
     up = GaugeMetricFamily(
         "farebox_process_up",
@@ -103,7 +143,7 @@ def together(own: Iterable[Metric], others: Answers) -> list[Metric]:
         labels=["process"],
     )
     found: dict[str, Metric] = {up.name: up}
-    for process, families in {GATEWAY: own, **others}.items():
+    for process, families in {own_name: own, **others}.items():
         up.add_metric([process], int(families is not None))
         for family in families or ():
             into = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))

@@ -14,7 +14,7 @@ import re
 import tempfile
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -24,6 +24,7 @@ from gateway.domain import AMOUNT_MAX_MILLICREDITS, millicredits_to_credits
 from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.local import kept_secrets
+from gateway.local.cores import usable_cores
 from gateway.local.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.local.openid_settings import OpenIdSettings
 from gateway.outside.addresses import AddressGuard, parse_networks
@@ -40,6 +41,7 @@ _CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 Read = TypeVar("Read", bound=BaseSettings)
 SecretName = Literal["admin-key", "signing-key"]
 _SECRET_VARIABLES = {"admin-key": "FAREBOX_ADMIN_KEY", "signing-key": "FAREBOX_SIGNING_KEY"}
+PROCESSES_MAX = 64  # gateways on one port
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
 
 
@@ -50,6 +52,7 @@ class Settings(OpenIdSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    gateways: Literal["auto"] | Annotated[int, Field(ge=1, le=PROCESSES_MAX)] = 1
     data: Path = Path(".farebox")
     rate_card: Path | None = None
     ledger_url: str | None = None
@@ -291,6 +294,11 @@ class Settings(OpenIdSettings):
         with contextlib.suppress(ValueError):  # a public address that browsers may parse in two ways is not an origin
             allowed.add(origin_of(self.public_address))
         return ReturnUrls(frozenset(allowed), loopback=self.in_test_mode)
+
+    @property
+    def gateway_count(self) -> int:
+        """How many gateway processes share the port: for `auto`, one for each core that this process may use."""
+        return min(usable_cores(), PROCESSES_MAX) if self.gateways == "auto" else self.gateways
 
     @property
     def proxies(self) -> Proxies:

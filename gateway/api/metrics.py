@@ -24,7 +24,7 @@ from gateway.ledger.timed import transition_seconds
 from gateway.ledger.timings import Timings
 from gateway.outputs import StoreWatch
 from gateway.pricing.reload import RateCards
-from gateway.process_metrics import Answers, together
+from gateway.process_metrics import GATEWAY, Answers, together
 from gateway.queue.messages import unreadable_messages
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
@@ -76,9 +76,30 @@ class Metrics:
         unapplied: int | None,
         pauses: Sequence[Pause],
         processes: Answers | None,
+        process: str = GATEWAY,
     ) -> bytes:
         """The page for Prometheus, including the other `processes`' metrics; None: not read."""
-        own = [
+        own = self.of_process(rate_cards, tasks=tasks, store=store, odd=odd)
+        return _page(
+            [
+                *(own if processes is None else together(own, processes, process)),
+                # Values that do not belong to a process, so they have no process label.
+                _card_in_force(rate_cards),
+                *_of_queue(depths),
+                *_of_ledger(totals, tools),
+                *_of_audit(audit),
+                *_of_payments(unapplied),
+                _of_pauses(pauses),
+                *_of_providers(providers or {}, rate_cards),
+                *workforce.metrics(),
+            ]
+        )
+
+    def of_process(
+        self, rate_cards: RateCards, *, tasks: Tasks, store: StoreWatch, odd: Mapping[str, int]
+    ) -> list[Metric]:
+        """The metrics of this process."""
+        return [
             *self.registry.collect(),
             _card_degraded(rate_cards),
             *tasks.metrics(),
@@ -86,24 +107,16 @@ class Metrics:
             *CLOCK.metrics(),
             unreadable_messages(odd),
         ]
-        page = CollectorRegistry()
-        page.register(
-            _Once(
-                [
-                    *(own if processes is None else together(own, processes)),
-                    # Values that do not belong to a process, so they have no process label.
-                    _card_in_force(rate_cards),
-                    *_of_queue(depths),
-                    *_of_ledger(totals, tools),
-                    *_of_audit(audit),
-                    *_of_payments(unapplied),
-                    _of_pauses(pauses),
-                    *_of_providers(providers or {}, rate_cards),
-                    *workforce.metrics(),
-                ]
-            )
-        )
-        return generate_latest(page)
+
+    def own_page(self, rate_cards: RateCards, *, tasks: Tasks, store: StoreWatch, odd: Mapping[str, int]) -> bytes:
+        """The metrics of this process, for the gateway that is scraped."""
+        return _page(self.of_process(rate_cards, tasks=tasks, store=store, odd=odd))
+
+
+def _page(families: list[Metric]) -> bytes:
+    page = CollectorRegistry()
+    page.register(_Once(families))
+    return generate_latest(page)
 
 
 class _Once:

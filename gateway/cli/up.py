@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from yarl import URL
 
 from gateway.cli.log_columns import LogColumns
+from gateway.cli.several_gateways import gateway_programs
 from gateway.client.calls import GatewayClient
 from gateway.errors import FareboxError
 from gateway.local import data_folder
@@ -26,7 +27,7 @@ from gateway.outside.addresses import AddressGuard
 from gateway.outside.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
 from gateway.pricing.reload import RateCards
-from gateway.process_metrics import CARETAKER, GATEWAY, worker_process
+from gateway.process_metrics import CARETAKER, worker_process
 from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings, load_settings
 from gateway.startup.exposure import links_in_words, mode_in_words
@@ -77,7 +78,7 @@ class _Everything:
         self._environment = settings.environment()
         self._tools = set(tools)
         self._beside = [
-            Program(GATEWAY, (*_FAREBOX, "gateway", _UNDER_UP)),
+            *gateway_programs((*_FAREBOX, "gateway", _UNDER_UP), settings.gateway_count),
             *(_worker(tool) for tool in tools),
             Program(CARETAKER, (*_FAREBOX, "caretaker", _UNDER_UP)),
         ]

@@ -13,8 +13,8 @@ from aiohttp import web
 from gateway.api import limits
 from gateway.api.handlers.metrics_site import metrics_app
 from gateway.api.middleware.server import Runner
-from gateway.app import run
 from gateway.errors import SettingsError
+from gateway.serving import run
 from gateway.settings import Settings, load_settings
 from gateway.startup.exposure import warnings
 from tests.api.visitor import Visitor, open_gateway

@@ -28,6 +28,7 @@ from gateway.api.services import (
 )
 from gateway.api.watching import audit_if_known, depths_of, events_waiting, pauses_if_known, provider_states
 from gateway.errors import LedgerUnavailable
+from gateway.process_metrics import GATEWAY
 
 PATH = "/metrics"
 
@@ -72,6 +73,13 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+def own_page(app: web.Application) -> bytes:
+    """The metrics of this process alone, for the gateway that is scraped."""
+    return app[METRICS].own_page(
+        app[RATE_CARDS], tasks=app[BACKGROUND], store=app[STORE_WATCH], odd=app[QUEUE].unreadable
+    )
+
+
 async def exposition(app: web.Application) -> web.Response:
     """The metrics page: values that the ledger does not return are omitted, never shown as 0."""
     totals = None
@@ -83,6 +91,7 @@ async def exposition(app: web.Application) -> web.Response:
     tools = sorted(app[RATE_CARDS].card.tools)
     last = None if totals is None else await audit_if_known(app)
     depths, providers = await depths_of(app, tools), await provider_states(app)
+    beside = app.get(PROCESS_METRICS)
     text = app[METRICS].exposition(
         totals,
         depths,
@@ -96,6 +105,7 @@ async def exposition(app: web.Application) -> web.Response:
         odd=app[QUEUE].unreadable,
         unapplied=await events_waiting(app),
         pauses=await pauses_if_known(app),
-        processes=None if (beside := app.get(PROCESS_METRICS)) is None else await beside.read(),
+        processes=None if beside is None else await beside.read(),
+        process=GATEWAY if beside is None else beside.own_name,
     )
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -8,6 +8,7 @@ invalid, and clients that do not read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -27,6 +28,8 @@ from gateway.local import open_files
 from gateway.settings import Settings
 
 _TOO_MANY_HEADERS = "Too many headers"  # aiohttp has no exception of its own for it
+
+_CANCEL_SECONDS = 1.0  # for a request that is cancelled because the server stops
 
 log = structlog.get_logger("gateway.requests")
 
@@ -57,13 +60,26 @@ class ClientConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Process received data. A head that has started must be completed in time."""
+        # aiohttp drops what arrives once the server stops, also the rest of a body that a handler waits for.
+        stopping, self._close = self._close, self._close and not self._request_in_progress
         super().data_received(data)
+        self._close = self._close or stopping
         if self._request_count > self._answered:
             if self._head_due is not None:
                 self._forget_head()
             self.admission.note(self.place, ConnectionState.WORKING)
         elif self._head_due is None and data:
             self._head_due = self._loop.call_later(limits.HEAD_SECONDS, self._no_head)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - as aiohttp has it
+        """Finish the request in progress, which may not have arrived whole yet; after `timeout`, cancel it."""
+        if self._request_in_progress:
+            self._handler_waiter = self._loop.create_future()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._handler_waiter
+            self._handler_waiter = None
+        await super().shutdown(_CANCEL_SECONDS)
 
     def pause_writing(self) -> None:
         """The client does not read: after a while, the connection is closed."""
@@ -216,6 +232,12 @@ class Runner(web.AppRunner):
             max_headers=limits.HEADERS_MAX,
             **options,
         )
+
+    def accepts(self) -> asyncio.Protocol:
+        """What reads a new connection, once this is set up."""
+        if self.server is None:
+            raise RuntimeError("the runner is not set up")
+        return self.server()
 
     async def _make_server(self) -> web.Server:
         # The only way to use our own connection class with aiohttp.

@@ -1,0 +1,97 @@
+"""Two gateways on one port: both serve, a dead one comes back, and they stop one after the other."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.free_ports import free_port
+from tests.redis_servers import RedisServer
+from tests.whole.everything import until
+
+CONNECTIONS = 12  # enough that each process has one: the chance that not is 1 in 2,048
+BOTH = {"gateway-1": 1.0, "gateway-2": 1.0}
+
+
+@dataclass
+class Gateways:
+    port: int
+    data: Path
+    log: Path
+    parent: subprocess.Popen[bytes]
+
+    def up(self) -> dict[str, float]:
+        """Which processes are on the metrics page, whoever answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", "/metrics")
+            page = connection.getresponse().read().decode()
+        except OSError:
+            return {}
+        finally:
+            connection.close()
+        found = re.findall(r'^farebox_process_up\{process="([\w-]+)"\} (\S+)$', page, re.MULTILINE)
+        return {name: float(value) for name, value in found}
+
+    def process(self, number: int) -> int:
+        """The process id of one of them."""
+        children = Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children").read_text().split()
+        return next(int(one) for one in children if f"--number\0{number}\0" in Path(f"/proc/{one}/cmdline").read_text())
+
+
+@pytest.fixture
+def gateways(tmp_path: Path, own_redis: RedisServer) -> Iterator[Gateways]:
+    port, log = free_port(), tmp_path / "log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
+    environment |= {
+        "FAREBOX_DATA": str(tmp_path / "data"),
+        "FAREBOX_PORT": str(port),
+        "FAREBOX_LEDGER_URL": f"redis://127.0.0.1:{own_redis.port}",
+    }
+    with log.open("wb") as output:
+        parent = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "gateway", "--processes", "2"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    made = Gateways(port, tmp_path / "data", log, parent)
+    try:
+        until(lambda: made.up() == BOTH)
+        yield made
+    finally:
+        parent.terminate()
+        parent.wait(60)
+
+
+def test_both_serve_a_dead_one_comes_back_and_requests_in_flight_finish(gateways: Gateways) -> None:
+    os.kill(gateways.process(2), signal.SIGKILL)
+    until(lambda: b"restarting it" in gateways.log.read_bytes())
+    until(lambda: gateways.up() == BOTH)
+
+    key = (gateways.data / "admin-key").read_text()
+    connections = [http.client.HTTPConnection("127.0.0.1", gateways.port, timeout=60) for _ in range(CONNECTIONS)]
+    for number, connection in enumerate(connections):
+        connection.putrequest("PUT", f"/v1/admin/accounts/account-{number}")
+        connection.putheader("Authorization", f"Bearer {key}")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", "2")
+        connection.endheaders(b"{")
+    until(lambda: gateways.up() == BOTH)  # an answer after theirs began
+    gateways.parent.send_signal(signal.SIGTERM)
+    until(lambda: gateways.up() in ({}, {"gateway-1": 1.0, "gateway-2": 0.0}))
+    for connection in connections:
+        connection.send(b"}")
+        with connection.getresponse() as response:
+            assert response.status in {200, 201}
+        connection.close()
+    assert gateways.parent.wait(60) == 0
