@@ -20,6 +20,7 @@ from tests.ends_with_folder import EndsWithFolder
 from tests.lengths import LONG
 from tests.on_the_cluster import OnTheCluster, note_scripts
 from tests.redis_servers import RedisCluster, RedisServer
+from tests.shared_forker import forker_is_shared
 from tests.together import Together
 
 # Nothing asserts how long anything takes: on a busy machine a made-up example may well take longer than 200 ms.
@@ -125,6 +126,12 @@ def _logs_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_forker() -> Iterator[None]:
+    with forker_is_shared():
+        yield
 
 
 @pytest.fixture(scope="session")
