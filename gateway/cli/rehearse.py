@@ -163,7 +163,7 @@ def _show(rehearsal: Rehearsal, console: Terminal) -> None:
     if len(total.refused) > _REASONS_SHOWN:
         say(f"and {len(total.refused) - _REASONS_SHOWN} more reasons (--json has all)")
     if total.at_most:
-        say(f"{total.at_most:,} are priced by the largest inputs that their models accept: their sizes are not kept.")
+        say(f"{total.at_most:,} are priced at a maximum: the sizes of inputs, and reports, are not known.")
 
 
 def _cells(sums: Rehearsed) -> list[str]:

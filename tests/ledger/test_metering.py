@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ from tests.invariants.patched import CLOCK, replaced
 from tests.ledger.world import World, an_output, open_world, the
 from tests.lengths import LONG
 
+AT_ONCE = 50
 NANO = 1000 * NANOCREDITS_PER_MILLICREDIT  # per credit
 
 
@@ -210,14 +212,21 @@ def a_job(dice: random.Random) -> tuple[int, Metering, list[Reports | None]]:
     return ceil(most / NANOCREDITS_PER_MILLICREDIT), metering, reports
 
 
+@pytest.mark.timeout(1800 if LONG else 180)
 async def test_random_jobs_commit_the_sum_of_what_was_reported(bare: World) -> None:
     """At any size, to the millicredit; afterwards the invariants hold over all of it."""
     dice = random.Random(29)
     await bare.publish(daily_millicredits=0)
-    for number in range(10_000 if LONG else 150):
-        account = f"job-{number}"
-        price, metering, reports = a_job(dice)
-        await bare.account(account, top_up=max(price, 1))
-        ended = await made(bare, price, metering, reports, account=account)
-        assert ended.committed_millicredits == expected(price, metering, reports), (price, metering, reports)
-        assert sum(await bare.available(account)) == max(price, 1) - ended.committed_millicredits
+    jobs = [a_job(dice) for _ in range(10_000 if LONG else 150)]
+    for start in range(0, len(jobs), AT_ONCE):
+        some = enumerate(jobs[start : start + AT_ONCE], start)
+        await asyncio.gather(*(_commits_what_is_expected(bare, f"job-{number}", *job) for number, job in some))
+
+
+async def _commits_what_is_expected(
+    world: World, account: str, price: int, metering: Metering, reports: list[Reports | None]
+) -> None:
+    await world.account(account, top_up=max(price, 1))
+    ended = await made(world, price, metering, reports, account=account)
+    assert ended.committed_millicredits == expected(price, metering, reports), (price, metering, reports)
+    assert sum(await world.available(account)) == max(price, 1) - ended.committed_millicredits
