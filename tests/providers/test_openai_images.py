@@ -27,7 +27,7 @@ from tests.providers.vendor import KEY, PROMPT, answering, served
 from tests.providers.wild import always, serving
 from tests.until import until
 from tests.workers.stage import PRICE, Stage
-from workers.providers import Connection, ProviderInput, make_provider
+from workers.providers import Connection, ProviderInput
 from workers.providers.openai_images import OpenAiImages
 
 LOOPBACK = AddressGuard(parse_networks("127.0.0.0/8"))
@@ -43,8 +43,7 @@ async def vendor(tmp_path: Path) -> AsyncIterator[OpenAiVendor]:
 
 @pytest.fixture
 async def provider(vendor: OpenAiVendor) -> AsyncIterator[OpenAiImages]:
-    provider = make_provider("openai", Connection(name="box", base_url=f"{vendor.url}/v1", key=KEY))
-    assert isinstance(provider, OpenAiImages)
+    provider = OpenAiImages(Connection(name="box", base_url=f"{vendor.url}/v1", key=KEY))
     yield provider
     await provider.close()
 

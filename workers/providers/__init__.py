@@ -38,7 +38,7 @@ KINDS = {
     "fal": "workers.providers.fal:Fal",
     "http": "workers.providers.http_jobs:HttpJobs",
     "replicate": "workers.providers.replicate:Replicate",
-    "openai": "workers.providers.openai_images:OpenAiImages",
+    "openai": "workers.providers.openai_words:OpenAi",
     "sandbox": "workers.providers.sandbox:Sandbox",
 }
 """Kind → the path of its class, which is created with a Connection."""

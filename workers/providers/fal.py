@@ -28,6 +28,7 @@ from yarl import URL
 
 from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
+from gateway.kinds import MediaKind
 from workers.providers.base import Connection, Pending, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import words_of
@@ -48,6 +49,7 @@ from workers.providers.jobs import (
 )
 from workers.providers.moderation import MODERATED, is_moderated
 from workers.providers.stages import Stage, stage_of
+from workers.providers.texts import texts_in
 from workers.providers.values import address, text
 
 BASE_URL = "https://queue.fal.run"
@@ -57,7 +59,7 @@ _APP = re.compile(rf"((?:(?:workflows|comfy)/)?{_PART}/{_PART})((?:/{_PART})*)",
 _REQUEST_AT_FAULT = frozenset({400, 413, 415, 422})
 _ENDED_ALREADY = frozenset({400, 404, 409, 410, 422})  # ALREADY_COMPLETED, NOT_FOUND: statuses undocumented
 _DEPTH_MAX = 32
-_FIRST = ("images", "image", "videos", "video")  # a thumbnail or a mask may come before them
+_FIRST = ("images", "image", "videos", "video", "audio")  # a thumbnail or a mask may come before them
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Fal:
             raise await self._ended_as(status.said, at, request.prompt)
         answer = await self._result(at, request.prompt, failed=bool(status.said.get("error")))
         files = _outputs(answer.document(), answer.url)
+        if request.kind is MediaKind.TEXT:
+            files = texts_in(answer.document(), len(request.job_indices or request.indices)) or files
         async with aclosing(fetched(self._calls, files, request, _reported(status.said, answer))) as outputs:
             async for output in outputs:
                 yield output

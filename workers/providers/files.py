@@ -35,10 +35,11 @@ _TYPES = ("content_type", "contentType", "mime_type", "mimeType")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file in a response: its URL, or its bytes in base64; and its declared type."""
+    """A file in a response: its URL, its bytes in base64, or its words; and its declared type."""
 
     address: str | None = field(default=None, repr=False)
     base64: str | None = field(default=None, repr=False)
+    words: str | None = field(default=None, repr=False)
     content_type: str = ""
     reported: Figures = field(default_factory=dict, compare=False)
     """What the vendor reports of this file alone."""
@@ -46,6 +47,8 @@ class File:
     @property
     def kind(self) -> MediaKind | None:
         """Its kind, as declared; None if it is not."""
+        if self.words is not None:
+            return MediaKind.TEXT
         source = self.address or self.base64 or ""
         head = source[5:100].lower() if source[:5].lower() == "data:" else self.content_type.lower()
         for kind in MediaKind:
@@ -69,6 +72,8 @@ def file_in(entry: object, base: URL) -> File | None:
 
 async def bytes_of(calls: ProviderCalls, file: File) -> bytes:
     """A file's bytes. Base64 is decoded in a thread: it may be hundreds of megabytes."""
+    if file.words is not None:
+        return file.words.encode()
     inline = file.base64 if file.base64 is not None else file.address
     if inline is None:
         raise ProviderFailed("an output is neither base64 nor a URL")

@@ -3,7 +3,7 @@
 ```
 POST   /jobs        Idempotency-Key; {model, prompt, outputs, settings, inputs, callback_url?}   → {id}
 GET    /jobs/{id}   → {status: queued | running | succeeded | failed, progress?, outputs?, error?}
-                      outputs: [{url | b64, reported?}]
+                      outputs: [{url | b64 | text, reported?}]
 DELETE /jobs/{id}   stop it
 ```
 
@@ -123,9 +123,11 @@ class HttpJobs:
         reported = figures_by_unit(output.get("reported")) if isinstance(output, dict) else {}
         if isinstance(output, dict) and isinstance(path := output.get("url"), str) and _BELOW.match(path):
             return File(address=path, content_type=text(output.get("content_type")), reported=reported)
+        if isinstance(output, dict) and isinstance(words := output.get("text"), str):
+            return File(words=text(words), reported=reported)
         file = file_in(output, answer.url)
         if file is None:
-            raise ProviderFailed("an output has neither `url` nor `b64`")
+            raise ProviderFailed("an output has neither `url`, `b64` nor `text`")
         return replace(file, reported=reported)
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:

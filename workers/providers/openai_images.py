@@ -102,7 +102,7 @@ class OpenAiImages:
         )
         document = await asyncio.to_thread(answer.json)
         if not answer.ok or (isinstance(document, dict) and document.get("error")):
-            raise self._refusal(answer, document, request.prompt)
+            raise refusal_of(self._calls, answer, document, request.prompt)
         data = document.get("data") if isinstance(document, dict) else None
         entries = [data] if isinstance(data, dict) else data
         files = [file_in(entry, answer.url) for entry in entries] if isinstance(entries, list) else []
@@ -131,15 +131,17 @@ class OpenAiImages:
         except ProviderUnreachable as error:
             raise ProviderFailed(f"an image cannot be fetched: {error.detail}") from None
 
-    def _refusal(self, answer: ProviderResponse, document: object, prompt: str) -> ProviderError:
-        error = document.get("error") if isinstance(document, dict) else None
-        said = {str(error.get(name)).lower() for name in ("code", "type")} if isinstance(error, dict) else set()
-        refusal = self._calls.refusal(answer, private=prompt)
-        if is_moderated(error) or (answer.status in _MAY_BE_MODERATED and MODERATED.search(_sentence(error))):
-            return Moderated(refusal.detail)
-        if said & _OUT_OF_MONEY:  # a 429 that waiting does not fix
-            return ProviderNotSetUp(f"its account is out of funds: {refusal.detail}")
-        return ProviderFailed(refusal.detail) if answer.ok else refusal
+
+def refusal_of(calls: ProviderCalls, answer: ProviderResponse, document: object, prompt: str) -> ProviderError:
+    """The error for a response with an error, whatever its status."""
+    error = document.get("error") if isinstance(document, dict) else None
+    said = {str(error.get(name)).lower() for name in ("code", "type")} if isinstance(error, dict) else set()
+    refusal = calls.refusal(answer, private=prompt)
+    if is_moderated(error) or (answer.status in _MAY_BE_MODERATED and MODERATED.search(_sentence(error))):
+        return Moderated(refusal.detail)
+    if said & _OUT_OF_MONEY:  # a 429 that waiting does not fix
+        return ProviderNotSetUp(f"its account is out of funds: {refusal.detail}")
+    return ProviderFailed(refusal.detail) if answer.ok else refusal
 
 
 def _sentence(error: object) -> str:

@@ -25,6 +25,7 @@ from yarl import URL
 
 from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp
+from gateway.kinds import MediaKind
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import presentable, words_of
@@ -43,6 +44,7 @@ from workers.providers.jobs import (
 )
 from workers.providers.moderation import MODERATED, is_moderated
 from workers.providers.stages import Stage, stage_of
+from workers.providers.texts import texts_in
 from workers.providers.values import address, nodes, text
 
 BASE_URL = "https://api.replicate.com"
@@ -101,6 +103,8 @@ class Replicate:
         if stage is not Stage.SUCCEEDED:
             raise self._failure(answer, prediction, request.prompt)
         files = list(_files(prediction.get("output"), answer.url))
+        if request.kind is MediaKind.TEXT:
+            files = texts_in(prediction.get("output"), len(request.job_indices or request.indices)) or files
         reported = _reported(prediction.get("metrics"))
         async with aclosing(fetched(self._calls, files, request, reported)) as outputs:
             async for output in outputs:

@@ -24,7 +24,9 @@ _DEPTH_MAX = 32
 _NODES_MAX = 20_000
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}:", re.IGNORECASE)
 _FETCHED = ("https://", "http://", "data:")
-_FILE_NAME = re.compile(r"[^\s:]+\.(?:png|jpe?g|webp|gif|avif|mp4|m4v|webm|mov)(?:\?\S*)?", re.IGNORECASE)
+_FILE_NAME = re.compile(
+    r"[^\s:]+\.(?:png|jpe?g|webp|gif|avif|mp4|m4v|webm|mov|wav|mp3|ogg|opus|flac|m4a|aac)(?:\?\S*)?", re.IGNORECASE
+)
 
 
 def document_in(text: str | bytes) -> Any:
