@@ -123,6 +123,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
         retention=settings.retention,
         wait_replicas=settings.wait_replicas,
     )
+    ledger.durable_by_service = settings.durable_by == "service"
     ledger.seconds = app[services.METRICS].transitions
     app[services.LEDGER] = ledger
     app[services.PAUSE_BOARD] = PauseBoard(ledger)

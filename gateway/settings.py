@@ -67,6 +67,7 @@ class Settings(OpenIdSettings):
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     test_mode: bool | None = None
     require_durable: bool = False
+    durable_by: Literal["settings", "service"] = "settings"
     wait_replicas: int = Field(default=0, ge=0)
     lease_seconds: float = Field(default=30, ge=0.3, le=3600)
     dispatch_seconds: float = Field(default=2, ge=0.05, le=60)

@@ -316,6 +316,8 @@ ROUTES: tuple[Route, ...] = (
           "Get queues and held credits"),
     Route("POST", "/v1/ops/audit", ops.ask_for_audit, ADMIN, None, operations_schemas.AuditAsked,
           "Ask for an audit of the ledger now", 202),
+    Route("GET", "/v1/ops/scale/{tool}", ops.scale, OPERATORS, None, operations_schemas.ScaleOut,
+          "Get how many workers a tool needs"),
     Route("GET", "/v1/ops/series", series.series, OPERATORS, operations_schemas.SeriesQuery,
           operations_schemas.SeriesOut, "Get queues and held credits over time"),
     Route("GET", "/v1/ops/generations", ops_generations.listed, OPERATORS, ops_generation_schemas.OpsGenerationsQuery,

@@ -53,6 +53,8 @@ class LedgerCore:
         self.retention = retention
         self.outputs_kept_ms = retention.outputs_ms
         self.wait_replicas = wait_replicas
+        self.durable_by_service = False
+        """Whether an operator vouches that the service keeps what it acknowledges: its settings are not verified."""
         self._calls = Calls(redis, SCRIPTS, translated, confirmation=Replicas(redis, wait_replicas))
         self._follow_up: Callable[[object], None] | None = None
 

@@ -32,16 +32,27 @@ _FAILOVER_OF_CLUSTER = (
 )
 
 
-async def weaknesses(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
+_ITS_OWN_LOG = ("appendonly", "appendfsync")  # what says nothing of a service that is durable by another log
+
+
+async def weaknesses(redis: Redis | RedisCluster, wait_replicas: int, *, by_service: bool = False) -> list[str]:
     """Settings that are weaker than durable, one sentence each with its fix; empty if there are none.
+
+    `by_service`: an operator vouches that the service keeps what it acknowledges, also in a failover.
 
     Checks every master. For a server that does not allow its settings to be read (some managed ones), INFO is used
     instead, and what it does not contain is reported as unverified.
     """
     found: set[str] = set()
     for node in await masters(redis):
-        found.update(_weak_settings(*await _settings(node)))
-    if not wait_replicas and isinstance(getattr(redis, "connection_pool", None), SentinelConnectionPool):
+        settings, unknown = await _settings(node)
+        wanted = {name: why for name, why in _WANTED.items() if not by_service or name not in _ITS_OWN_LOG}
+        found.update(_weak_settings(wanted, settings, unknown))
+    if (
+        not wait_replicas
+        and not by_service
+        and isinstance(getattr(redis, "connection_pool", None), SentinelConnectionPool)
+    ):
         found.add(_FAILOVER)
     return sorted(found)
 
@@ -86,9 +97,9 @@ async def _settings(node: Any) -> tuple[Mapping[str, str], str]:
     return settings, "the server does not allow CONFIG GET"
 
 
-def _weak_settings(settings: Mapping[str, str], unknown: str) -> list[str]:
+def _weak_settings(wanting: Mapping[str, tuple[str, str]], settings: Mapping[str, str], unknown: str) -> list[str]:
     sentences = []
-    for name, (wanted, consequence) in _WANTED.items():
+    for name, (wanted, consequence) in wanting.items():
         value = settings.get(name)
         if value is None:
             sentences.append(f"{name} cannot be verified: {unknown}; make sure it is `{wanted}`")

@@ -123,7 +123,7 @@ class Ledger(
 
     async def durability(self) -> list[str]:
         """Server settings that are weaker than durable, one sentence each; empty if there are none."""
-        return await weaknesses(self.redis, self.wait_replicas)
+        return await weaknesses(self.redis, self.wait_replicas, by_service=self.durable_by_service)
 
     async def shortages(self) -> list[str]:
         """Why the servers currently accept nothing new (memory, replicas), one sentence each."""
@@ -131,7 +131,7 @@ class Ledger(
 
     def failover_losses(self) -> list[str]:
         """What a failover may lose whatever the settings, one sentence each."""
-        return failover_losses(self.redis, self.wait_replicas)
+        return [] if self.durable_by_service else failover_losses(self.redis, self.wait_replicas)
 
     async def memory_warnings(self) -> list[str]:
         """Settings that would save memory, one sentence each; empty if there are none."""

@@ -116,6 +116,18 @@ class QueuesOut(Answer):
     audit: AuditOut | None = Field(description="The last audit; null before the first one.")
 
 
+class ScaleOut(Answer):
+    """How many workers a tool needs, for an autoscaler."""
+
+    tool: str
+    value: float = Field(
+        description="Queued and running generations in units of one worker's capacity: 2.5 keeps three workers busy."
+    )
+    queued: int
+    running: int = Field(description="Generations in work, including those whose provider is still working on them.")
+    worker_jobs: int = Field(description="What one worker can do at once (`FAREBOX_WORKER_JOBS` of this gateway).")
+
+
 class SeriesQuery(Query):
     """The time range. Default: the last hour."""
 
@@ -188,3 +200,7 @@ class Readiness(Answer):
     problems: list[str]
     rate_card: str | None
     audit: AuditState | None = Field(description="The last audit; null before the first one and while unavailable.")
+    durable_by: Literal["settings", "service"] = Field(
+        description="Whether the settings of the ledger's Redis are verified, or an operator vouches for the service "
+        "that runs it (`FAREBOX_DURABLE_BY`)."
+    )

@@ -81,9 +81,15 @@ async def test_weak_durability_is_loud_and_stops_a_start_that_requires_it(
         body = (await gateway.call("GET", "/readyz")).body
         assert body["status"] == "degraded"
         assert "instead of `always`" in body["problems"][0]
+        assert body["durable_by"] == "settings"
     with pytest.raises(SettingsError, match="FAREBOX_REQUIRE_DURABLE"):
         async with open_gateway(own_redis.url, tmp_path, require_durable=True):
             pass
+    async with open_gateway(own_redis.url, tmp_path, require_durable=True, durable_by="service") as gateway:
+        await gateway.ledger.redis.config_set("maxmemory-policy", "allkeys-lru")
+        assert (await gateway.call("GET", "/readyz")).body["durable_by"] == "service"
+        (problem,) = await gateway.ledger.durability()
+        assert problem.startswith("maxmemory-policy is")
 
 
 async def test_a_bad_rate_card_stops_the_start(redis_url: str, tmp_path: Path) -> None:
@@ -104,6 +110,10 @@ async def test_the_queues_are_counted(gateway: Visitor, key: str) -> None:
     assert (video["tool"], video["depth"], video["waiting"], video["running"]) == ("video", 0, 0, 1)
     assert video["oldest_age_seconds"] is None
     assert (body["open"], body["accounts"], body["overdue"]) == (4, 1, 0)
+    for tool, needed in (("image", 2), ("video", 1)):
+        scale = (await gateway.call("GET", f"/v1/ops/scale/{tool}", gateway.admin)).body
+        assert (scale["value"], scale["queued"] + scale["running"]) == (round(needed / 150, 3), needed)
+    assert (await gateway.call("GET", "/v1/ops/scale/audio", gateway.admin)).code == "not_found"
     assert body["held_credits"] == 60.825  # three sketches, and a clip of four seconds: 30 + 3 × 5.275
 
 
@@ -171,7 +181,7 @@ async def test_every_answer_of_a_read_has_the_described_shape(gateway: Visitor, 
         if route.method != "GET" or route.gives is None:
             continue
         path = route.path.format(
-            generation=generation, account="acme", webhook="default", delivery=told["id"], checkout=bought
+            generation=generation, account="acme", webhook="default", delivery=told["id"], checkout=bought, tool="image"
         )
         query = {"/v1/admin/accounts": "?email=a@b.c", "/v1/admin/search": "?q=acme"}.get(route.path, "")
         if query:

@@ -55,6 +55,7 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "delivery": {"type": "string", "pattern": EVENT_PATTERN},
     "event": {"type": "string", "description": "The payment provider's id of the event."},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
+    "tool": {"type": "string", "pattern": ID_PATTERN},
     "kind": {"$ref": "#/components/schemas/PausableKind"},
     "name": {"type": "string", "pattern": ID_PATTERN},
 }

@@ -100,6 +100,7 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/admin/accounts/{account}/clock"): "advanceClock",
     ("GET", "/v1/ops/queues"): "getQueues",
     ("POST", "/v1/ops/audit"): "askForAudit",
+    ("GET", "/v1/ops/scale/{tool}"): "getScale",
     ("GET", "/v1/ops/series"): "getSeries",
     ("GET", "/v1/ops/generations"): "listOpsGenerations",
     ("POST", "/v1/ops/bulk/cancel"): "cancelGenerations",
@@ -164,6 +165,7 @@ PARAMETER_EXAMPLES: dict[str, str | int] = {
     "delivery": "evt_019a8c2f4d7b6e10c35a9f8842",
     "event": "evt_1QfZ3n2eZvKYlo2C",
     "checkout": "chk_5z2k7qv3h6wnb4xj7dtm6aec",
+    "tool": "image",
     "kind": "model",
     "name": "recraft-v4",
 }

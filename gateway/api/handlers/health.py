@@ -11,6 +11,7 @@ from gateway.api.services import (
     LEDGER,
     QUEUE,
     RATE_CARDS,
+    SETTINGS,
     STARTUP,
     STORE_WATCH,
     WORKFORCE,
@@ -34,7 +35,11 @@ async def readyz(request: web.Request) -> web.Response:
     unavailable = await _unavailable(app)
     if unavailable is not None:
         shape = operations_schemas.Readiness(
-            status="unavailable", problems=[unavailable], rate_card=app[RATE_CARDS].card.version, audit=None
+            status="unavailable",
+            problems=[unavailable],
+            rate_card=app[RATE_CARDS].card.version,
+            audit=None,
+            durable_by=app[SETTINGS].durable_by,
         )
         return answer(shape, status=503, headers={"Retry-After": "2"})
     problems = [*app[STARTUP].problems, *app[BACKGROUND].problems]
@@ -69,6 +74,7 @@ async def readyz(request: web.Request) -> web.Response:
         problems=problems,
         rate_card=app[RATE_CARDS].card.version,
         audit=None if last is None else _audit_state(last),
+        durable_by=app[SETTINGS].durable_by,
     )
     return answer(shape)
 
