@@ -15,7 +15,7 @@ export function auditTable(entries, keys, { account = true } = {}) {
     ["What", (entry) => [actionName(entry.action), outcomeOf(entry)]],
     ["When", (entry) => time(entry.created_at)],
     ["Who", (entry) => whoOf(entry, keys)],
-    account && ["Account", (entry) => (entry.account ? accountLink(entry.account) : (entry.subject ?? "–"))],
+    account && ["About", ({ account: of, subject }) => (of ? accountLink(of) : subject ? shortened(subject) : "–")],
     ["Before → after", changesOf],
     ["Reason", ({ reason }) => reason ?? "–"],
   ];
@@ -47,7 +47,12 @@ function outcomeOf({ status, replayed }) {
 
 function whoOf({ key, role, address }, keys) {
   const known = keys.get(key);
-  return [known?.label ?? (key === "root" ? "root key" : element("code", { title: key }, `${key.slice(0, SHOWN_CHARACTERS)}…`)), element("div", { class: "hint" }, [role, address].filter(Boolean).join(", "))];
+  return [known?.label ?? (key === "root" ? "root key" : shortened(key)), element("div", { class: "hint" }, [role, address].filter(Boolean).join(", "))];
+}
+
+/** An id's beginning; a name as it is. */
+function shortened(id) {
+  return id.length > 2 * SHOWN_CHARACTERS ? element("code", { title: id }, `${id.slice(0, SHOWN_CHARACTERS)}…`) : id;
 }
 
 function changesOf({ before, after, status }) {

@@ -15,9 +15,11 @@ export function table(heads, rows, { foot, numbers = 1, cards = false, ...proper
 
 /**
  * A table of things, each a card on a narrow screen. `columns` are `[name, cell(one), isAmount]`, the first one the row's
- * header; `none` is said if there are none; `of(one)` has a row's properties.
+ * header; `none` is said if there are none; `of(one)` has a row's properties. Without anything to press, there is no
+ * column "Actions".
  */
-export function records(columns, things, none, of = () => ({})) {
+export function records(all, things, none, of = () => ({})) {
+  const columns = all.filter(([name, cell]) => name !== "Actions" || things.some((one) => cell(one)));
   const heads = columns.map(([name, , isAmount]) => (isAmount ? amountHead(name) : name));
   const [[, head], ...others] = columns;
   const whole = (content) => (Array.isArray(content) ? element("div", {}, content) : content); // one thing beside its name
