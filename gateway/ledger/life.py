@@ -72,6 +72,7 @@ class GenerationOperations(LedgerCore):
         pro: bool,
         keys_version: int | None,
         key: str | None = None,
+        member: str | None = None,
         token: str | None = None,
         idempotency: tuple[str, str] | None = None,
         webhook: OwnWebhook | None = None,
@@ -80,9 +81,9 @@ class GenerationOperations(LedgerCore):
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
         `idempotency`: digests of the caller's key, and of method, path and body; `operation` is new for each request;
-        `key` and `token` are the ids of the API key and the client token. In order of precedence: NotFound,
-        KeysChanged, Replayed, KeyReused, Paused, SubscriptionRequired, PlanLimit, InsufficientCredits, LimitReached,
-        WaitingRoomFull, Reserved.
+        `key` and `token` are the ids of the API key and the client token; `member` is whose generation is retried, for
+        a key that was revoked since. In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused,
+        SubscriptionRequired, PlanLimit, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
@@ -94,6 +95,7 @@ class GenerationOperations(LedgerCore):
             operation=operation,
             keys_version=keys_version,
             key=key,
+            retried_member=member,
             token=token,
             key_digest=key_digest,
             request_digest=request_digest,

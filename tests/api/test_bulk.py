@@ -123,6 +123,44 @@ async def test_a_retry_points_back_costs_what_it_cost_then_and_is_made_once(gate
     assert (await ask(gateway, "retry", only, token=dry["token"])).body == made
 
 
+async def test_a_retry_that_is_refused_leaves_the_inputs_of_another_at_the_same_time(
+    gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both copied them to the same place, and the one that was refused deleted them: the other failed."""
+    data = f"data:image/png;base64,{base64.b64encode(picture('PNG')).decode()}"
+    failed = await gateway.made(key, inputs=[{"kind": "image", "url": data}])
+    await fail(gateway, failed)
+    only = {"account": "acme"}
+    first, second = [(await ask(gateway, "retry", only)).body["token"] for _ in range(2)]
+
+    async def overtaken(*_: Any, **__: Any) -> outcomes.SubscriptionRequired:
+        monkeypatch.undo()
+        assert (await ask(gateway, "retry", only, token=second)).body["results"] == {"retried": 1}
+        return outcomes.SubscriptionRequired()
+
+    monkeypatch.setattr(type(gateway.ledger), "reserve", overtaken)
+    assert (await ask(gateway, "retry", only, token=first)).body["results"] == {"subscription_required": 1}
+    retried = await gateway.ledger.generation(generation=retry_id(failed))
+    assert isinstance(retried, outcomes.Generation)
+    (copied,) = retried.request.inputs
+    assert await gateway.app[services.OUTPUTS].get(copied.url) == picture("PNG")
+
+
+async def test_a_retry_belongs_to_the_member_also_if_their_key_was_revoked(gateway: Visitor) -> None:
+    await gateway.account()
+    account = "/v1/admin/accounts/acme"
+    ada = (await gateway.call("POST", f"{account}/members", gateway.admin, {"name": "Ada"})).body["id"]
+    key = (await gateway.call("POST", f"{account}/keys", gateway.admin, {"member": ada})).body
+    failed = await gateway.made(key["key"])
+    await fail(gateway, failed)
+    await gateway.call("DELETE", f"{account}/keys/{key['id']}", gateway.admin)
+    assert (await done(gateway, "retry", {"account": "acme"}))["results"] == {"retried": 1}
+    again = await read(gateway, retry_id(failed))
+    assert (again["key"], again["member"]) == (key["id"], ada)
+    (member,) = (await gateway.call("GET", f"{account}/members", gateway.admin)).body["data"]
+    assert member["usage"] == 5, "it counts for their limit"
+
+
 async def test_what_cannot_be_retried_says_why_and_holds_nothing(gateway: Visitor, key: str) -> None:
     await fail(gateway, await gateway.made(key))
     await gateway.call("PUT", "/v1/ops/pauses/model/sketch", gateway.admin, {"reason": WHY})

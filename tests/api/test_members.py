@@ -234,6 +234,11 @@ async def test_r25_an_invitation_signs_its_member_in_once_with_their_role(gatewa
     assert (await gateway.call("DELETE", f"/v1/members/{eve}", ada["key"])).status == 200
     assert (await accept(late)).code == "invalid_key"
     assert (await gateway.call("GET", "/v1/balance", None, None, session)).code == "invalid_key"
+    max_ = (await gateway.call("POST", "/v1/members", ada["key"], {"name": "Max"})).body["id"]
+    by_bob, by_ada = await invited(bob["key"], max_), await invited(ada["key"], max_)
+    assert (await gateway.call("DELETE", f"/v1/members/{bob['id']}", ada["key"])).status == 200
+    assert (await accept(by_bob)).code == "invalid_key", "a removed admin cannot get back in as somebody else"
+    assert (await accept(by_ada)).body["member"] == max_
     by_operator = await gateway.call("POST", f"{MEMBERS}/{ada['id']}/invitation", gateway.admin)
     assert (await accept(by_operator.body["url"].partition("#")[2])).body["role"] == "owner"
 

@@ -216,6 +216,21 @@ async def test_a_pause_with_an_end_ends_by_itself(timed: Timed) -> None:
     assert the(outcomes.Ended, await world.rescue(generation)).generation.error == "queue_timeout"
 
 
+async def test_what_a_pause_with_an_end_holds_is_looked_at_when_it_ends(timed: Timed) -> None:
+    """It was looked at once a minute, and started up to a minute late."""
+    world, ends = timed.world, timed.now + 20 * SECOND
+    await world.account(top_up=100_000)
+    before = await world.spend(1_000)
+    await pause(world, until=ends, new=NewOnes.WAIT)
+    during = await world.spend(1_000)
+    await timed.later(3 * SECOND)
+    the(outcomes.NotDue, await world.rescue(before))
+    assert [await world.due(one) for one in (before, during)] == [ends, ends]
+    await timed.later(17 * SECOND)
+    for generation in (before, during):
+        the(outcomes.Requeued, await world.rescue(generation))
+
+
 async def test_former_pauses_are_bounded_in_number_and_count_as_long_as_they_are_kept(timed: Timed) -> None:
     world = timed.world
     await world.account(top_up=100_000)

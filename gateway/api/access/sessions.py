@@ -53,12 +53,20 @@ class SignInLink:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """The content of an invitation. `role` is the member's when it was made; `nonce` can be used once."""
+    """The content of an invitation. `role` is the member's when it was made; `nonce` can be used once.
+
+    The nonce ends with who invited them, because versions before read four values and no more.
+    """
 
     account: str
     member: str
     role: str
     nonce: str
+
+    @property
+    def by(self) -> str | None:
+        """The member who made it; None: an operator, or a version before."""
+        return self.nonce.partition(".")[2] or None
 
 
 class Sessions:
@@ -109,9 +117,10 @@ class Sessions:
         _, key_id, (nonce,) = self._opened(self._links, token, LINK_SECONDS, refusal)
         return SignInLink(key_id, nonce)
 
-    def invitation(self, account: str, member: str, role: str) -> str:
-        """A URL that signs a member in once within a week."""
-        token = self._invitations.dumps([account, member, role, secrets.token_hex(16)])
+    def invitation(self, account: str, member: str, role: str, *, by: str | None) -> str:
+        """A URL that signs a member in once within a week; `by`: the member who makes it, None for an operator."""
+        nonce = secrets.token_hex(16) if by is None else f"{secrets.token_hex(16)}.{by}"
+        token = self._invitations.dumps([account, member, role, nonce])
         return f"{self._public_address}/sign-in#{token}"
 
     def open_invitation(self, token: str) -> Invitation | None:

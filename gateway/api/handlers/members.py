@@ -87,7 +87,7 @@ async def invite(request: web.Request) -> web.Response:
     if member is None:
         raise NotFound(f"There is no {_named(managed, request.match_info['member'])}.")
     check_may_act_as(managed, account, member)
-    url = request.app[SESSIONS].invitation(account.id, member.id, member.role)
+    url = request.app[SESSIONS].invitation(account.id, member.id, member.role, by=managed.by)
     expires_at = utc((int(now_seconds()) + INVITATION_SECONDS) * 1000)
     return answer(session_schemas.InvitationOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
 

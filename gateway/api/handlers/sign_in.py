@@ -21,6 +21,7 @@ from gateway.api.access.sessions import (
 from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
+from gateway.api.ownership.managed_account import may_act_as
 from gateway.api.services import CALLERS, LEDGER, OPENID, SESSIONS, SETTINGS, STARTUP
 from gateway.clock import now_seconds
 from gateway.errors import LedgerUnavailable
@@ -58,13 +59,18 @@ async def _of_link(request: web.Request, token: str) -> Caller:
 
 
 async def _of_invitation(request: web.Request, invitation: Invitation) -> Caller:
-    """The invited member (R25), unless they were removed, or have another role than the one who invited them knew."""
+    """The invited member (R25), unless they were removed, or have another role than the one who invited them knew.
+
+    Nor if the one who invited them may no longer do so: whoever was removed must not get back in as another.
+    """
     ledger, gone = request.app[LEDGER], InvalidKey("This invitation is no longer valid. Ask for a new one.")
     account = await ledger.account(account=invitation.account)
     if not isinstance(account, outcomes.Account):
         raise gone
-    current = {member.id: member.role for member in account.members if member.removed_at is None}
-    if current.get(invitation.member) != invitation.role:
+    member = next((one for one in account.members if one.id == invitation.member and one.removed_at is None), None)
+    if member is None or member.role != invitation.role:
+        raise gone
+    if invitation.by is not None and not may_act_as(account, invitation.by, member):
         raise gone
     await _use(request, invitation.nonce, INVITATION_SECONDS)
     key_id = await console_key(ledger, account, invitation.member)

@@ -6,13 +6,15 @@ one's, so each is retried once, whoever asks and however often.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.api.ordering.inputs import stored_keys
+from gateway.api.errors import InvalidRequest
+from gateway.api.ordering.inputs import GivenInput, stored, stored_keys
 from gateway.domain import GenerationRequest, Input, State, generation_id, partition_of_generation
-from gateway.errors import OutputMissing, OutputNotStored
+from gateway.errors import OutputNotStored, StoreUnavailable
 from gateway.ledger import limits, outcomes, pause_records
 from gateway.ledger.bulk import Result
 from gateway.ledger.ledger import Ledger
@@ -61,17 +63,17 @@ class Retries:
         if why := self._why_not(original, model):
             return Result(why, 0)
         try:
-            inputs = await self._copied(original.request, generation, retry_id(generation))
-        except (OutputMissing, OutputNotStored) as error:
-            return Result("inputs_gone" if isinstance(error, OutputMissing) else "store_unavailable", 0)
+            inputs = await self._copied(original.request, retry_id(generation))
+        except (InvalidRequest, OutputNotStored) as error:
+            return Result("inputs_gone" if isinstance(error, InvalidRequest) else "store_unavailable", 0)
         # The price does not depend on who makes it, and that may be another provider today.
         provider, offer = next(iter(model.offers.items()))
         again = replace(original.request, provider=provider, provider_model=offer.provider_model, inputs=inputs)
         outcome = await self._reserve(original, again, model, operation)
+        made = outcome.generation if isinstance(outcome, outcomes.Reserved | outcomes.Replayed) else None
+        await self._drop(inputs, kept=() if made is None else made.request.inputs)
         if isinstance(outcome, outcomes.Reserved):
             return Result("retried", outcome.generation.price_millicredits)
-        if not isinstance(outcome, outcomes.Replayed):
-            await self.outputs.delete(stored_keys(inputs))
         return Result(_REFUSED.get(type(outcome), "refused"), 0)
 
     def _why_not(self, original: outcomes.Generation, model: Model) -> str | None:
@@ -95,18 +97,25 @@ class Retries:
             pro=model.pro,
             keys_version=None,
             key=original.key,
+            member=original.member,
             webhook=original.webhook,
             retry_of=original.id,
         )
 
-    async def _copied(self, request: GenerationRequest, generation: str, made: str) -> tuple[Input, ...]:
-        """Its inputs; those in the object store are copied, because they are deleted with its record."""
-        inputs = []
-        for given in request.inputs:
-            if given.url.startswith("https:"):
-                inputs.append(given)
-                continue
-            key = given.url.replace(generation, made)
-            await self.outputs.copy(given.url, key)
-            inputs.append(Input(given.kind, key))
-        return tuple(inputs)
+    async def _copied(self, request: GenerationRequest, made: str) -> tuple[Input, ...]:
+        """Its inputs; those in the object store are copied, because they are deleted with its record.
+
+        Each try has copies of its own: one that is refused must not delete those of another at the same time.
+        """
+        given = (GivenInput(one.kind, one.url, upload=_object_key(one)) for one in request.inputs)
+        return await stored(self.outputs, made, list(given))
+
+    async def _drop(self, inputs: tuple[Input, ...], *, kept: tuple[Input, ...]) -> None:
+        """Delete this try's copies, unless the retry has these. What stays is deleted with the retry's own files."""
+        if unused := set(stored_keys(inputs)) - set(stored_keys(kept)):
+            with contextlib.suppress(StoreUnavailable):
+                await self.outputs.delete(unused)
+
+
+def _object_key(given: Input) -> str | None:
+    return None if given.url.startswith("https:") else given.url

@@ -55,11 +55,14 @@ async def read_account(request: web.Request) -> outcomes.Account:
 
 def check_may_act_as(managed: ManagedAccount, account: outcomes.Account, member: Member) -> None:
     """Forbidden for a member whose role is not above the other's: as in `members.may` of the scripts."""
-    if managed.by is None:
-        return
-    role = next((one.role for one in account.members if one.id == managed.by and one.removed_at is None), None)
-    if role is not Role.OWNER and not (role is Role.ADMIN and member.role is Role.MEMBER):
+    if managed.by is not None and not may_act_as(account, managed.by, member):
         raise _refusal(outcomes.Refused("forbidden"))
+
+
+def may_act_as(account: outcomes.Account, by: str, member: Member) -> bool:
+    """Whether one member may sign another in: their role is above, and they have not been removed."""
+    role = next((one.role for one in account.members if one.id == by and one.removed_at is None), None)
+    return role is Role.OWNER or (role is Role.ADMIN and member.role is Role.MEMBER)
 
 
 def changed(outcome: T | outcomes.KeysChanged | outcomes.NotFound | outcomes.Refused, what: str) -> T:

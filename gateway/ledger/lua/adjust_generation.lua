@@ -7,9 +7,9 @@
 -- Returns  {"not_found"} {"refused", "open" | "nothing_charged" | "given_back" | "payment_returned" | "too_much"
 --          | "too_many_grants"}
 --          {"given_back", generation, view}: also if this operation has done it before
--- Writes   generation, account, journal
+-- Writes   generation, account, journal, token
 --- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks" "lib/holds" "lib/cycles"
---- @include "lib/steps" "lib/generations" "lib/limits"
+--- @include "lib/steps" "lib/generations" "lib/limits" "lib/tokens"
 local operation, reason, available_max = unpack(ARGV)
 local HOUR = 3600000
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
@@ -59,6 +59,7 @@ local entry = journal.add(a, a.now, "adjust", deltas, g, reason)
 accounts.check(a)
 
 accounts.save(a)
+tokens.spend(a.id, g.token, -given)
 generations.set(
   g.id, "given_back", amounts.text(given), "given_back_by", operation, "entries", g.entries .. "\n" .. entry)
 return {"given_back", generations.reply(g.id), accounts.view(a)}

@@ -23,6 +23,7 @@ local function rescued(what, reply)
 end
 
 local paused = pauses.holding(g, now, generations.providers(g))
+local checked_again = paused and math.min(now + CHECK_AGAIN_MS, tonumber(paused[5]) or math.huge) -- [5]: its end
 
 local function timed_out(code)
   return rescued(code, ending.run(g, ending.state(g), code, operation, dispatch_ms))
@@ -36,7 +37,7 @@ if g.state == "waiting" then
   if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
     if now >= gives_up_at then return timed_out("waiting_timeout") end
     -- It was marked for promotion, but others took the slots; or it was paused for a time.
-    generations.set_deadline(g.id, math.max(gives_up_at, paused and now + CHECK_AGAIN_MS or 0))
+    generations.set_deadline(g.id, math.max(gives_up_at, checked_again or 0))
     return {"not_due"}
   end
   local chosen = now < gives_up_at and promotion.choose(a, p, g.tool) or {g}
@@ -64,7 +65,7 @@ if g.in_line then
 end
 if paused then
   redis.call("HDEL", KEYS[1], "keeps_limit") -- its time at the providers starts again
-  generations.set_deadline(g.id, now + CHECK_AGAIN_MS)
+  generations.set_deadline(g.id, checked_again)
   return {"not_due"}
 end
 if g.keeps_limit and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end

@@ -15,6 +15,7 @@ local
   generation, operation,
   keys_version, -- or "": do not check
   key, -- the API key's id, or ""
+  retried_member, -- whose generation is retried, or "": its key may have been revoked
   token, -- the client token's, or ""
   key_digest, -- of the idempotency key, or ""
   request_digest, price, tool, model,
@@ -66,7 +67,8 @@ if limited then
 end
 local allocation = holds.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
-local counted, limited_by = limits.count(a, p, key, price)
+local member = a.fields["of:" .. key] or retried_member ~= "" and retried_member or nil -- whose key it is, or was
+local counted, limited_by = limits.count(a, p, key, member, price)
 if not counted then return limited_by end
 local spent_up = tokens.refusal(a.id, token, price)
 if spent_up then return spent_up end
@@ -75,7 +77,6 @@ if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(own.max_waiting) 
   return {"waiting_room_full", plan or "free", own.max_waiting}
 end
 local deltas = holds.take(a, allocation, true)
-local member = a.fields["of:" .. key] -- whose key it is, or nil
 local by = {id = id, key = key ~= "" and key, member = member}
 local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, by) or ""
 local now, order = amounts.text(a.real), accounts.count(a, "order")
@@ -93,8 +94,9 @@ if counted ~= "" then decided[#decided + 1], decided[#decided + 2] = "counted", 
 if a.fields.webhooks or p.webhooks then decided[#decided + 1], decided[#decided + 2] = "listened", "1" end
 local stored = cjson.decode(fields)
 for _, text in ipairs(decided) do stored[#stored + 1] = text end
-local check_ms = paused and CHECK_AGAIN_MS or tonumber(dispatch_ms)
-local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or check_ms)
+local check_at = a.real + (paused and CHECK_AGAIN_MS or tonumber(dispatch_ms))
+if paused then check_at = math.min(check_at, tonumber(paused[5]) or math.huge) end -- [5]: its end
+local deadline = waits and a.real + generations.terms({terms = limits}).waiting_timeout or check_at
 
 accounts.save(a)
 tokens.spend(a.id, token, price)

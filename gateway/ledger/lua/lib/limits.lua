@@ -57,18 +57,20 @@ local function ends(p, period, day)
 end
 
 -- Whose counters a key's generations are counted in: its own, and its member's. A successor's limit is that of the
--- first key in its line.
-local function levels(a, key)
-  if key == "" or not a.fields["key:" .. key] then return {} end
-  local member = a.fields["of:" .. key]
+-- first key in its line. A retry with a key that was revoked counts for its member, unless they were removed.
+local function levels(a, key, member)
+  if key == "" or not a.fields["key:" .. key] then
+    local current = member and string.match(a.fields["member:" .. member] or "", "^%d+,%a+,,")
+    return {current and {whose = "member", id = member} or nil}
+  end
   local own = {whose = "key", id = a.fields["succeeds:" .. key] or key}
   return {own, member and {whose = "member", id = member}}
 end
 
 -- Count the price of a new generation at every level; nothing is written if one limit is reached. Returns what
 -- `give_back` needs, or nil and the refusal.
-function limits.count(a, p, key, price)
-  local list = price > 0 and levels(a, key) or {}
+function limits.count(a, p, key, member, price)
+  local list = price > 0 and levels(a, key, member) or {}
   if #list == 0 then return "" end
   local day = today(a, p)
   local counted = amounts.text(day)
