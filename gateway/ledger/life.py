@@ -81,12 +81,11 @@ class GenerationOperations(LedgerCore):
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
         `idempotency`: digests of the caller's key, and of method, path and body; `operation` is new for each request;
-        `key` and `token` are the ids of the API key and the client token; `member` is whose generation is retried, for
-        a key that was revoked since. In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused,
-        SubscriptionRequired, PlanLimit, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
+        `key`, `token`: the ids of the API key and the client token; `member`: of a retry, whose key may be gone.
+        In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused, SubscriptionRequired, PlanLimit,
+        InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
         """
         key_digest, request_digest = idempotency or ("", "")
-        settings = {name: canonical(value) for name, value in request.settings.items()}
         fields = first_fields(request, operation, webhook, terms, key=key, token=token, retry_of=retry_of)
         word, rest = await self.run(
             "reserve",
@@ -104,15 +103,14 @@ class GenerationOperations(LedgerCore):
             model=request.model,
             providers=",".join(request.providers or (request.provider,)),
             pro=pro,
-            settings=to_json(settings).decode(),
+            settings=_settings(request),
             request=encode_request(request),
             terms=encode_terms(terms, self.outputs_kept_ms),
             fields=to_json([text for pair in fields.items() for text in pair]).decode(),
             dispatch_ms=self.dispatch_ms,
         )
-        if word == "reserved":
-            return self.moved(_reserved(rest, fields, request))
-        return self._not_reserved(word, rest, account, request.price_millicredits)
+        made = self.moved(_reserved(rest, fields, request)) if word == "reserved" else None
+        return made or self._not_reserved(word, rest, account, request.price_millicredits)
 
     def _not_reserved(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
         if word in _REFUSALS:
@@ -343,6 +341,10 @@ class GenerationOperations(LedgerCore):
                 return outcomes.KeysChanged()
             case _:
                 return outcomes.NotFound()
+
+
+def _settings(request: GenerationRequest) -> str:
+    return to_json({name: canonical(value) for name, value in request.settings.items()}).decode()
 
 
 def _generation(item: Reply) -> outcomes.Generation:

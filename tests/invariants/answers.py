@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.ledger import outcomes
 from gateway.ledger.limits import LimitReached
+from gateway.ledger.operators import GivenBack
 from gateway.ledger.payments import Checkout, Paid, TakenBack
 from tests.invariants.model.accounts import Answer
 
@@ -54,6 +55,8 @@ def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for
             return outcome.whose, outcome.used_millicredits, outcome.resets_at
         case outcomes.Replayed():
             return outcome.generation.id
+        case GivenBack():
+            return outcome.generation.given_back_millicredits
         case outcomes.Unchanged():
             return str(outcome.generation.state)
         case outcomes.PlanLimit():

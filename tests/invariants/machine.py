@@ -22,9 +22,9 @@ GROUPS = {
     "workers": ("note", "renew", "deliver", "settle", "park", "hand_back"),
     "caretakers": ("dispatched", "rescue"),
     "time": ("pass_time", "advance"),
-    "operators": ("grant", "adjust", "account", "publish"),
+    "operators": ("grant", "adjust", "adjust_generation", "account", "publish"),
     "plans": ("subscribe", "change", "unsubscribe", "resume"),
-    "keys": ("add_key", "change_key", "revoke_key", "add_member", "change_member", "remove_member"),
+    "keys": ("add_key", "change_key", "revoke_key", "add_token", "add_member", "change_member", "remove_member"),
     "purchases": ("check_out", "pay", "decline", "take_back"),
 }
 """One rule for all that the same hands do: a rule each, and few generations would come to their end."""

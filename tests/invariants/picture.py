@@ -38,8 +38,8 @@ def picture_of(model: Model, partitions: int) -> Picture:
     mine: defaultdict[str, list[Generation]] = defaultdict(list)
     for g in model.generations.values():
         mine[g.account].append(g)
-        paint = _generation if g.state in OPEN else _ended
-        picture[keys.generation(_partition_in(g.id), g.id)] = paint(g)
+        painted = _generation(g) if g.state in OPEN else _ended(g, g.given_back)
+        picture[keys.generation(_partition_in(g.id), g.id)] = painted
     for account in model.accounts.values():
         partition = _partition_of(account.id, partitions)
         picture[keys.account(partition, account.id)] = _account(account, mine[account.id]) | _counters(model, account)
@@ -70,6 +70,8 @@ def picture_of(model: Model, partitions: int) -> Picture:
         listed = picture.setdefault(keys.purchases(_partition_of(name, partitions), name), {})
         listed[checkout] = c.begun_at
         picture[keys.checkout_owner(checkout)] = name
+    for (name, token), t in model.tokens.items():
+        picture[keys.token(_partition_of(name, partitions), name, token)] = _texts(vars(t))
     for (name, operation), note in model.done.items():
         name_of_it = keys.idempotency(_partition_of(name, partitions), name, f"op.{operation}")
         picture[name_of_it] = f"o{note}" if note else ""
@@ -108,6 +110,7 @@ def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
     values |= {"time": a.time, "alerted": ",".join(str(part) for part in sorted(a.alerted, reverse=True))}
     for name, numbers in (("revoked", a.revoked), ("owing", a.owing)):
         values[name] = ",".join(f"t{number}" for number in numbers)
+    values |= {f"given_back:{LETTERS[bucket]}": f"o{number}" for bucket, number in a.given_back.items()}
     values["free_credits"] = {None: None, True: "yes", False: "no"}[a.free_credits]
     values |= {"debt": a.debt} | {f"returned:t{number}": amount for number, amount in a.returned.items()}
     for name, number in (("daily", a.daily), ("monthly", a.monthly)):
@@ -131,6 +134,7 @@ def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
 def _counters(model: Model, a: Account) -> dict[str, str]:
     """R25, R26: what each key and member may spend, and has spent in the periods of the last day on which it did."""
     values: dict[str, Any] = {"keys_version": a.keys_version, "day": a.day and f"{_number(a.day[0])},{a.day[1]}"}
+    values |= model.pauses_in(a.id)
     for key in a.keys.values():
         values[f"key:{key.id}"] = f"{key.created_at},"
         values[f"of:{key.id}"] = key.member
@@ -168,11 +172,12 @@ def _generation(g: Generation) -> dict[str, str]:
         "entries": "\n".join(f"{_entry(entry)}|" if entry.by else _entry(entry) for entry in g.entries),
         "meters": g.request.metering and _meters(g.request.metering), "charged": g.charged,
         "tags": "\n".join(f"{tag}\t{value}" for tag, value in g.request.tags.items()),
-        "key": g.key, "member": g.member,
+        "key": g.key, "member": g.member, "token": g.token,
         "counted": g.counted and ",".join([str(_number(g.counted[0])), *(whose.id for whose in g.counted[1])]),
     }  # fmt: skip
     if ended:
         values |= {"committed": g.committed, "refunded": price - g.committed}
+        values |= {"given_back": g.given_back, "given_back_by": g.given_back_by}
     else:
         values |= {"not_before": g.not_before, "parked": g.parked, "looks": g.looks, "lease_until": g.lease_until}
         values |= {"retry_pauses": ",".join(map(str, terms.retry_pauses_ms))}
@@ -191,7 +196,11 @@ def _reports(reports: Reports) -> str:
     return ",".join(f"{unit}:{'?' if amount is None else amount}" for unit, amount in reports.items())
 
 
-_ended = cache(_generation)  # nothing changes it any more
+@cache
+def _ended(g: Generation, given_back: int) -> dict[str, str]:
+    """Nothing else changes it any more."""
+    del given_back
+    return _generation(g)
 
 
 def _partition(model: Model, partition: int, partitions: int) -> Picture:

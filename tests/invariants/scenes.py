@@ -144,12 +144,13 @@ def reserve(model: Model, dice: Random) -> Arguments:
         tags=dice.choice(({}, {}, {"project": "a"}, {"project": "b", "team|x": "a|b"})),
     )  # fmt: skip
     digest = dice.choice("abcdefgh")
+    tokens = [token for owner, token in model.tokens if owner == account]
     return {
         "account": account,
         "generation": generation_id(partition_of_account(account, PARTITIONS), str(dice.getrandbits(64))),
         "request": request, "terms": dice.choice(TERMS), "pro": dice.random() < 0.08, "keys_version": None,
         "idempotency": (f"key-{digest}", dice.choice(("this", "this", "that"))) if dice.random() < 0.2 else None,
-        "key": some_key(model, dice, account), **_operation(dice),
+        "key": some_key(model, dice, account), "token": dice.choice([None, *tokens]), **_operation(dice),
     }  # fmt: skip
 
 

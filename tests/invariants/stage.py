@@ -131,11 +131,13 @@ class Stage:
             self.reader.set(CLOCK, self.model.clock)
             return "yes", None
         try:
-            if step.name == "publish":
-                return answer_of(await self.ledger.publish(step.arguments["policy"]))
             if step.name == "dispatched":
                 generation = step.arguments["generation"]
                 return answer_of(generation in await self.ledger.dispatched({generation: step.arguments["deadline"]}))
+            if step.name == "add_token":  # the script: the token's own record expires by the machine's clock
+                asked = {name: value for name, value in step.arguments.items() if name != "account"}
+                key = self.ledger.account_key(step.arguments["account"])
+                return (await self.ledger.run("add_token", key, **asked))[0], None
             if step.name in {"pause", "end_pause"}:
                 with patch("gateway.ledger.pauses.now_ms", lambda: self.model.clock):  # it goes by the gateway's time
                     return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
@@ -164,7 +166,6 @@ class Stage:
     ) -> None:
         """A key that is kept for ever has no TTL; any other's counts from its last change, which may be just now.
 
-        A member's list keeps its TTL when it is trimmed.
         Redis's own clock counts TTLs, whatever the model's says: they are compared with the time of the step.
         """
         problems = []
@@ -172,7 +173,7 @@ class Stage:
             lasts = lifetime_of(key, picture[key])
             if lasts is None:
                 right = expires_at == NEVER
-            elif (key not in changed or kind_of(key) == "made_by") and expires_at == self.expiries.get(key):
+            elif (key not in changed or self._keeps_lifetime(key)) and expires_at == self.expiries.get(key):
                 right = True
             else:
                 right = self.looked_at <= expires_at - lasts <= now
@@ -182,6 +183,11 @@ class Stage:
         if problems:
             self._fail(step, problems)
         self.expiries, self.looked_at = expiries, now
+
+    def _keeps_lifetime(self, key: str) -> bool:
+        """A member's list that is trimmed, a token that is spent, an ended generation that is corrected."""
+        ended = "committed" in self.picture.get(key, {}) or "refunded" in self.picture.get(key, {})
+        return kind_of(key) in {"made_by", "token"} or (kind_of(key) == "generation" and ended)
 
     def _look(self, step: Step, names: list[str], changed: Picture, count: int) -> list[Any]:
         with self.reader.pipeline(transaction=False) as asking:

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.domain import LimitPeriod, Scope
 from gateway.ledger.limits import Limit
 from tests.invariants import scenes
+from tests.invariants.cards import HOUR, MINUTE
 from tests.invariants.model.life import Model
 from tests.invariants.scenes import SENSIBLE, Arguments, some_account, some_key
 
@@ -78,8 +79,34 @@ def remove_member(model: Model, dice: Random) -> Arguments:
     return {"account": name, "member": member} if member else None
 
 
+def add_token(model: Model, dice: Random) -> Arguments:
+    name = some_account(model, dice)
+    parent = some_key(model, dice, name)
+    known = [token for account, token in model.tokens if account == name]
+    token = dice.choice(known) if known and dice.random() < SENSIBLE / 2 else f"tok_{dice.getrandbits(32)}"
+    version = model.accounts[name].keys_version if dice.random() < SENSIBLE else 99
+    if parent is None:
+        return None
+    return {
+        "account": name, "token": token, "parent": parent, "keys_version": version,
+        "millicredits": dice.choice((999, 60_000, 150_001)), "lifetime_ms": HOUR - MINUTE,
+    }  # fmt: skip
+
+
+def adjust_generation(model: Model, dice: Random) -> Arguments:
+    """Mostly of one that was charged; otherwise of one that was corrected already, or any, which may be open."""
+    everything = list(model.generations.values())
+    charged = [g for g in everything if g.committed and not g.given_back]
+    corrected = [g for g in everything if g.given_back]
+    chosen_from = charged[-5:] if dice.random() < 0.8 else corrected or everything
+    if not chosen_from:
+        return None
+    return {"generation": dice.choice(chosen_from).id, "operation": f"{dice.getrandbits(64):016x}", "reason": ""}
+
+
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = scenes.MOVES | {
     "add_key": (1, add_key), "change_key": (3, change_key), "revoke_key": (1, revoke_key),
+    "add_token": (2, add_token), "adjust_generation": (3, adjust_generation),
     "add_member": (1, add_member), "change_member": (2, change_member), "remove_member": (1, remove_member),
 }  # fmt: skip
 """Each move: how often it is made, and how."""

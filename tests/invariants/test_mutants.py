@@ -13,7 +13,9 @@ import pytest
 from tests.invariants.examples import open_stage, play
 from tests.invariants.metering import MUTANTS as METERING_MUTANTS
 from tests.invariants.patched import Mutant
+from tests.invariants.scenes import Moves
 from tests.invariants.stage import Difference, Stage
+from tests.invariants.teams import MOVES
 
 EXAMPLES = 150
 """How many are played at most before a mutant counts as missed; most are caught in the first few."""
@@ -360,14 +362,18 @@ MUTANTS = [
     ],
 )
 def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path) -> None:
+    check_is_caught(mutant, tmp_path)
+
+
+def check_is_caught(mutant: Mutant, directory: Path, moves: Moves = MOVES) -> None:
     """By a difference, or because a script found a contradiction itself."""
-    with open_stage(tmp_path, (mutant.was, mutant.becomes)) as stage:
+    with open_stage(directory, (mutant.was, mutant.becomes)) as stage:
         with pytest.raises(Difference) as caught:
-            _play_all(stage)
+            _play_all(stage, moves)
         assert stage.mutated, "no script has this text"
     assert "compiling" not in str(caught.value), "this is no mutant, it is a typing error"
 
 
-def _play_all(stage: Stage) -> None:
+def _play_all(stage: Stage, moves: Moves) -> None:
     for example in range(EXAMPLES):
-        play(stage, Random(f"mutant/{example}"))
+        play(stage, Random(f"mutant/{example}"), moves=moves)

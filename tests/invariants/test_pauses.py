@@ -48,6 +48,17 @@ MUTANTS = [
         'if each[index] and each[index][4] == "refuse" then return each[index] end',
         "if each[index] then return each[index] end",
     ),
+    Mutant(
+        "a paused account may order",
+        "pauses.of(a.real, a.id, a.fields.pause, tool",
+        "pauses.of(a.real, a.id, nil, tool",
+    ),
+    Mutant(
+        "what waits in a paused account starts",
+        'pauses.of(now, g.account, redis.call("HGET", keys.account(g.account), "pause"), g.tool',
+        "pauses.of(now, g.account, nil, g.tool",
+    ),
+    Mutant("the time of a paused account runs", "add(own[1], own[2])", ""),
 ]
 
 
@@ -65,7 +76,8 @@ def end_pause(model: Model, dice: Random) -> Arguments:
 
 
 def _named(dice: Random) -> dict[str, PauseKind | str]:
-    kind, name = dice.choice((("tool", "image"), ("model", "plain"), ("model", "fancy"), ("provider", "sandbox")))
+    named = (("tool", "image"), ("model", "plain"), ("model", "fancy"), ("provider", "sandbox"), ("account", "ann"))
+    kind, name = dice.choice(named)
     return {"kind": PauseKind(kind), "name": name}
 
 
@@ -93,7 +105,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def test_the_ledger_does_what_the_model_with_pauses_does(stage: Stage) -> None:
     for example in range(EXAMPLES):
         try:
-            play(stage, Random(f"paused/{example}"), moves=PAUSED)
+            play(stage, Random(f"pause/{example}"), moves=PAUSED)
         except Difference as difference:
             raise shortest(stage, difference) from None
     assert stage.outcomes["begin Paused"]

@@ -207,6 +207,8 @@ class Accounts:
 
     def check_out(self, *, account: str, checkout: str, millicredits: int, **_: Any) -> Answer:
         """R4: top-ups can be bought only while a subscription is active."""
+        if account not in self.accounts:
+            return "NotFound", None
         if (account, checkout) not in self.checkouts:
             if not self.rolled(account).subscription:
                 return "Refused", "subscription_required"

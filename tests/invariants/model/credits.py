@@ -73,6 +73,7 @@ class Account:
     keys: dict[str, Key] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     keys_version: int = 0
+    given_back: dict[str, int] = field(default_factory=dict)  # by bucket, the grant made for what operators gave back
     day: tuple[date, int] | None = None  # R26: the last that counted for a key, and when it ends
 
     def copy(self) -> Account:
@@ -80,7 +81,7 @@ class Account:
         plan = self.subscription and replace(self.subscription)
         return replace(
             self, grants=grants, journal=list(self.journal), subscription=plan, returned=dict(self.returned),
-            keys=dict(self.keys), members=dict(self.members),
+            keys=dict(self.keys), members=dict(self.members), given_back=dict(self.given_back),
         )  # fmt: skip
 
     def available(self) -> int:

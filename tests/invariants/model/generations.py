@@ -72,6 +72,9 @@ class Generation:
     cancel_requested: bool = False
     committed: int = 0
     charged: str = ""  # R29: for how much of each unit
+    given_back: int = 0
+    given_back_by: str = ""
+    token: str | None = None
     key: str | None = None
     member: str | None = None
     counted: tuple[date, tuple[Key | Member, ...]] | None = None  # R26: on which day, and for whom

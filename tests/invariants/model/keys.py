@@ -131,9 +131,9 @@ class Keys(Accounts):
         return a.day[0], (key, a.members[key.member]) if key.member else (key,)
 
     def used(self, whose: Key | Member, within: date, period: str) -> int:
-        """R26: what is held and committed of what a key or a member reserved in the period of a day."""
+        """R26: what is held and committed, less what was given back, of what was reserved in the period of a day."""
         return sum(
-            g.request.price_millicredits if g.state in OPEN else g.committed
+            g.request.price_millicredits if g.state in OPEN else g.committed - g.given_back
             for g in self.generations.values()
             if g.counted and whose in g.counted[1] and SAME[period](g.counted[0], within)
         )

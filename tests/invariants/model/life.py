@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from gateway.domain import GenerationRequest, Output, partition_of_generation
 from gateway.ledger.policy import Terms
 from tests.invariants.model.accounts import Answer
+from tests.invariants.model.corrections import Corrections
 from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation
-from tests.invariants.model.keys import Keys
 from tests.invariants.model.plans import day
-from tests.invariants.model.waiting import Waiting
+from tests.invariants.model.waiting import CHECK_AGAIN_MS, Waiting
 
 RETRIED = {"provider_failed", "worker_lost"}
-DISPATCH, CHECK_AGAIN_MS, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
+DISPATCH, LEASE, LAST_LOOK, DAY = 2_000, 30_000, 10_000, 86_400_000
 POLL_PAUSES_MS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
 @dataclass
-class Model(Keys, Waiting):
+class Model(Corrections, Waiting):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     made_by: defaultdict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -60,7 +60,7 @@ class Model(Keys, Waiting):
 
     def reserve(  # noqa: C901, PLR0911, PLR0912 - one return for each refusal
         self, *, account: str, generation: str, operation: str, request: GenerationRequest, terms: Terms, pro: bool,
-        idempotency: tuple[str, str] | None, key: str | None, **_: None,
+        idempotency: tuple[str, str] | None, key: str | None, token: str | None, **_: None,
     ) -> Answer:  # fmt: skip
         """R8: check everything, then write all, or nothing."""
         asked, digest = idempotency or ("", "")
@@ -84,7 +84,8 @@ class Model(Keys, Waiting):
         if shares is None:
             return "InsufficientCredits", a.available()
         counted = self.counting(a, key, request.price_millicredits)
-        if reached := self.reached(counted, request.price_millicredits):
+        price = request.price_millicredits
+        if reached := self.reached(counted, price) or self.beyond(account, token, price):
             return "LimitReached", reached
         waits = self.room(a, tool) <= 0
         if waits and len(self.line(account, tool)) >= entitled.max_waiting:
@@ -94,20 +95,24 @@ class Model(Keys, Waiting):
         g = Generation(
             generation, account, request, terms, entitled.head_start_ms, shares, operation, order, self.clock, "waiting"
         )
-        g.key, g.counted, g.member = key, counted, a.keys[key].member if key in a.keys else None
+        g.key, g.token, g.counted, g.member = key, token, counted, a.keys[key].member if key in a.keys else None
+        self.spend(account, token, price)
         g.deadline = self.clock + terms.waiting_timeout_ms
         if changes:
             g.entries.append(a.record("reserve", a.now, changes, generation, g.by))
         if not waits:
             self.queue(g, 0)
         self.keep(a)
-        self.generations[generation] = g
-        self.recent[account] = {**self.recent[account], generation: order}
-        if g.member:
-            self.made_by[account, g.member] = {**self.made_by[account, g.member], generation: order}
+        self._list(g)
         if asked:
             self.asked[account, asked] = digest, generation
         return "Reserved", None if waits else g.dispatch
+
+    def _list(self, g: Generation) -> None:
+        self.generations[g.id] = g
+        self.recent[g.account] = {**self.recent[g.account], g.id: g.order}
+        if g.member:
+            self.made_by[g.account, g.member] = {**self.made_by[g.account, g.member], g.id: g.order}
 
     # --- attempts: whoever speaks for one gives its number, and a stale one changes nothing ---
 
@@ -137,7 +142,7 @@ class Model(Keys, Waiting):
         g = self.generations.get(generation)
         if not g or not (g.state == "queued" or g.parked) or attempt != g.attempt + 1:
             return "Stale", None
-        if not g.ref and self.pause_of(g.request):
+        if not g.ref and self.pause_of(g.account, g.request):
             return "Paused", None
         if g.not_before > self.clock:
             return "TooEarly", g.not_before
@@ -274,6 +279,7 @@ class Model(Keys, Waiting):
         )
         g.error = "" if state == "cancelled" or k == n else failure
         name = f"{g.request.tool}|{g.request.model}|"
+        self.spend(g.account, g.token, g.committed - g.request.price_millicredits)
         self.counted[partition_of_generation(g.id)][f"outcome|{name}{state}|{g.error}"] += 1
         counters = {
             "generations": 1, "outputs": k, "credits": g.committed, "failed": int(state == "failed"),
@@ -369,10 +375,10 @@ class Model(Keys, Waiting):
             return "retried" if answer[0] == "Requeued" else "worker_lost", answer
         if g.in_line:
             g.queued_at, g.in_line = self.clock, False
-        held = not g.ref and self.pause_of(g.request)
+        held = not g.ref and self.pause_of(g.account, g.request)
         if not g.ref and not held and self.clock >= self.gives_up_at(g):
             return "queue_timeout", self.end(g, self.final(g), "queue_timeout", "")
-        g.deadline = self.clock + (CHECK_AGAIN_MS if held else DISPATCH)
+        g.deadline = held.checked_again(self.clock) if held else self.clock + DISPATCH
         return ("", ("NotDue", None)) if held else ("dispatched", ("Requeued", g.dispatch))
 
     def _rescue_waiting(self, g: Generation) -> tuple[str, Answer]:
@@ -383,5 +389,6 @@ class Model(Keys, Waiting):
             return "promoted", ("Requeued", g.dispatch)
         if self.clock >= self.gives_up_at(g):
             return "waiting_timeout", self.end(g, "failed", "waiting_timeout", "")
-        g.deadline = max(self.gives_up_at(g), self.clock + CHECK_AGAIN_MS if self.pause_of(g.request) else 0)
+        held = self.pause_of(g.account, g.request)
+        g.deadline = max(self.gives_up_at(g), held.checked_again(self.clock) if held else 0)
         return "", ("NotDue", None)

@@ -9,17 +9,8 @@ from typing import Any
 from gateway.domain import GenerationRequest
 from tests.invariants.model.accounts import Answer
 from tests.invariants.model.generations import Generation
-from tests.invariants.model.life import CHECK_AGAIN_MS, DISPATCH, Model
-
-
-@dataclass(frozen=True)
-class Pause:
-    since: int
-    new: str
-    until: int | None
-
-    def end(self, now: int) -> int:
-        return now if self.until is None else min(self.until, now)
+from tests.invariants.model.life import Model
+from tests.invariants.model.waiting import Pause
 
 
 @dataclass
@@ -29,6 +20,8 @@ class PausingModel(Model):
 
     def pause(self, *, kind: str, name: str, reason: str, new: str, until: int | None) -> Answer:
         del reason
+        if kind == "account" and name not in self.accounts:
+            return "NotFound", None
         known = self.in_force.get((kind, name))
         if known and known.until is not None and known.until <= self.clock:
             self.former.append(((kind, name), known.since, known.until))
@@ -47,23 +40,30 @@ class PausingModel(Model):
         key, digest = asked["idempotency"] or ("", "")
         known_digest, made = self.asked.get((asked["account"], key), (digest, asked["generation"]))
         known = asked["account"] not in self.accounts or known_digest != digest or made in self.generations
-        pause = None if known else self.pause_of(asked["request"])
-        if pause == "refuse":
+        pause = None if known else self.pause_of(asked["account"], asked["request"])
+        if pause and pause.new == "refuse":
             return "Paused", None
         word, detail = super().reserve(**asked)
         if not pause or word != "Reserved":
             return word, detail
         g = self.generations[made]
-        g.deadline += CHECK_AGAIN_MS - DISPATCH if g.state == "queued" else 0
+        if g.state == "queued":
+            g.deadline = pause.checked_again(self.clock)
         return word, None
 
-    def pause_of(self, request: GenerationRequest) -> str | None:
-        found = {
-            pause.new
-            for what, pause in self.in_force.items()
-            if what in _needs(request) and (pause.until is None or pause.until > self.clock)
-        }
-        return "refuse" if "refuse" in found else "wait" if found else None
+    def pause_of(self, account: str, request: GenerationRequest) -> Pause | None:
+        """One that refuses comes before one that lets wait; the account's before those of what it needs."""
+        found = [self.in_force[what] for what in _needs(account, request) if what in self.in_force]
+        found = [pause for pause in found if pause.until is None or pause.until > self.clock]
+        return next((pause for pause in found if pause.new == "refuse"), found[0] if found else None)
+
+    def pauses_in(self, account: str) -> dict[str, str]:
+        own = ("account", account)
+        stored = {"paused": ",".join(f"{since}-{end}" for what, since, end in self.former if what == own)}
+        if pause := self.in_force.get(own):
+            until = "" if pause.until is None else f" until {pause.until}"
+            stored["pause"] = f"{pause.since}{' wait' if pause.new == 'wait' else ''}{until},"
+        return stored
 
     def stood_still(self, g: Generation, since: int) -> int:
         """Every millisecond in which it was paused counts once, by however many pauses."""
@@ -76,10 +76,11 @@ class PausingModel(Model):
         return total
 
     def _spans(self, g: Generation) -> Iterator[tuple[int, int]]:
-        needs = _needs(g.request)
+        needs = _needs(g.account, g.request)
         yield from ((since, end) for what, since, end in self.former if what in needs)
         yield from ((one.since, one.end(self.clock)) for what, one in self.in_force.items() if what in needs)
 
 
-def _needs(request: GenerationRequest) -> set[tuple[str, str]]:
-    return {("tool", request.tool), ("model", request.model), ("provider", request.provider)}
+def _needs(account: str, request: GenerationRequest) -> list[tuple[str, str]]:
+    named = [("tool", request.tool), ("model", request.model), ("provider", request.provider)]
+    return [("account", account), *named]

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.domain import GenerationRequest
 from tests.invariants.model.generations import Generation
+
+CHECK_AGAIN_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Pause:
+    """`new`: what becomes of what is new: "refuse" or "wait"."""
+
+    since: int
+    new: str
+    until: int | None
+
+    def end(self, now: int) -> int:
+        return now if self.until is None else min(self.until, now)
+
+    def checked_again(self, now: int) -> int:
+        """When what it holds is looked at again: in a minute, or when it ends."""
+        return now + CHECK_AGAIN_MS if self.until is None else min(now + CHECK_AGAIN_MS, self.until)
 
 
 class Waiting:
     clock: int
 
-    def pause_of(self, request: GenerationRequest) -> str | None:  # noqa: ARG002 - for those that know
-        """What becomes of what is new of it: "refuse" or "wait"; None: it is not paused."""
+    def pause_of(self, account: str, request: GenerationRequest) -> Pause | None:  # noqa: ARG002 - for those that know
+        """The pause that holds it, if it is paused."""
         return None
+
+    def pauses_in(self, account: str) -> dict[str, str]:  # noqa: ARG002 - for those that know
+        """What is stored of the account's own pauses."""
+        return {}
 
     def stood_still(self, g: Generation, since: int) -> int:  # noqa: ARG002 - for those that know
         """For how long it was paused since then."""
