@@ -32,6 +32,7 @@ from gateway.api.handlers import (
     bulk,
     callbacks,
     cards,
+    corrections,
     documentation,
     estimates,
     events,
@@ -96,6 +97,7 @@ WEBHOOK = "/v1/webhooks/{webhook}"
 MEMBER = "/v1/members/{member}"
 ADMIN_ACCOUNT = "/v1/admin/accounts/{account}"
 ADMIN_MEMBER = f"{ADMIN_ACCOUNT}/members/{{member}}"
+ADMIN_GENERATION = "/v1/admin/generations/{generation}"
 PAUSE = "/v1/ops/pauses/{kind}/{name}"
 SSE = "text/event-stream"
 
@@ -311,6 +313,11 @@ ROUTES: tuple[Route, ...] = (
           "Resume an account"),
     Route("POST", f"{ADMIN_ACCOUNT}/clock", accounts.advance_clock, ADMIN, account_schemas.ClockIn,
           account_schemas.AccountOut, "Advance an account's clock (test mode)"),
+
+    Route("POST", f"{ADMIN_GENERATION}/refund", corrections.refund, CREDIT_CHANGERS, bulk_schemas.ReasonIn,
+          generation_schemas.GenerationOut, "Give back what a generation was charged, once"),
+    Route("POST", f"{ADMIN_GENERATION}/retry", corrections.retry, ADMIN, bulk_schemas.ReasonIn,
+          generation_schemas.GenerationOut, "Retry a failed generation, once: a new one that points back", 201),
 
     Route("GET", "/v1/ops/queues", ops.queues, OPERATORS, None, operations_schemas.QueuesOut,
           "Get queues and held credits"),

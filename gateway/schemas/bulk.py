@@ -72,11 +72,20 @@ class BulkFilter(Body):
         return given
 
 
+Reason = Annotated[Text, Field(min_length=1, max_length=300, description="Shown to the customer in the journal.")]
+
+
+class ReasonIn(Body):
+    """Why."""
+
+    reason: Reason
+
+
 class BulkIn(Body):
     """What to do, and why. Without a `token` it is a dry run; with the dry run's token it is done."""
 
     filter: BulkFilter
-    reason: Annotated[Text, Field(min_length=1, max_length=300, description="Shown to the customer in the journal.")]
+    reason: Reason
     token: (
         Annotated[
             str,

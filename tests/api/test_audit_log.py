@@ -52,7 +52,7 @@ async def test_every_call_of_operators_that_is_no_read_leaves_one_entry(gateway:
         "delivery": "evt_none",
         "webhook": "default",
     }
-    named |= {"kind": "tool", "name": "image"}
+    named |= {"kind": "tool", "name": "image", "generation": f"gen_{'0' * 26}"}
     assert recorded(scope)
     for method, path in recorded(scope):
         assert not re.findall(r"{(\w+)}", path) or not STATES.keys().isdisjoint(re.findall(r"{(\w+)}", path)), (

@@ -93,6 +93,8 @@ async def test_a_support_key_refunds_up_to_its_ceiling(redis_url: str, tmp_path:
         allowed = await ask(gateway, "refund", {"account": "acme"}, support, token=token)
         assert (allowed.status, allowed.body["credits_moved"]) == (200, 5)
         assert (await ask(gateway, "cancel", {"account": "acme"}, support)).status == 403
+        dear = f"{ONE}/{await gateway.finished(key, outputs=2)}/refund"
+        assert (await gateway.call("POST", dear, support, {"reason": WHY})).code == "forbidden"
 
 
 async def test_a_retry_points_back_costs_what_it_cost_then_and_is_made_once(gateway: Visitor, key: str) -> None:
@@ -215,3 +217,37 @@ async def test_a_token_is_for_its_filter_action_and_reason_only(gateway: Visitor
     assert (await ask(gateway, "cancel", {"account": None})).status == 422, "nor is null"
     assert (await ask(gateway, "refund", {"status": "queued"})).fields == ["filter.status"]
     assert (await ask(gateway, "cancel", {"generations": []})).status == 422
+
+
+ONE = "/v1/admin/generations"
+
+
+async def test_one_generation_is_refunded_and_one_retried_once_each_with_a_reason(gateway: Visitor) -> None:
+    """Without a dry run and a token: support has its id in front of it."""
+    key, support = await gateway.account(), await gateway.operator_key("support")
+    charged, failed = await gateway.finished(key), await gateway.made(key)
+    refund, retry, because = f"{ONE}/{charged}/refund", f"{ONE}/{failed}/retry", {"reason": WHY}
+    refused = await gateway.call("POST", f"{ONE}/{failed}/refund", support, because)
+    assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["generation"])
+    assert "has not ended: cancel it instead. Nothing was changed." in refused.message
+    await fail(gateway, failed)
+    for reason in (WHY, "once more"):
+        given = await gateway.call("POST", refund, support, {"reason": reason})
+        assert (given.status, given.body["id"], given.body["credits"]["given_back"]) == (200, charged, 5), given.raw
+    assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 100
+    (entry,) = (await gateway.call("GET", "/v1/journal?kind=adjust", key)).body["data"]
+    assert (entry["generation"], entry["credits"], entry["reason"]) == (charged, 5, WHY)
+    assert (await gateway.call("POST", retry, support, because)).status == 403
+    made, again = [await gateway.call("POST", retry, gateway.admin, because) for _ in range(2)]
+    assert (made.status, again.status, made.body["id"]) == (201, 200, again.body["id"])
+    assert (made.body["retry_of"], made.body["status"]) == (failed, "queued")
+    assert "has not failed" in (await gateway.call("POST", f"{ONE}/{charged}/retry", gateway.admin, because)).message
+    for action in ("refund", "retry"):
+        assert (await gateway.call("POST", f"{ONE}/gen_{'0' * 26}/{action}", gateway.admin, because)).status == 404
+    page = (await gateway.call("GET", "/v1/admin/audit-log?account=acme", gateway.admin)).body["data"]
+    found = {one["action"]: one for one in page if one["after"]}
+    changed = [found["refundGeneration"], found["retryGeneration"]]
+    assert [(one["subject"], one["reason"]) for one in changed] == [(charged, WHY), (failed, WHY)]
+    assert [(one["before"], one["after"]) for one in changed] == [
+        ({"given_back": 0}, {"given_back": 5}), ({"retried": False}, {"retried": True}),
+    ]  # fmt: skip

@@ -13,8 +13,8 @@ from tests.api.test_support_commands import as_json, command, run
 from tests.api.visitor import Visitor, open_stream
 
 CREDITS = {"POST /v1/admin/accounts/{account}/grants", "POST /v1/admin/accounts/{account}/adjustments"}
-BULK = {"POST /v1/ops/bulk/refund"}
-"""Its ceiling is of the sum: `tests/api/test_bulk.py`."""
+BULK = {"POST /v1/ops/bulk/refund", "POST /v1/admin/generations/{generation}/refund"}
+"""Their ceiling is of what was charged: `tests/api/test_bulk.py`."""
 ANYBODYS = {"POST /v1/estimates", "POST /v1/sign-in-links"}
 OF_SUBSCRIPTIONS = {
     "PUT /v1/admin/accounts/{account}/subscription",

@@ -98,6 +98,8 @@ NAMES: dict[Call, str] = {
     ("PUT", "/v1/admin/accounts/{account}/pause"): "pauseAccount",
     ("DELETE", "/v1/admin/accounts/{account}/pause"): "resumeAccount",
     ("POST", "/v1/admin/accounts/{account}/clock"): "advanceClock",
+    ("POST", "/v1/admin/generations/{generation}/refund"): "refundGeneration",
+    ("POST", "/v1/admin/generations/{generation}/retry"): "retryGeneration",
     ("GET", "/v1/ops/queues"): "getQueues",
     ("POST", "/v1/ops/audit"): "askForAudit",
     ("GET", "/v1/ops/scale/{tool}"): "getScale",
@@ -180,6 +182,8 @@ EXAMPLES: dict[Call, dict[str, Any]] = {
         "reason": "the provider is back",
     },
     ("POST", "/v1/ops/bulk/refund"): {"filter": {"account": "acme", "tool": "image"}, "reason": "charged twice"},
+    ("POST", "/v1/admin/generations/{generation}/refund"): {"reason": "the picture came out grey"},
+    ("POST", "/v1/admin/generations/{generation}/retry"): {"reason": "the provider is back"},
     ("PUT", "/v1/ops/pauses/{kind}/{name}"): {"reason": "its provider is down until noon"},
     ("PUT", "/v1/admin/accounts/{account}/pause"): {"reason": "we are looking into a chargeback; write to support"},
     ("POST", "/v1/generations"): {

@@ -55,7 +55,7 @@ async def logged(
         member=who.member,
         address=client_address(request),
         action=action,
-        account=who.account or _cut(request.match_info.get("account")),
+        account=who.account or _cut(request.match_info.get("account") or before.get("account")),
         subject=_cut(subject.id if subject is not None else None),
         before=kept(before),
         reason=_reason(request),

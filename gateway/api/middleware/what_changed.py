@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api.access.auth import CALLER
+from gateway.api.ordering.retries import retry_id
 from gateway.api.services import LEDGER
 from gateway.domain import is_webhook_id, millicredits_to_credits
 from gateway.ledger import outcomes
@@ -117,6 +118,16 @@ async def _pause(request: web.Request, kind: str) -> Mapping[str, Any]:
     return {} if pause is None else {"paused": pause.reason, "new": pause.new, "until": utc(pause.until)}
 
 
+async def _generation(request: web.Request, generation: str) -> Mapping[str, Any]:
+    """What operators can change of it, and whose it is."""
+    known = await request.app[LEDGER].generation(generation=generation)
+    if isinstance(known, outcomes.KeysChanged | outcomes.NotFound):
+        return {}
+    given_back = millicredits_to_credits(known.given_back_millicredits or 0)
+    retried = bool(await request.app[LEDGER].which_exist([retry_id(generation)]))
+    return {"account": known.account, "given_back": as_number(given_back), "retried": retried}
+
+
 async def _bulk(request: web.Request, token: str) -> Mapping[str, Any]:
     bulk = await request.app[LEDGER].bulk(token)
     if bulk is None:
@@ -132,6 +143,7 @@ STATES: Mapping[str, Callable[[web.Request, str], Awaitable[Mapping[str, Any]]]]
     "event": _payment_event,
     "kind": _pause,
     "bulk": _bulk,
+    "generation": _generation,
 }
 """How the state is read of what a path may name, by the parameter's name; the first that it has counts."""
 
