@@ -12,10 +12,11 @@ from redis.exceptions import RedisError
 from gateway.domain import Scope
 from gateway.ledger import keys, outcomes
 from gateway.ledger.allowances import Admitted, Limited
-from gateway.ledger.core import LedgerCore, texts
+from gateway.ledger.core import texts
 from gateway.ledger.key_records import UNBOUND, AccountKey, BoundsChange, KeyRecord, decode_bounds, encode_bounds
 from gateway.ledger.limits import Limit, encode_limit
 from gateway.ledger.member_records import role_of
+from gateway.ledger.persons import PersonOperations
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.scripts import translated
 from gateway.ledger.sums import UsageBy, Used, decode_parts, decode_usage
@@ -43,7 +44,7 @@ def key_id_of(key: str) -> str:
     return f"key_{hashlib.sha256(key.encode()).hexdigest()[:_KEY_ID_DIGITS]}"
 
 
-class AccountOperations(LedgerCore):
+class AccountOperations(PersonOperations):
     """One method per script that concerns an account."""
 
     async def account(
@@ -73,6 +74,7 @@ class AccountOperations(LedgerCore):
             owner = await self._claim_email(email, account)
             if owner is not None:
                 return outcomes.Refused("email_taken", owner)
+        person = None if email is None else await self.person_of(account, None)
         word, rest = await self.run(
             "put_account",
             self.account_key(account),
@@ -85,6 +87,7 @@ class AccountOperations(LedgerCore):
         made, view, had = rest[0] == b"1", rest[1], rest[2].decode()
         if email is not None and had and keys.email(had) != keys.email(email):
             await self.run("release_email", keys.email(had), account=account)
+        await self.drop_person(account, None, person)
         return decode_account(account, view), made
 
     async def trim(self, *, account: str, at_most: int) -> int:

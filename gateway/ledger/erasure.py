@@ -30,6 +30,9 @@ class ErasureOperations(LedgerCore):
         """Remove its email, metadata and API keys. `finished`: note that everything is erased."""
         for key in account.keys:
             await self.command("DEL", keys.key(key.id))  # first: the account's own list says which there were
+        names = ["person", *(f"person:{member.id}" for member in account.members)]
+        for person in filter(None, await self.command("HMGET", self.account_key(account.id), *names)):
+            await self.command("DEL", keys.person(person.decode()))
         if account.email is not None:  # before the account forgets it: nobody would know it then
             await self.run("release_email", keys.email(account.email), account=account.id)
         await self.run("erase_account", self.account_key(account.id), finished=finished)

@@ -186,6 +186,11 @@ def sign_in(nonce: str) -> str:
     return f"fb:sign_in:{nonce}"
 
 
+def person(person: str) -> str:
+    """String: the account that a person of an OpenID provider signs in to."""
+    return f"fb:person:{person}"
+
+
 def signed_out(key_id: str) -> str:
     """Sorted set: signed-out session of a key → when it began (gateways' seconds)."""
     return f"fb:signed_out:{key_id}"

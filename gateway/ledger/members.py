@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from gateway.ledger import keys, outcomes
-from gateway.ledger.core import LedgerCore, texts
+from gateway.ledger.core import texts
 from gateway.ledger.limits import Limit, encode_limit
+from gateway.ledger.persons import PersonOperations
 from gateway.ledger.records import clean_reason, decode_account
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Changed = outcomes.KeysChanged | outcomes.NotFound | outcomes.Refused | outcomes.Account
 
 
-class MemberOperations(LedgerCore):
+class MemberOperations(PersonOperations):
     """One method per script that concerns members.
 
     `by` is the member who asks, None: an operator; what a role may do is decided in the script. Refused: `forbidden`,
@@ -69,6 +70,7 @@ class MemberOperations(LedgerCore):
         What they have spent in the period so far counts, whatever their limit was. Refused: `has_owner` and
         `needs_owner`, because ownership is handed over, and `email_taken`.
         """
+        person = None if email is None else await self.person_of(account, member)
         word, rest = await self.run(
             "change_member",
             self.account_key(account),
@@ -80,6 +82,7 @@ class MemberOperations(LedgerCore):
             role=role,
             limit=encode_limit(limit) if isinstance(limit, Limit) else limit,
         )
+        await self.drop_person(account, member, person)
         return self._changed(account, word, rest)
 
     async def hand_over(
@@ -95,8 +98,9 @@ class MemberOperations(LedgerCore):
         self, *, account: str, member: str, by: str | None = None, keys_version: int | None = None
     ) -> Changed:
         """Remove a member and revoke their keys. Refused: `owner_stays`, unless they are the last."""
-        key = self.account_key(account)
+        key, person = self.account_key(account), await self.person_of(account, member)
         word, rest = await self.run("remove_member", key, keys_version=keys_version, by=by, member=member)
+        await self.drop_person(account, member, person)
         if word != "removed":
             return self._changed(account, word, rest)
         for key_id in texts(rest[1:]):

@@ -47,6 +47,7 @@ NOT_TRANSITIONS = frozenset(
         "note_bulk",
         "publish",
         "release_email",
+        "sign_in_person",
         "sign_out",
         "take_in",
     }

@@ -37,12 +37,17 @@ class OpenIdServer:
     person: dict[str, Any] = field(default_factory=lambda: {"sub": "u-1"})
     wrong: dict[str, Any] = field(default_factory=dict)
     algorithm: str = "RS256"
+    away: bool = False
+    reads: int = 0
     key: RSAKey = field(default_factory=lambda: rsa_key("its own"))
     stranger: RSAKey | None = None
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)
 
     async def configuration(self, _: web.Request) -> web.Response:
+        self.reads += 1
+        if self.away:
+            return web.Response(status=503)
         return web.json_response(
             {
                 "issuer": self.address,

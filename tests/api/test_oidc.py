@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -87,7 +89,7 @@ async def test_the_email_that_the_provider_verified_is_the_accounts(place: Place
     asked = provider.asked[0]
     assert (asked["response_type"], asked["code_challenge_method"], asked["client_id"]) == ("code", "S256", CLIENT)
     for unproven in (None, False, "no"):
-        provider.person = ADA | {"email_verified": unproven}
+        provider.person = ADA | {"sub": "u-2", "email_verified": unproven}
         assert (await sign_in(gateway))["problem"] == "nobody", "anybody could have typed that address"
 
 
@@ -99,8 +101,86 @@ async def test_a_member_signs_in_as_that_member_and_a_stranger_does_not(place: P
     who = await sign_in(gateway)
     assert (who["account"], who["member"], who["role"]) == ("acme", made.body["id"], "owner")
     await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "team@example.com"})
-    provider.person = ADA | {"email": "team@example.com"}
+    provider.person = ADA | {"sub": "u-2", "email": "team@example.com"}
     assert (await sign_in(gateway))["problem"] == "nobody", "an account with members is signed in to by members only"
+
+
+async def test_a_person_is_who_the_provider_says_and_not_who_has_the_address(place: Place) -> None:
+    """Whoever was given the address of somebody who had left got their account, and a new address locked one out."""
+    gateway, provider = place
+    await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "ada@example.com"})
+    assert (await sign_in(gateway))["account"] == "acme"
+    provider.person = ADA | {"email": "ada.king@example.com"}
+    assert (await sign_in(gateway))["account"] == "acme", "another address makes nobody another person"
+    provider.person = ADA | {"sub": "u-2"}
+    assert (await sign_in(gateway))["problem"] == "nobody", "who has her address now is not her"
+    for email in ("other@example.com", "ada@example.com"):
+        await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": email})
+    assert (await sign_in(gateway))["account"] == "acme", "unless the account is given to them"
+    provider.person = ADA | {"email": None}
+    assert (await sign_in(gateway))["problem"] == "nobody"
+
+
+async def test_a_member_is_who_the_provider_says_in_the_account_that_it_names(redis_url: str, tmp_path: Path) -> None:
+    named = {"public_url": "http://127.0.0.1:1", "oidc_account_claim": "team", "oidc_client_secret": SECRET}
+    async with (
+        open_openid_server() as provider,
+        open_gateway(redis_url, tmp_path, oidc_issuer=provider.address, oidc_client_id=CLIENT, **named) as gateway,
+    ):
+        await gateway.account()
+        provider.person = ADA | {"team": "acme"}
+        assert (await sign_in(gateway))["account"] == "acme", "without members it is everybody's who has the claim"
+        path = "/v1/admin/accounts/acme/members"
+        ids = [
+            (await gateway.call("POST", path, gateway.admin, {"name": "x", "email": f"{name}@example.com"})).body["id"]
+            for name in ("ada", "bob")
+        ]
+        assert (await sign_in(gateway))["member"] == ids[0]
+        provider.person |= {"email": "bob@example.com"}
+        assert (await sign_in(gateway))["member"] == ids[0], "by who they are, though Bob has the address"
+        provider.person |= {"sub": "u-2", "email": "ada@example.com"}
+        assert (await sign_in(gateway))["problem"] == "nobody"
+        for email in (None, "ada@example.com"):
+            await gateway.call("PATCH", f"{path}/{ids[0]}", gateway.admin, {"email": email})
+        assert (await sign_in(gateway))["member"] == ids[0]
+        erased = await gateway.call("DELETE", "/v1/admin/accounts/acme/person", gateway.admin)
+        assert erased.body["done"] is True
+        assert not await gateway.ledger.redis.keys("fb:person:*")
+
+
+async def test_a_session_begun_at_the_provider_lasts_12_hours(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lasted a week, whatever had become of its person at the provider."""
+    gateway, _ = place
+    key = await gateway.account()
+    await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "ada@example.com"})
+    brief = (await sign_in(gateway))["cookie"]
+    page = {"Sec-Fetch-Site": "same-origin"}
+    begun = await gateway.call("POST", "/session", None, {"key": key}, page)
+    usual = begun.headers["Set-Cookie"].partition(";")[0]
+
+    async def scopes() -> list[str | None]:
+        replies = [await gateway.call("GET", "/session", None, None, {"Cookie": one}) for one in (brief, usual)]
+        return [reply.body["scope"] for reply in replies]
+
+    assert await scopes() == ["account", "account"]
+    monkeypatch.setattr("gateway.clock.CLOCK.seconds", lambda: time.time() + 12 * 3600 + 1)
+    assert await scopes() == [None, "account"]
+
+
+async def test_a_provider_that_is_away_is_asked_once_by_all_who_sign_in(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request without a key made a call of up to ten seconds."""
+    gateway, provider = place
+    provider.away = True
+    ended = await asyncio.gather(*(get(gateway, "/oidc") for _ in range(5)))
+    assert {at for at, _ in ended} == {"http://127.0.0.1:1/sign-in?problem=unavailable"}
+    assert (await get(gateway, "/oidc"))[0].endswith("problem=unavailable")
+    assert provider.reads == 1
+    provider.away = False
+    later = monotonic() + 5
+    monkeypatch.setattr("gateway.api.access.openid.monotonic", lambda: later)
+    assert (await get(gateway, "/oidc"))[0].startswith(f"{provider.address}/authorize")
 
 
 async def test_a_group_is_an_operators_role_for_as_long_as_the_provider_says(place: Place) -> None:

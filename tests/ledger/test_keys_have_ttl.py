@@ -54,6 +54,7 @@ EXPIRING = {
     "client_call": rf"{TAG}:client_call:{ACCOUNT}:[0-9a-f]{{64}}",
     "bulk": r"fb:bulk:blk_[a-z2-7]{26}",
     "sign_in": r"fb:sign_in:[0-9a-f]{32}",
+    "person": r"fb:person:[0-9a-f]{16}\.[0-9a-f]{32}",
     "signed_out": r"fb:signed_out:(?:root|key_[0-9a-f]{32})",
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
@@ -88,6 +89,7 @@ async def a_busy_time(world: World) -> None:
     member = member_id()
     await ledger.add_member(account="ann", member=member, name="Ann")
     await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None, member=member)
+    await ledger.sign_in_person(account="ann", person=f"{'0' * 16}.{'0' * 32}", by_email=member)
     await ledger.add_token(
         token="fbt_t", parent=key_id_of("fbx_a"), account="ann", keys_version=0, millicredits=5, lifetime_ms=60_000
     )
@@ -151,7 +153,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     days |= {"failed": 30, "made_by": 40, "client_call": 1 / 144, "bulk": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
     days |= {"token": 2 / 1440, "client_token": 1 / 1440}  # of a minute, here
-    days |= {"usage_keys": 400, "usage_tags": 400}
+    days |= {"usage_keys": 400, "usage_tags": 400, "person": 400}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():
@@ -186,6 +188,7 @@ def test_python_spells_keys_as_lua_does() -> None:
         "checkout_owner",
         "client_token",
         "client_call",
+        "person",
         "sign_in",
         "rate",
         "signed_out",

@@ -5,10 +5,12 @@ What an ID token must prove is in `id_tokens.py`; what a person may do is decide
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,6 +36,7 @@ _CALL = ClientTimeout(total=10)
 _DOCUMENT_MAX_BYTES = 262_144
 _KEPT_SECONDS = 3600.0
 _AGAIN_SECONDS = 60.0
+_AWAY_SECONDS = 5.0  # for which a document that could not be read is not asked for again
 
 
 class NotProven(Exception):
@@ -74,6 +77,8 @@ class OpenIdProvider:
         # Its own origin may be on a private network; other addresses that it names must be public.
         self._outgoing = Outgoing(AddressGuard(), own=URL(issuer))
         self._kept: dict[str, _Published] = {}
+        self._away: dict[str, tuple[float, str]] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def begin(self, to: str) -> tuple[str, str]:
         """Where to send the browser, and the cookie that ties what follows to it. ProviderUnavailable."""
@@ -131,6 +136,12 @@ class OpenIdProvider:
             raise NotProven(f"the token endpoint answered {status}, {str(answer.get('error', 'without a token'))[:50]}")
         return await self._verified(configuration, token, attempt.nonce)
 
+    def person(self, claims: Mapping[str, Any]) -> str:
+        """The provider's id of a person, as digests: <provider>.<person>. Unlike an email, it is nobody else's ever."""
+        whose = f"{self.issuer}\n{claims['sub']}"
+        issuer, person = (hashlib.sha256(text.encode()).hexdigest() for text in (self.issuer, whose))
+        return f"{issuer[:16]}.{person[:32]}"
+
     async def close(self) -> None:
         """Close every connection."""
         await self._outgoing.close()
@@ -156,13 +167,26 @@ class OpenIdProvider:
         return found
 
     async def _document(self, url: str, fresh_seconds: float) -> Mapping[str, Any]:
-        kept = self._kept.get(url)
-        if kept is not None and monotonic() - kept.fetched_at < fresh_seconds:
-            return kept.document
+        """A document of the provider. Whoever asks at the same time shares one call, and its failure, too."""
+        async with self._turns[url]:
+            kept = self._kept.get(url)
+            if kept is not None and monotonic() - kept.fetched_at < fresh_seconds:
+                return kept.document
+            since, why = self._away.get(url, (-_AWAY_SECONDS, ""))
+            if monotonic() - since < _AWAY_SECONDS:
+                raise ProviderUnavailable(why)
+            try:
+                document = await self._read(url)
+            except ProviderUnavailable as error:
+                self._away[url] = monotonic(), str(error)
+                raise
+            self._kept[url] = _Published(document, monotonic())
+            return document
+
+    async def _read(self, url: str) -> Mapping[str, Any]:
         status, document = await self._call("GET", url)
         if status != HTTPStatus.OK:
             raise ProviderUnavailable(f"{url} answered {status}")
-        self._kept[url] = _Published(document, monotonic())
         return document
 
     async def _call(self, method: str, url: str, **options: Any) -> tuple[int, Mapping[str, Any]]:

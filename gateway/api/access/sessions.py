@@ -19,10 +19,12 @@ from aiohttp import web
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
 from gateway.api.errors import Forbidden, InvalidKey
-from gateway.clock import LedgerTimeSigner
+from gateway.clock import LedgerTimeSigner, now_seconds
 
 COOKIE = "farebox_session"
 SESSION_SECONDS = 7 * 24 * 3600
+BRIEF_SECONDS = 12 * 3600  # of one begun with an OpenID provider, which may know the person no longer
+_BRIEF = "brief."  # how its id begins, and the nonce of the link that begins it
 SIGNED_OUT_SECONDS = SESSION_SECONDS + 24 * 3600  # gateways' clocks may differ by a day
 LINK_SECONDS = 3600
 INVITATION_SECONDS = 7 * 24 * 3600
@@ -49,6 +51,11 @@ class SignInLink:
 
     key_id: KeyId
     nonce: str
+
+    @property
+    def brief(self) -> bool:
+        """Whether the session that it begins is a brief one."""
+        return self.nonce.startswith(_BRIEF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +88,21 @@ class Sessions:
         self._secure = public_address.startswith("https://")
 
     def open(self, cookie: str) -> Session:
-        """The session of a cookie; InvalidKey if it is not ours, or older than a week. It may have been signed out."""
+        """The session of a cookie; InvalidKey if it is not ours, or too old. It may have been signed out."""
         began_at, key_id, rest = self._opened(self._cookies, cookie, SESSION_SECONDS, ENDED)
         if len(rest) != 1:  # a cookie of a version whose sessions had no ids
             raise InvalidKey(ENDED)
+        if rest[0].startswith(_BRIEF) and now_seconds() >= began_at + BRIEF_SECONDS:
+            raise InvalidKey(ENDED)
         return Session(key_id, rest[0], began_at)
 
-    def begin(self, response: web.StreamResponse, key_id: str) -> None:
+    def begin(self, response: web.StreamResponse, key_id: str, *, brief: bool = False) -> None:
         """Start a session for this key. Browsers send it only with requests from the gateway's own pages."""
+        session = f"{_BRIEF if brief else ''}{secrets.token_urlsafe(16)}"
         response.set_cookie(
             COOKIE,
-            str(self._cookies.dumps([key_id, self._proof(key_id), secrets.token_urlsafe(16)])),
-            max_age=SESSION_SECONDS,
+            str(self._cookies.dumps([key_id, self._proof(key_id), session])),
+            max_age=BRIEF_SECONDS if brief else SESSION_SECONDS,
             path="/",
             httponly=True,
             samesite="Strict",
@@ -103,9 +113,10 @@ class Sessions:
         """Delete the session's cookie."""
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=self._secure)
 
-    def link(self, key_id: str) -> str:
+    def link(self, key_id: str, *, brief: bool = False) -> str:
         """A URL that signs in once within the hour. Its token is in the fragment, which no server ever logs."""
-        token = self._links.dumps([key_id, self._proof(key_id), secrets.token_hex(16)])
+        nonce = f"{_BRIEF if brief else ''}{secrets.token_hex(16)}"
+        token = self._links.dumps([key_id, self._proof(key_id), nonce])
         return f"{self._public_address}/sign-in#{token}"
 
     def open_link(self, token: str) -> SignInLink:

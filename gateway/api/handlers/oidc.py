@@ -35,6 +35,9 @@ from gateway.domain import Scope, is_account_id
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import outcomes
 from gateway.ledger.accounts import key_id_of
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.member_records import Member
+from gateway.ledger.persons import ACCOUNT_ITSELF, PersonSignsIn
 
 BEGIN = "/oidc"
 _PAGE = re.compile(r"/(?![/\\])[A-Za-z0-9_/?=&.%-]{0,200}")
@@ -79,7 +82,7 @@ async def callback(request: web.Request) -> web.Response:
         log.warning("oidc_nobody", issuer=provider.issuer, subject=claims["sub"])
         return _back(request, "nobody")
     log.info("oidc_sign_in", subject=claims["sub"], key=key_id)
-    link = request.app[SESSIONS].link(key_id)
+    link = request.app[SESSIONS].link(key_id, brief=True)
     page, _, token = link.partition("#")
     return _done(_redirect(f"{page}?to={quote(attempt.to, safe='')}#{token}"))
 
@@ -97,7 +100,7 @@ async def _code(request: web.Request, attempt: SignInAttempt) -> str:
 async def _key_of(request: web.Request, provider: OpenIdProvider, claims: Mapping[str, Any]) -> KeyId | None:
     """The key that the person's session is of, which nobody has seen; None if they are nobody here."""
     role = await _operator(request, provider, claims)
-    return role if role is not None else await _of_account(request, claims)
+    return role if role is not None else await _of_account(request, provider, claims)
 
 
 async def _operator(request: web.Request, provider: OpenIdProvider, claims: Mapping[str, Any]) -> KeyId | None:
@@ -126,23 +129,45 @@ async def _operator(request: web.Request, provider: OpenIdProvider, claims: Mapp
     return found
 
 
-async def _of_account(request: web.Request, claims: Mapping[str, Any]) -> KeyId | None:
-    """The member with the person's verified email; of an account without members, the account itself."""
-    settings, ledger, email = request.app[SETTINGS], request.app[LEDGER], _verified_email(claims)
-    named = claims.get(settings.oidc_account_claim) if settings.oidc_account_claim else None
-    if isinstance(named, str) and is_account_id(named):
-        account = await ledger.account(account=named)
-    elif email is not None and not settings.oidc_account_claim:
-        account = await ledger.find_account(email=email)
-    else:
-        return None
+async def _of_account(request: web.Request, provider: OpenIdProvider, claims: Mapping[str, Any]) -> KeyId | None:
+    """The member that the person is, or has the verified email of; of an account without members, the account itself.
+
+    Whoever has signed in before is found by the provider's id of them, whatever their email is now.
+    """
+    ledger, claim = request.app[LEDGER], request.app[SETTINGS].oidc_account_claim
+    person, email = provider.person(claims), _verified_email(claims)
+    if claim:
+        named = claims.get(claim)
+        account = await ledger.account(account=named) if isinstance(named, str) and is_account_id(named) else None
+        if isinstance(account, outcomes.Account) and not _members(account):
+            return await console_key(ledger, account, None)  # whoever has the claim
+        return await _signed_in(ledger, account, person, email)
+    known = await ledger.find_person(person=person)
+    if known is not None:
+        key_id = await _signed_in(ledger, await ledger.account(account=known), person, None)
+        if key_id is not None:
+            return key_id
+    return None if email is None else await _signed_in(ledger, await ledger.find_account(email=email), person, email)
+
+
+async def _signed_in(ledger: Ledger, account: object, person: str, email: str | None) -> KeyId | None:
+    """The key of the account's sessions of this person; with an email, also if they have not signed in before."""
     if not isinstance(account, outcomes.Account):
         return None
-    members = [member for member in account.members if member.removed_at is None]
-    mine = [one.id for one in members if one.email is not None and one.email.lower() == email]
-    if members and not mine:
-        return None
-    return await console_key(ledger, account, mine[0] if mine else None)
+    members = _members(account)
+    by_email = next((one.id for one in members if email and one.email and one.email.lower() == email), None)
+    if email is not None and not members:
+        by_email = ACCOUNT_ITSELF
+    whose = await ledger.sign_in_person(account=account.id, person=person, by_email=by_email)
+    if isinstance(whose, PersonSignsIn):
+        return await console_key(ledger, account, whose.member)
+    if whose == outcomes.Refused("taken"):
+        log.warning("oidc_email_is_anothers", account=account.id, member=by_email)
+    return None
+
+
+def _members(account: outcomes.Account) -> list[Member]:
+    return [member for member in account.members if member.removed_at is None]
 
 
 def _rank(role: Scope) -> int:

@@ -14,6 +14,7 @@ from gateway.api.access.sessions import (
     LINK_SECONDS,
     SIGNED_OUT_SECONDS,
     Invitation,
+    SignInLink,
     check_from_our_page,
     from_our_page,
     session_cookie,
@@ -38,20 +39,22 @@ async def sign_in(request: web.Request) -> web.Response:
         raise Forbidden("Signing in is only possible on the gateway's own page.")
     body = await read_body(request, session_schemas.SignIn)
     _check_ready(request)
-    callers = request.app[CALLERS]
-    if body.link is not None:
-        invitation = request.app[SESSIONS].open_invitation(body.link)
-        caller = await (_of_link(request, body.link) if invitation is None else _of_invitation(request, invitation))
+    callers, sessions, brief = request.app[CALLERS], request.app[SESSIONS], False
+    if body.link is not None and (invitation := sessions.open_invitation(body.link)) is not None:
+        caller = await _of_invitation(request, invitation)
+    elif body.link is not None:
+        link = sessions.open_link(body.link)
+        caller, brief = await _of_link(request, link), link.brief
     else:
         caller = await callers.of_key(request, body.key or "", operators=True)
         callers.check_bounds(request, caller)
     response = answer(_shape(caller), status=HTTPStatus.CREATED)
-    request.app[SESSIONS].begin(response, caller.key_id)
+    sessions.begin(response, caller.key_id, brief=brief)
     return response
 
 
-async def _of_link(request: web.Request, token: str) -> Caller:
-    callers, link = request.app[CALLERS], request.app[SESSIONS].open_link(token)
+async def _of_link(request: web.Request, link: SignInLink) -> Caller:
+    callers = request.app[CALLERS]
     caller = await callers.of_key_id(link.key_id)
     callers.check_bounds(request, caller)
     await _use(request, link.nonce, LINK_SECONDS)

@@ -101,6 +101,7 @@ KINDS = (
     _alone("taken_in", re.escape(keys.taken_in("")) + _WORD, expires=True),
     _alone("bulk", re.escape(keys.bulk("")) + _WORD, expires=True),
     _alone("sign_in", re.escape(keys.sign_in("")) + _WORD, expires=True),
+    _alone("person", re.escape(keys.person("")) + _WORD, expires=True),
     _alone("signed_out", re.escape(keys.signed_out("")) + _WORD, expires=True),
     _alone("unapplied", re.escape(keys.UNAPPLIED), expires=True),
     _alone("operators", re.escape(keys.OPERATORS)),

@@ -33,6 +33,9 @@ local changed = role ~= "" and role ~= known.role
 if name ~= "" then known.name = name end
 if changed then known.role = role end
 members.put(a, known)
-if email ~= "" then a.fields["email:" .. member] = email ~= "none" and email or nil end
+local address = email ~= "none" and email or nil
+if email ~= "" and address ~= a.fields["email:" .. member] then
+  a.fields["email:" .. member], a.fields["person:" .. member] = address, nil -- who has it now may be somebody else
+end
 if limit ~= "" then a.fields["limit:" .. member] = limit ~= "none" and limit or nil end
 return members.close(a, changed)

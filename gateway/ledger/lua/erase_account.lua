@@ -9,7 +9,7 @@
 local finished = unpack(ARGV) -- 1: everything else of the person is gone too
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
 local PERSONAL = {
-  email = true, metadata = true, member = true, of = true,
+  email = true, metadata = true, member = true, of = true, person = true,
   key = true, used = true, bound = true, succeeds = true, rotated = true, limit = true, counted = true,
 }
 local gone = {}

@@ -29,6 +29,7 @@ if given then accounts.save(a) end
 redis.call("HSET", KEYS[1], "created_at", a.fields.created_at)
 if free_credits ~= "" then redis.call("HSET", KEYS[1], "free_credits", free_credits) end
 if email ~= "" then redis.call("HSET", KEYS[1], "email", email) end
+if email ~= "" and string.lower(email) ~= string.lower(had) then redis.call("HDEL", KEYS[1], "person") end
 if metadata ~= "" then redis.call("HSET", KEYS[1], "metadata", metadata) end
 if made then generations.count("accounts", 1) end
 return {"applied", made and "1" or "0", view, had}

@@ -30,6 +30,7 @@ for _, key in ipairs(revoked) do
   f["limit:" .. purse], f["counted:" .. purse] = nil, nil
 end
 f["limit:" .. member], f["counted:" .. member], f["email:" .. member] = nil, nil, nil
+f["person:" .. member] = nil
 known.removed = a.real
 members.put(a, known)
 local reply = {"removed", members.close(a, true)[2]}
