@@ -122,7 +122,11 @@ async def test_a_person_is_who_the_provider_says_and_not_who_has_the_address(pla
 
 
 async def test_a_member_is_who_the_provider_says_in_the_account_that_it_names(redis_url: str, tmp_path: Path) -> None:
-    named = {"public_url": "http://127.0.0.1:1", "oidc_account_claim": "team", "oidc_client_secret": SECRET}
+    named: dict[str, Any] = {
+        "public_url": "http://127.0.0.1:1",
+        "oidc_account_claim": "team",
+        "oidc_client_secret": SECRET,
+    }
     async with (
         open_openid_server() as provider,
         open_gateway(redis_url, tmp_path, oidc_issuer=provider.address, oidc_client_id=CLIENT, **named) as gateway,
