@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import workers.commands
 from gateway.local.lifeline import watch
@@ -38,11 +39,23 @@ class Forked:
     process: ForkServerProcess
 
     @classmethod
-    def start(cls, command: str, arguments: Sequence[str], environment: Mapping[str, str], log_path: Path) -> Forked:
-        """Start `farebox COMMAND ARGUMENTS` with exactly this environment; what it prints goes to the log."""
+    def start(
+        cls,
+        command: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log_path: Path,
+        *,
+        prelude: str = "",
+    ) -> Forked:
+        """Start `farebox COMMAND ARGUMENTS` with exactly this environment, after `prelude`, some Python.
+
+        What it prints goes to the log.
+        """
         log_path.touch()
-        given = (_lifeline, command, [*arguments], {**environment}, str(log_path))
-        process = _context.Process(target=_become, args=given)
+        given: dict[str, Any] = {"command": command, "arguments": [*arguments], "environment": {**environment}}
+        given |= {"lifeline": _lifeline, "log_path": str(log_path), "prelude": prelude}
+        process = _context.Process(target=_become, kwargs=given)
         process.start()
         return cls(process)
 
@@ -73,9 +86,16 @@ def run_farebox(*arguments: str, environment: Mapping[str, str]) -> subprocess.C
 
 
 def _become(
-    lifeline: Connection, command: str, arguments: list[str], environment: dict[str, str], log_path: str
+    *,
+    lifeline: Connection,
+    command: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    log_path: str,
+    prelude: str,
 ) -> None:
     _be_a_process(lifeline, arguments, environment, log_path, log_path)
+    exec(prelude, {})  # noqa: S102 - of a test
     getattr(workers.commands, command)()
 
 

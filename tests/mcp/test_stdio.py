@@ -114,17 +114,6 @@ async def test_nothing_but_the_protocol_is_written_and_neither_key_nor_prompt_is
     assert process.returncode == 0
 
 
-async def test_a_wrong_key_is_an_error_that_says_where_keys_are_set(gateway: Visitor) -> None:
-    with tempfile.TemporaryFile("w+") as errlog:
-        async with over_stdio(gateway.address, "fbx_" + "x" * 43, errlog) as assistant:
-            assert (await assistant.client.list_tools()).tools, "they are the same for everybody"
-            told = await assistant.call("generate", **BICYCLE, confirm_credits=5)
-            assert told.error["code"] == "invalid_key"
-            assert "FAREBOX_KEY" in told.text
-        errlog.seek(0)
-        assert "fbx_" not in errlog.read()
-
-
 async def test_ctrl_c_ends_it_while_standard_input_is_open() -> None:
     """It stayed until its input ended, however often Ctrl-C was pressed."""
     process = await asyncio.create_subprocess_exec(

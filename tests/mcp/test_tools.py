@@ -191,6 +191,14 @@ async def test_the_key_of_an_operator_is_refused_with_the_key_that_is_needed(gat
         assert "FAREBOX_KEY" in told.text
 
 
+async def test_a_wrong_key_is_an_error_that_says_where_keys_are_set(gateway: Visitor) -> None:
+    async with in_process(gateway.address, "fbx_" + "x" * 43) as assistant:
+        assert (await assistant.client.list_tools()).tools, "they are the same for everybody"
+        told = await assistant.call("generate", **BICYCLE, confirm_credits=5)
+        assert told.error["code"] == "invalid_key"
+        assert "FAREBOX_KEY" in told.text
+
+
 async def test_another_accounts_generation_is_not_there(gateway: Visitor) -> None:
     other = await gateway.made(await gateway.account("other"))
     async with in_process(gateway.address, await gateway.account()) as assistant:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -31,7 +29,6 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Reserved
 from gateway.ledger.policy import PlanTerms, Policy, Terms
 from gateway.ledger.sums import Totals
-from gateway.local.lifeline import Lifeline
 from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
@@ -53,28 +50,25 @@ JUDGE_SECONDS = 2.0  # how long a caretaker sees the ledger answer before it jud
 SMALL = {"size": "64x64"}
 DAY_MS = 86_400_000
 
-# Every process of this test run ends with it, also when it is killed.
-_lifeline = Lifeline()
-
 
 @dataclass
 class Process:
     """A worker or a caretaker. Its log is a file, shown when a test fails."""
 
-    popen: subprocess.Popen[bytes] | Forked
+    process: Forked
     log_path: Path
 
     def send(self, number: signal.Signals) -> None:
-        self.popen.send_signal(number)
+        self.process.send_signal(number)
 
     def kill(self) -> None:
         """End it as a crash would."""
-        self.popen.kill()
-        self.popen.wait()
+        self.process.kill()
+        self.process.wait()
 
     async def wait(self) -> int:
         """Its exit code, when it has ended."""
-        return await asyncio.to_thread(self.popen.wait)
+        return await asyncio.to_thread(self.process.wait)
 
     async def says(self, words: str) -> bool:
         """Whether it has logged `words`."""
@@ -174,30 +168,18 @@ class Stage:
     # --- processes --------------------------------------------------------------------------------------------------
 
     def worker(self, tool: str = "image", *options: str, prelude: str = "", **environment: str) -> Process:
-        """Start `farebox worker`, in a Python that has run `prelude`."""
+        """Start `farebox worker`, in a process that has run `prelude`."""
         return self._start("worker", prelude, tool, *options, **environment)
 
     def caretaker(self, *, prelude: str = "", **environment: str) -> Process:
-        """Start `farebox caretaker`, in a Python that has run `prelude`. It judges soon, and by the ledger's leases."""
+        """Start `farebox caretaker`, after `prelude`. It judges soon, and by the ledger's leases."""
         return self._start("caretaker", prelude, **{"FAREBOX_LEASE_SECONDS": str(JUDGE_SECONDS)} | environment)
 
     def _start(self, command: str, prelude: str, *arguments: str, **environment: str) -> Process:
         log_path = self.directory / f"{command}-{len(self.processes)}.log"
         environment = {**os.environ, **self.environment, **environment}
-        if not prelude:
-            self.processes.append(Process(Forked.start(command, arguments, environment, log_path), log_path))
-            return self.processes[-1]
-        program = [sys.executable, "-c", f"{prelude}\nfrom workers.commands import {command}; {command}()", *arguments]
-        with log_path.open("wb") as log:
-            popen = subprocess.Popen(
-                [sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd), *program],
-                pass_fds=[_lifeline.reading_fd],
-                cwd=ROOT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.processes.append(Process(popen, log_path))
+        forked = Forked.start(command, arguments, environment, log_path, prelude=prelude)
+        self.processes.append(Process(forked, log_path))
         return self.processes[-1]
 
     @property
