@@ -245,7 +245,7 @@ class Model(Table):
         only = Offer(provider_model=self.short_provider_model, provider_settings=self.short_provider_settings)
         return {self.short_provider: only}
 
-    @property
+    @cached_property
     def provider(self) -> str:
         """The provider that is tried first."""
         return next(iter(self.offers))

@@ -8,6 +8,7 @@ operator allows are no longer accepted. While the queue's Redis is unavailable, 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -83,11 +84,10 @@ class Workforce:
 
     def takes(self, tool: str, providers: Iterable[str]) -> bool:
         """Whether a new generation may be accepted: a worker that can call one of these is running, or was recently."""
-        return self._has(Missing(tool)) and any(self._has(Missing(tool, provider)) for provider in providers)
-
-    def _has(self, one: Missing) -> bool:
-        since = self._since.get(one)
-        return since is None or self._clock() - since < self._accept_seconds
+        wanted = (Missing(tool), *(Missing(tool, provider) for provider in providers))
+        longest = self._clock() - self._accept_seconds
+        the_tool, *any_provider = [self._since.get(one, math.inf) > longest for one in wanted]
+        return the_tool and any(any_provider)
 
     async def check(self) -> None:
         """Check once; log what went missing and what is back."""
