@@ -62,6 +62,9 @@ def test_a_figure_is_an_amount_or_is_recorded_as_none(said: object, recorded: in
         (Unit.SECONDS, PICTURE, None),
         (Unit.MEGAPIXELS, PICTURE, 1024 * 768),
         (Unit.MEGAPIXELS, FILM, None),
+        (Unit.SECONDS, Media("audio/mpeg", duration_seconds=Decimal(3)), 3_000_000),
+        (Unit.CHARACTERS, Media("text/plain", characters=42), 42_000_000),
+        (Unit.CHARACTERS, PICTURE, None),
         (Unit.GPU_SECONDS, FILM, None),
     ],
 )
