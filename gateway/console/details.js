@@ -11,7 +11,7 @@ import { againLink, downloadLink, picture } from "./outputs.js";
 import { receiptOf } from "./receipts.js";
 import { stepsOf } from "./timeline.js";
 import { merge } from "./updates.js";
-import { MARKS, STATES, costOf, hasEnded, settingName, settingValue } from "./words.js";
+import { MARKS, STATES, chargeOf, hasEnded, settingName, settingValue } from "./words.js";
 
 const LONG_PROMPT = 280;
 const PROMPT_START = 140;
@@ -100,7 +100,7 @@ export class Details {
     return element(
       "div",
       { class: "row apart" },
-      element("p", { class: "row" }, element("span", { class: `badge ${MARKS[generation.status] ?? "accent"}` }, STATES[generation.status]), element("strong", { class: "model-name" }, this.#names.get(generation.model) ?? generation.model), element("span", { class: "quiet-text" }, costOf(generation))),
+      element("p", { class: "row" }, element("span", { class: `badge ${MARKS[generation.status] ?? "accent"}` }, STATES[generation.status]), element("strong", { class: "model-name" }, this.#names.get(generation.model) ?? generation.model), element("span", { class: "quiet-text" }, chargeOf(generation))),
       element("p", { class: "row unprinted" }, stop, !this.#operator && againLink(generation), element("button", { type: "button", class: "small", onclick: () => print() }, icon("print"), "Print receipt")),
     );
   }

@@ -2,21 +2,31 @@
 
 import { get } from "./api.js";
 import { counted } from "./amounts.js";
+import { generationPath } from "./copying.js";
 import { byId, element, show, showError } from "./dom.js";
 import { Card, showInOrder } from "./generations.js";
 import { hearing, on } from "./live.js";
 import { startPage } from "./shell.js";
+import { formatDay } from "./times.js";
 import { catchUp } from "./updates.js";
 import { STATES } from "./words.js";
 
-const SHOWN_AT_ONCE = 24;
-const READ_AT_ONCE = 100; // with dates: the API filters by all but those
-const FILTERS = ["tool", "model", "status", "from", "to"];
+const AT_ONCE = 24;
+const READ_MAX = 100;
+const READS_MAX = 10; // for one press: a filter may find nothing for long
+const SEARCHED_PER_READ = 200; // by words, a read looks at so many
+const BACK_MAX = 1000; // as many are read again for those who come back
+const SEARCH_AFTER_MS = 300;
+const DAY_MS = 86_400_000;
+const ID = /^gen_[0-9a-f]{2}[a-z2-7]{24}$/;
+const FILTERS = ["q", "tool", "model", "status", "from", "to"];
 
 const form = byId("filters");
 let names = new Map();
 let cards = new Map();
 let next = null; // what to read on from; null: no more
+let kept = AT_ONCE; // as many are kept when live ones come
+let reads = 0; // since the filters changed
 let missed = false; // the last change of the filters got no answer: what is shown is not what they say
 let turn = 0; // counts up with each change of the filters, so that an answer that comes late is dropped
 
@@ -38,12 +48,23 @@ async function start() {
     refill(card.models);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  byId("more").addEventListener("click", () => hearing(readMore).catch(showError));
+  let later = null;
+  form.elements.q.addEventListener("input", () => {
+    clearTimeout(later);
+    later = setTimeout(() => refill(card.models), SEARCH_AFTER_MS);
+  });
+  byId("more").addEventListener("click", () => hearing((heard) => readMore(heard, AT_ONCE)).catch(showError));
+  document.addEventListener("click", ({ target }) => target.closest("a") && history.replaceState({ shown: cards.size, y: scrollY }, ""), true);
   fillModels(card.models, form.elements.model.value);
-  await refresh();
+  const { shown = 0, y } = history.state ?? {};
+  if (y) history.scrollRestoration = "manual"; // to what is not there yet
+  await refresh(Math.min(Math.max(shown, AT_ONCE), BACK_MAX));
+  if (y) scrollTo(0, y);
 }
 
 function refill(models) {
+  const words = form.elements.q.value.trim();
+  if (ID.test(words)) return location.assign(generationPath(words));
   fillModels(models, form.elements.model.value);
   const given = new URLSearchParams(FILTERS.map((name) => [name, form.elements[name].value]).filter(([, value]) => value));
   history.replaceState(null, "", given.size ? `?${given}` : location.pathname);
@@ -56,13 +77,14 @@ function fillModels(models, chosen) {
   show(byId("model"), element("option", { value: "" }, "All models"), offered.map(({ id, name }) => element("option", { value: id, selected: id === chosen }, name)));
 }
 
-async function refresh() {
+async function refresh(count = AT_ONCE) {
   turn++;
   cards = new Map();
   next = "";
+  reads = 0;
   byId("cards").setAttribute("aria-busy", "true");
   try {
-    await hearing(readMore);
+    await hearing((heard) => readMore(heard, count));
     missed = false;
     showError(null);
   } catch (error) {
@@ -73,39 +95,33 @@ async function refresh() {
   }
 }
 
-/** Load until another screen is full, or nothing is left. */
-async function readMore(heard) {
+/** Load so many more, as far as they are found. */
+async function readMore(heard, count) {
   const mine = turn;
   const first = next === "";
   const found = [];
-  while (next !== null && found.length < SHOWN_AT_ONCE) {
-    const { tool, model, status } = Object.fromEntries(new FormData(form));
-    const page = await get("/v1/generations", { tool, model, status, before: next, limit: dated() ? READ_AT_ONCE : SHOWN_AT_ONCE - found.length });
+  const { created_after: after, created_before: before } = asked();
+  if (before && after >= before) next = null; // no day, rather than an error while both are being set
+  for (const last = reads + READS_MAX; next !== null && found.length < count && reads < last; ) {
+    const page = await get("/v1/generations", { ...asked(), before: next, limit: Math.min(READ_MAX, count - found.length) });
     if (mine !== turn) return;
-    found.push(...page.data.filter(isWithin));
-    const last = page.data.at(-1);
-    next = last && last.created_at < firstMoment() ? null : page.next;
+    reads++;
+    found.push(...page.data);
+    next = page.next;
   }
   if (first) {
     show(byId("cards"));
     for (const card of cards.values()) showInOrder(byId("cards"), card); // events have brought them meanwhile
   }
   for (const generation of found.reverse()) place(catchUp(generation, heard));
-  tellCount();
+  kept = cards.size;
+  drawRest();
 }
 
-function dated() {
-  return form.elements.from.value || form.elements.to.value;
-}
-
-function firstMoment() {
-  return form.elements.from.value ? startOfDay(form.elements.from.value, 0) : "";
-}
-
-/** Whether it was created on the selected days, in the reader's time zone. */
-function isWithin({ created_at: at }) {
-  const { value: to } = form.elements.to;
-  return at >= firstMoment() && (!to || at < startOfDay(to, 1));
+/** The filters, as the API has them: days are the reader's. */
+function asked() {
+  const { from, to, ...same } = Object.fromEntries(new FormData(form));
+  return { ...same, q: same.q.trim(), created_after: from && startOfDay(from, 0), created_before: to && startOfDay(to, 1) };
 }
 
 function startOfDay(day, later) {
@@ -113,10 +129,11 @@ function startOfDay(day, later) {
   return new Date(year, month - 1, date + later).toISOString();
 }
 
-function fits({ tool, model, status, ...generation }) {
-  const { elements } = form;
-  const same = (name, value) => !elements[name].value || elements[name].value === value;
-  return same("tool", tool) && same("model", model) && same("status", status) && isWithin(generation);
+function fits(generation) {
+  const { q, created_after: after, created_before: before, ...same } = asked();
+  const text = [generation.prompt, ...Object.entries(generation.tags).map((tag) => tag.join(":"))].join("\n").toLowerCase();
+  const at = generation.created_at;
+  return Object.entries(same).every(([name, value]) => !value || generation[name] === value) && (!after || at >= after) && (!before || at < before) && q.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
 function place(generation) {
@@ -126,21 +143,48 @@ function place(generation) {
   showInOrder(byId("cards"), card);
 }
 
-function tellCount() {
+/** The days' headings, how many there are, and what is said if there are none. */
+function drawRest() {
   const filtered = FILTERS.some((name) => form.elements[name].value);
+  const searching = form.elements.q.value && next !== null;
+  drawDays();
   byId("more").hidden = next === null;
+  byId("more").textContent = searching ? "Search older ones" : "Show older";
   byId("count").textContent = cards.size ? `${counted(cards.size, "generation")}${next === null ? "" : " so far"}` : "Nothing found";
   byId("empty").hidden = cards.size > 0;
   if (cards.size) return;
-  const link = filtered ? "No matching generations." : [element("span", {}, "No generations yet."), element("a", { class: "button primary", href: "/" }, "Create the first one")];
-  show(byId("empty"), [link]);
+  const none = searching ? `No matches among the newest ${counted(reads * SEARCHED_PER_READ, "generation")}.` : "No matching generations.";
+  show(byId("empty"), filtered ? none : [element("span", {}, "No generations yet."), element("a", { class: "button primary", href: "/" }, "Create the first one")]);
+}
+
+function drawDays() {
+  const list = byId("cards");
+  const names = new Map([[formatDay(Date.now() - DAY_MS), "Yesterday"], [formatDay(Date.now()), "Today"]]);
+  for (const head of list.querySelectorAll(".day")) head.remove();
+  let before = null;
+  for (const root of [...list.children]) {
+    const day = formatDay(root.dataset.made);
+    if (day !== before) root.before(element("h2", { class: "day" }, names.get(day) ?? day));
+    before = day;
+  }
 }
 
 function take(changes) {
   if (cards.has(changes.id)) cards.get(changes.id).update(changes);
   else if (changes.object && fits(changes)) {
     place(changes);
-    tellCount();
+    letGo();
+    drawRest();
+  }
+}
+
+/** Of what comes live, a page keeps a screen more than was asked for: the oldest go, and are read again on demand. */
+function letGo() {
+  while (cards.size > kept + AT_ONCE) {
+    const { root } = [...cards.values()].reduce((one, other) => (one.root.dataset.made < other.root.dataset.made ? one : other));
+    cards.delete(root.dataset.id);
+    root.remove();
+    next = [...byId("cards").querySelectorAll(".card-of-work")].at(-1).dataset.id;
   }
 }
 
@@ -157,7 +201,7 @@ function listen() {
     await loaded;
     if (missed) return refresh().catch(showError);
     await hearing(async (heard) => {
-      const { data } = await get("/v1/generations", { limit: SHOWN_AT_ONCE });
+      const { data } = await get("/v1/generations", { limit: AT_ONCE });
       for (const generation of data.reverse()) take(catchUp(generation, heard));
     }).catch(showError);
   });

@@ -1,14 +1,14 @@
 // A generation as a card: its output, state and cost. Shared by Generate and Gallery.
 
 import { post } from "./api.js";
-import { counted } from "./amounts.js";
+import { counted, formatRounded } from "./amounts.js";
 import { generationPath } from "./copying.js";
 import { announce, element, icon, retried, show, showError } from "./dom.js";
 import { hearing } from "./live.js";
 import { againLink, downloadLink, picture } from "./outputs.js";
 import { formatAgo, time } from "./times.js";
 import { addOutput, catchUp, merge } from "./updates.js";
-import { MARKS, STATES, costOf, hasEnded, shortPrompt, stageOf } from "./words.js";
+import { MARKS, STATES, chargeOf, costOf, hasEnded, shortPrompt, stageOf } from "./words.js";
 
 /** The first output as a picture or a muted video; a placeholder while there is none. */
 export function preview(generation, { controls = false } = {}) {
@@ -77,10 +77,12 @@ export class Card {
   }
 
   #picture(generation) {
+    const [{ content_type: type = "", duration_seconds: seconds } = {}] = generation.outputs;
+    const length = type.startsWith("video/") && element("span", { class: "length" }, icon("play"), seconds && `${formatRounded(seconds)} s`);
     const more = generation.outputs.length > 1 && element("span", { class: "count" }, `1 of ${generation.outputs.length}`);
     const label = `Details: ${shortPrompt(generation)}`;
-    const badge = element("span", { class: `badge ${MARKS[generation.status] ?? "accent"}` }, STATES[generation.status]);
-    return element("a", { href: generationPath(generation.id), class: "picture", "data-action": "open", "aria-label": label, onclick: (event) => openDetails(event, this).catch(showError) }, preview(generation), badge, more);
+    const badge = generation.status in MARKS && generation.status !== "succeeded" && element("span", { class: `badge ${MARKS[generation.status]}` }, STATES[generation.status]);
+    return element("a", { href: generationPath(generation.id), class: "picture", "data-action": "open", "aria-label": label, onclick: (event) => openDetails(event, this).catch(showError) }, preview(generation), badge, length, more);
   }
 
   #head(generation) {
@@ -96,8 +98,7 @@ export class Card {
   #ending(generation) {
     const saved = generation.outputs.length > 0 && !generation.outputs_deleted && downloadLink(generation, generation.outputs[0]);
     return [
-      element("p", { class: generation.status === "succeeded" ? "cost" : "cost bad-text" }, costOf(generation)),
-      generation.error && element("p", { class: "small quiet-text clamped", title: generation.error.message }, generation.error.message),
+      generation.error ? element("p", { class: "small clamped", title: generation.error.message }, generation.error.message) : element("p", { class: "small cost" }, chargeOf(generation)),
       element("p", { class: "row apart small quiet-text" }, time(generation.created_at, formatAgo(generation.created_at)), element("span", { class: "row" }, againLink(generation), saved)),
     ];
   }

@@ -13,7 +13,7 @@ export function picture(generation, output, { controls = false } = {}) {
   if (output.content_type.startsWith("video/")) {
     return element("video", { src: output.url, controls, loop: true, muted: true, playsinline: true, preload: "metadata", "aria-label": shortPrompt(generation), width: output.width, height: output.height });
   }
-  return element("img", { src: output.url, alt: shortPrompt(generation), loading: "lazy", decoding: "async", width: output.width, height: output.height });
+  return element("img", { src: output.url, alt: shortPrompt(generation), loading: "lazy", decoding: "async", class: output.height > output.width && "tall", width: output.width, height: output.height });
 }
 
 /** A link that saves an output; through this host, so that the browser uses our file name. */

@@ -4,7 +4,7 @@ import { counted, formatCredits } from "./amounts.js";
 import { element } from "./dom.js";
 import { entriesTable } from "./entries.js";
 import { linesTable } from "./quotes.js";
-import { BUCKETS, costOf } from "./words.js";
+import { BUCKETS, chargeOf } from "./words.js";
 
 const PRINTED = new Intl.DateTimeFormat("en-US", { dateStyle: "long", timeStyle: "short" });
 
@@ -13,7 +13,7 @@ export function receiptOf(receipt, heading = "h3") {
   return [
     element(heading, {}, "Receipt"),
     element("p", { class: "printed" }, `${location.host} · account ${receipt.account} · ${receipt.generation} · ${PRINTED.format(new Date(receipt.created_at))}`),
-    element("p", { class: "cost" }, `${costOf({ ...receipt, credits: receipt, outputs: { length: receipt.outputs_delivered } })}${paidFrom(receipt)}`),
+    element("p", { class: "cost" }, `${chargeOf({ ...receipt, credits: receipt, outputs: { length: receipt.outputs_delivered } })}${paidFrom(receipt)}`),
     linesTable(receipt, `Price of ${counted(receipt.outputs_requested, "output")}`),
     receipt.differences.map(({ output, message }) => element("p", { class: "hint" }, `Output ${output + 1}. ${message}`)),
     element(heading, {}, "Movements"),

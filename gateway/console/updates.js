@@ -2,10 +2,12 @@
 
 import { hasEnded } from "./words.js";
 
+const PASSING = ["queue_position", "paused", "delayed"]; // only present while they hold
+
 /** Update a known generation from an event or a response. An event may be older than a response with the end. */
 export function merge(generation, changes) {
   if (hasEnded(generation) && !hasEnded(changes)) return generation;
-  if (!("queue_position" in changes)) delete generation.queue_position;
+  for (const name of PASSING) if (!(name in changes)) delete generation[name];
   return Object.assign(generation, changes);
 }
 

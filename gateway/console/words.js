@@ -1,6 +1,7 @@
 // The console's texts for the API's codes: buckets, states, kinds of entries, settings, costs.
 
 import { formatCredits } from "./amounts.js";
+import { formatTime } from "./times.js";
 
 export const BUCKETS = { free: "Free", subscription: "Subscription", top_up: "Top-up" };
 export const STATES = { waiting: "Waiting", queued: "Queued", running: "Running", succeeded: "Succeeded", failed: "Failed", cancelled: "Cancelled" };
@@ -41,17 +42,25 @@ export function hasEnded(generation) {
 }
 
 /** Its cost as text: "charged 147", "failed: 147 returned, nothing charged", "charged 147; 147 given back". */
-export function costOf({ status, credits, outputs, outputs_requested: requested }) {
+export function costOf(generation) {
+  const { status } = generation;
+  return `${FINAL.has(status) && status !== "succeeded" ? `${status}: ` : ""}${chargeOf(generation)}`;
+}
+
+/** The same beside its state: without it. */
+export function chargeOf({ status, credits, outputs, outputs_requested: requested }) {
   const { held, committed, refunded, given_back: back } = credits;
   if (!FINAL.has(status)) return `${formatCredits(held)} held`;
   const share = outputs.length < requested && committed > 0 ? ` for ${outputs.length} of ${requested} outputs` : "";
   const charged = `${formatCredits(committed)}${share}${back ? `; ${formatCredits(back)} given back` : ""}`;
   if (status === "succeeded") return refunded ? `charged ${charged}; ${formatCredits(refunded)} returned` : `charged ${charged}`;
-  return committed ? `${status}: charged ${charged}; ${formatCredits(refunded)} returned` : `${status}: ${formatCredits(refunded)} returned, nothing charged`;
+  return committed ? `charged ${charged}; ${formatCredits(refunded)} returned` : `${formatCredits(refunded)} returned, nothing charged`;
 }
 
 /** An open one's state as text: "Queued: 3 ahead", "Running: 40 %". */
-export function stageOf({ status, progress, attempt, queue_position: position, cancel_requested: stopping }) {
+export function stageOf({ status, progress, attempt, queue_position: position, cancel_requested: stopping, paused, delayed }) {
+  if (paused) return paused.message;
+  if (delayed && !stopping) return `The provider is not responding. It is tried again${delayed.gives_up_at ? `; credits come back by ${formatTime(delayed.gives_up_at)} at the latest` : ""}.`;
   if (stopping) return "Stopping: credits for undelivered outputs are returned";
   if (status === "waiting") return "Waiting: as many are in work as your plan allows";
   if (status === "queued") return position === undefined || position === null ? "Queued" : position === 0 ? "Queued: next" : `Queued: ${position} ahead`;

@@ -13,7 +13,7 @@ from gateway.ledger.generation_records import decode_generation, encode_tags
 from gateway.ledger.records import decode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gateway.domain import EntryKind, State
 
@@ -31,6 +31,7 @@ class GenerationFilters(TypedDict, total=False):
     key: str | None
     tags: Mapping[str, str] | None
     metadata: Mapping[str, str] | None
+    words: Sequence[str]
 
 
 class ListOperations(LedgerCore):
@@ -78,11 +79,13 @@ class ListOperations(LedgerCore):
         member: str | None = None,
         tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        words: Sequence[str] = (),
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Generation]:
         """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one.
 
         Created at or after `created_after` and before `created_before` (real time, ms). `key`, `member`: who made it.
         `tags` and `metadata`: every name must have this value; in metadata, numbers and booleans as in JSON.
+        `words`: each must be in the prompt or in a tag (`name:value`), A to Z in either case.
         """
         word, rest = await self.run(
             "generations",
@@ -99,6 +102,7 @@ class ListOperations(LedgerCore):
             member=member,
             tags=encode_tags(tags or {}),
             metadata=to_json(metadata).decode() if metadata else None,
+            words="\n".join(words).encode().lower().decode(),  # of bytes, as Lua does: A to Z only
         )
         if word == "page":
             read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:])

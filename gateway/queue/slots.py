@@ -43,6 +43,7 @@ UNREACHABLE = "unreachable"
 AWAY_SECONDS = 60
 """A provider counts as unreachable for this long after a failed connection, unless a job has succeeded since. By then
 it has been called again, if anything is waiting for it."""
+_REACHED = ("unreachable_at", "succeeded_at")
 _STATE_SECONDS = 7 * 86_400
 _OUTCOMES_SECONDS = OUTCOME_STEP_SECONDS * (OUTCOME_STEPS + 1)
 
@@ -73,8 +74,7 @@ class ProviderState:
 
     def is_away(self, now_ms: int) -> bool:
         """Whether it is currently unreachable, as far as is known."""
-        at = self.unreachable_at
-        return at is not None and at > (self.succeeded_at or 0) and at > now_ms - AWAY_SECONDS * 1000
+        return _is_away(self.unreachable_at, self.succeeded_at, now_ms)
 
 
 class Slots:
@@ -173,6 +173,18 @@ class Slots:
         width = 3 + OUTCOME_STEPS
         return {name: _state(answers[index * width : (index + 1) * width]) for index, name in enumerate(providers)}
 
+    async def away(self, providers: Iterable[str]) -> set[str]:
+        """Which of these providers are unreachable at the moment, as far as is known."""
+        names, at_ms = sorted(set(providers)), _now_ms()
+        if not names:
+            return set()
+        times = await execute(self._redis, *(("HMGET", provider_key(name), *_REACHED) for name in names))
+        return {
+            name
+            for name, (unreachable_at, succeeded_at) in zip(names, times, strict=True)
+            if _is_away(_whole(unreachable_at), _whole(succeeded_at), at_ms)
+        }
+
     async def _run(self, script: str, provider: str, *, generation: str, **arguments: Argument) -> list[bytes]:
         turn = self._turns.setdefault(generation, asyncio.Lock())
         async with turn:
@@ -181,6 +193,11 @@ class Slots:
             )
         found: list[bytes] = answer
         return found
+
+
+def _is_away(unreachable_at: int | None, succeeded_at: int | None, now_ms: int) -> bool:
+    since = now_ms - AWAY_SECONDS * 1000
+    return unreachable_at is not None and unreachable_at > max(succeeded_at or 0, since)
 
 
 def _keys(provider: str) -> tuple[str, str, str]:
@@ -214,5 +231,8 @@ def _state(answers: Sequence[Any]) -> ProviderState:
 
 
 def _time(times: Mapping[bytes, bytes], name: bytes) -> int | None:
-    found = times.get(name)
-    return None if found is None else int(found)
+    return _whole(times.get(name))
+
+
+def _whole(text: bytes | None) -> int | None:
+    return None if text is None else int(text)

@@ -40,6 +40,7 @@ from gateway.schemas.work import WorkOut
 
 OUTPUTS_MAX = 100
 URL_MAX_CHARACTERS = 4096
+SEARCH_WORDS_MAX = 8
 
 
 # A host without a user before it, then a path: no spaces, nothing invisible, and no backslash, which some parsers treat
@@ -143,6 +144,25 @@ MetadataFilter = Annotated[
 ]
 
 
+def _few_words(text: str) -> str:
+    if len(text.split()) > SEARCH_WORDS_MAX:
+        raise ValueError(f"must have at most {SEARCH_WORDS_MAX} words")
+    return text
+
+
+SearchWords = Annotated[
+    Text,
+    AfterValidator(_few_words),
+    Field(
+        max_length=200,
+        description=(
+            f"Only those with each of these words (at most {SEARCH_WORDS_MAX}) somewhere in the prompt or in a tag, as "
+            "in `project:apollo`; A to Z in either case. Each request looks at the next 200 generations."
+        ),
+    ),
+]
+
+
 class GenerationsQuery(Period, OfAccount, PageQuery):
     """Filters and paging for the list of generations."""
 
@@ -156,6 +176,12 @@ class GenerationsQuery(Period, OfAccount, PageQuery):
     member: Annotated[Text, Field(max_length=64, description="Only those of this member: its id.")] | None = None
     tags: TagsFilter | None = None
     metadata: MetadataFilter | None = None
+    q: SearchWords | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The words to search for."""
+        return (self.q or "").split()
 
 
 class OutputQuery(Query):
@@ -213,6 +239,14 @@ class InputOut(Answer):
     url: str | None
 
 
+class Delay(Answer):
+    """What keeps a running generation from going on."""
+
+    reason: Literal["provider_unreachable"]
+    gives_up_at: Time | None = Field(description="By then it ends, and credits for undelivered outputs are returned.")
+    message: str = Field(description="The same as a sentence.")
+
+
 class GenerationOut(Answer):
     """A generation and its current state."""
 
@@ -242,6 +276,9 @@ class GenerationOut(Answer):
     )
     paused: HeldBy | SkipJsonSchema[None] = Field(
         default=None, description="Only present while operators have paused what it needs to start."
+    )
+    delayed: Delay | SkipJsonSchema[None] = Field(
+        default=None, description="Only present while it runs and its provider does not respond."
     )
     retry_of: str | SkipJsonSchema[None] = Field(default=None, description="Only in a retry: of which failed one.")
     attempt: int
@@ -281,6 +318,7 @@ class Progress(Answer):
     progress: Credits = Field(description="From 0 to 1.")
     queue_position: int | None = Field(default=None, description="While queued.")
     paused: HeldBy | SkipJsonSchema[None] = Field(default=None, description="As in the generation.")
+    delayed: Delay | SkipJsonSchema[None] = Field(default=None, description="As in the generation.")
     attempt: int
     cancel_requested: bool
 

@@ -81,6 +81,14 @@ class InputMembers(TypedDict):
     url: str | None
 
 
+class DelayMembers(TypedDict):
+    """What keeps it from going on."""
+
+    reason: Literal["provider_unreachable"]
+    gives_up_at: str | None
+    message: str
+
+
 class WorkMembers(TypedDict):
     """Who makes it, for operators."""
 
@@ -118,6 +126,7 @@ class GenerationMembers(TypedDict):
     finished_at: str | None
     queue_position: NotRequired[int | None]
     paused: NotRequired[HeldByMembers]
+    delayed: NotRequired[DelayMembers]
     retry_of: NotRequired[str]
     cancel_requested: NotRequired[bool]
     outputs_deleted: NotRequired[bool]

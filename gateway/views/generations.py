@@ -25,6 +25,7 @@ from gateway.schemas.prices import Share
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
     CreditsMembers,
+    DelayMembers,
     GenerationMembers,
     InputMembers,
     OutputMembers,
@@ -41,10 +42,14 @@ CREDIT = Decimal(MILLICREDITS_PER_CREDIT)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the ledger does not say of one that has not started: its place in the queue, if known, and what holds it."""
+    """What the ledger does not say of one that is open.
+
+    Its place in the queue, if known, what holds it, and whether its provider is unreachable.
+    """
 
     position: int | None = None
     pause: Pause | None = None
+    away: bool = False
 
 
 UNKNOWN = Standing()
@@ -96,10 +101,7 @@ def generation_members(
         members["inputs"] = [_input_members(one, shown=links is not None) for one in request.inputs]
     if links is None:
         members["withheld"] = True
-    if generation.state is State.QUEUED:
-        members["queue_position"] = standing.position
-    if standing.pause is not None:
-        members["paused"] = held_by_members(standing.pause)
+    _add_standing(members, generation, standing)
     if generation.retry_of is not None:
         members["retry_of"] = generation.retry_of
     if generation.cancel_requested and generation.finished_at is None:
@@ -107,6 +109,25 @@ def generation_members(
     if generation.outputs_deleted:
         members["outputs_deleted"] = True
     return members
+
+
+def _add_standing(members: GenerationMembers, generation: outcomes.Generation, standing: Standing) -> None:
+    if generation.state is State.QUEUED:
+        members["queue_position"] = standing.position
+    if standing.pause is not None:
+        members["paused"] = held_by_members(standing.pause)
+    if standing.away:
+        members["delayed"] = _delay_members(generation)
+
+
+def _delay_members(generation: outcomes.Generation) -> DelayMembers:
+    gives_up_at = utc(generation.give_up_at)
+    until = "" if gives_up_at is None else f" until {gives_up_at[:10]} {gives_up_at[11:16]} UTC"
+    message = (
+        f"Its provider is not responding, and is tried again{until}. "
+        "Then the generation ends, and credits for undelivered outputs are returned."
+    )
+    return {"reason": "provider_unreachable", "gives_up_at": gives_up_at, "message": message}
 
 
 def work_members(generation: outcomes.Generation) -> WorkMembers:
@@ -125,6 +146,8 @@ def progress_shape(generation: outcomes.Generation, standing: Standing) -> gener
     optional: dict[str, object] = {"queue_position": standing.position} if generation.state is State.QUEUED else {}
     if standing.pause is not None:
         optional["paused"] = HeldBy(**held_by_members(standing.pause))
+    if standing.away:
+        optional["delayed"] = generation_schemas.Delay(**_delay_members(generation))
     return generation_schemas.Progress(
         id=generation.id,
         status=generation.state,

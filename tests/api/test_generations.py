@@ -309,7 +309,7 @@ async def test_key_and_tags_are_filters_of_the_list_and_shown_on_the_receipt(gat
         assert (await gateway.call("GET", f"/v1/generations/{made}{path}", key)).body["tags"] == tags
 
 
-async def test_metadata_is_a_filter_of_the_list(gateway: Visitor, key: str) -> None:
+async def test_metadata_and_words_are_filters_of_the_list(gateway: Visitor, key: str) -> None:
     made = await gateway.call("POST", "/v1/generations", key, SKETCH | {"metadata": {"order": "A-17", "paid": True}})
     await gateway.call("POST", "/v1/generations", key, SKETCH)
     for query, found in (
@@ -322,5 +322,11 @@ async def test_metadata_is_a_filter_of_the_list(gateway: Visitor, key: str) -> N
     for query in ("metadata=A-17", "metadata[a]=1&metadata[b]=1&metadata[c]=1&metadata[d]=1", "metadatas[a]=1"):
         refused = await gateway.call("GET", f"/v1/generations?{query}", key)
         assert (refused.status, refused.code) == (422, "invalid_request"), query
+    tagged = await gateway.made(key, prompt="A lighthouse at dusk", tags={"project": "apollo"})
+    for words in ("light+DUSK", "project:apollo", "apollo+lighthouse"):
+        page = await gateway.call("GET", f"/v1/generations?q={words}", key)
+        assert [one["id"] for one in page.body["data"]] == [tagged], words
+    refused = await gateway.call("GET", "/v1/generations?q=a+b+c+d+e+f+g+h+i", key)
+    assert "`q` must have at most 8 words" in refused.message
     refused = await gateway.call("GET", "/v1/generations?metadata=A-17", key)
     assert "`metadata` must be given key by key, as in metadata[order]=A-17" in refused.message

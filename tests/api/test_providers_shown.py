@@ -130,6 +130,34 @@ async def test_a_providers_state_is_what_it_did_last(scene: Scene, monkeypatch: 
         assert (await scene.providers())["studio"]["state"] == state
 
 
+async def test_a_generation_whose_provider_does_not_respond_says_so_and_by_when_it_ends(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was "Running: starting" for ten minutes, while operators saw 36 failed calls."""
+    gateway, generation = scene.gateway, await scene.made()
+    await gateway.begin(generation)
+    await scene.slots.note("box", "unreachable")
+    path = f"/v1/generations/{generation}"
+    assert "delayed" not in (await gateway.call("GET", path, scene.key)).body, "it has just begun"
+    monkeypatch.setattr("gateway.api.ownership.own_generations.SLOW_MS", -1)
+    delayed = (await gateway.call("GET", path, scene.key)).body["delayed"]
+    at = delayed["gives_up_at"]
+    assert delayed["reason"] == "provider_unreachable"
+    assert delayed["message"].startswith(
+        f"Its provider is not responding, and is tried again until {at[:10]} {at[11:16]} UTC. "
+    )
+    assert (await gateway.call("GET", "/v1/generations", scene.key)).body["data"][0]["delayed"] == delayed
+    async with open_stream(gateway, "/v1/events", scene.key) as stream:
+        assert (await stream.until("snapshot")).data["delayed"] == delayed
+        await asyncio.sleep(0.002)
+        await scene.slots.note("box", "succeeded")
+        await gateway.notice(generation)
+        assert "delayed" not in (await stream.until("progress")).data
+    await gateway.deliver(generation)
+    await gateway.settle(generation)
+    assert "delayed" not in (await gateway.call("GET", path, scene.key)).body
+
+
 async def test_prometheus_sees_the_same(scene: Scene) -> None:
     assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
     await scene.waiting_for_slot()

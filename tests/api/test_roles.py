@@ -57,6 +57,8 @@ async def test_prompts_inputs_and_outputs_are_not_shown_to(gateway: Visitor, rol
     await gateway.begin(opened)
     await gateway.deliver(opened)
     operator, shown = await gateway.operator_key(role), 0
+    searched = await gateway.call("GET", f"/v1/generations?account=acme&q={WORDS[0][:3]}", operator)
+    assert (searched.status, searched.code) == (403, "forbidden"), "or its words could be guessed"
     for generation in (ended, opened):
         for route in ROUTES:
             if Scope(role) not in route.scopes or route.method != "GET":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -127,3 +128,15 @@ async def test_a_cost_is_said_in_words(page: Page, credits_: dict[str, Any], wor
         await page.evaluate(f"async (g) => {{ const m = {imported('base')}; return m.costOf(g); }}", generation)
         == words
     )
+
+
+async def test_an_open_one_says_what_keeps_it(page: Page) -> None:
+    running = "{status: 'running', progress: 0, attempt: 1"
+    until = "delayed: {gives_up_at: '2026-11-30T02:50:00Z'}"
+    away = await ask(page, f"m.stageOf({running}, {until}}})")
+    assert re.fullmatch(
+        r"The provider is not responding\. It is tried again; credits come back by Nov \d+, \d\d:\d\d at the latest\.",
+        away,
+    )
+    assert await ask(page, f"m.stageOf({running}}})") == "Running: starting"
+    assert await ask(page, "m.stageOf({status: 'queued', paused: {message: 'Paused.'}})") == "Paused."

@@ -16,16 +16,28 @@ async def test_an_empty_gallery_leads_to_the_first_generation(stack: Stack, wind
 
 async def test_every_result_has_its_cost_and_filters_find_it(stack: Stack, windows: Windows) -> None:
     account = stack.account()
-    stack.ended(account)
+    first = stack.ended(account, prompt="A lighthouse at dusk", tags={"project": "apollo"})
     stack.ended(account, model="z-image-turbo", sandbox={"fail": "provider_rejected"})
     stack.ended(account, model="imagineart-2.0", outputs=2, sandbox={"fail": "provider_rejected", "deliver": 1})
     page = await windows.open("/gallery", account)
     cards = page.locator(".card-of-work")
     await expect(cards).to_have_count(3)
-    await expect(cards.nth(0)).to_contain_text("charged 25 for 1 of 2 outputs; 25 returned")
-    await expect(cards.nth(1)).to_contain_text("failed: 5 returned, nothing charged")
+    await expect(cards.nth(0)).to_contain_text("1 of 2 outputs were delivered and charged (25 credits)")
+    await expect(cards.nth(1)).to_contain_text("Nothing was charged: all 5 credits were returned.")
     await expect(cards.nth(2)).to_contain_text("charged 5")
+    await expect(page.locator("#cards .day")).to_have_text("Today")
+    await expect(cards.nth(0).locator(".badge")).to_have_count(0)  # some was delivered
+    await expect(cards.nth(1).locator(".badge")).to_have_text("Failed")
+    await expect(cards.nth(1).get_by_text("returned")).to_have_count(1)  # said once
     await check_appearance(page)
+    await page.get_by_label("Search").fill("dusk PROJECT:apollo")
+    await expect(cards).to_have_count(1)
+    assert page.url.endswith("/gallery?q=dusk+PROJECT%3Aapollo")
+    await page.get_by_label("Search").fill(first["id"])
+    await page.wait_for_url(f"**/generations/{first['id']}")
+    await page.go_back()
+    await page.get_by_label("Search").fill("")
+    await expect(cards).to_have_count(3)
     await page.get_by_label("State").select_option("failed")
     await expect(cards).to_have_count(1)
     assert page.url.endswith("/gallery?status=failed")
@@ -34,7 +46,7 @@ async def test_every_result_has_its_cost_and_filters_find_it(stack: Stack, windo
     await page.reload()
     await expect(page.get_by_label("Model")).to_have_value("flux-dev")
     await expect(page.locator("#empty")).to_be_visible()
-    await page.get_by_role("button", name="Show all").click()
+    await page.get_by_role("button", name="Clear filters").click()
     await expect(cards).to_have_count(3)
     await page.get_by_label("Tool").select_option("video")
     await expect(cards).to_have_count(0)
@@ -70,6 +82,15 @@ async def test_older_ones_are_read_on_demand(stack: Stack, windows: Windows) -> 
     await page.get_by_role("button", name="Show older").click()
     await expect(cards).to_have_count(28)
     await expect(page.get_by_role("button", name="Show older")).to_be_hidden()
+    await cards.nth(26).get_by_role("link", name="Run again").click()
+    await page.wait_for_url(f"{stack.address}/")
+    await page.go_back()
+    await expect(cards).to_have_count(28)
+    await expect(cards.nth(26)).to_be_in_viewport()
+    for _ in range(25):  # what comes live does not fill the page without end
+        stack.call("POST", f"/v1/generations/{stack.generate(account)['id']}/cancel", account.key, {})
+    await expect(page.get_by_role("button", name="Show older")).to_be_visible()
+    await expect(cards).to_have_count(52)
 
 
 async def test_a_new_one_appears_by_itself_and_a_video_plays(stack: Stack, windows: Windows) -> None:
@@ -79,6 +100,7 @@ async def test_a_new_one_appears_by_itself_and_a_video_plays(stack: Stack, windo
     stack.generate(account, tool="video", model="wan-2.2", prompt="Paper boats")
     card = page.locator(".card-of-work")
     await expect(card).to_contain_text("charged 30")
+    await expect(card.locator(".length")).to_have_text("5 s")
     await card.locator(".picture").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog.locator("video")).to_have_attribute("controls", "")
@@ -114,4 +136,4 @@ async def test_what_events_say_while_a_filter_is_read_is_shown_with_its_answer(s
         *(one["id"] for one in made[::-1]),
     ]
     assert "Running" in await page.locator(f"[data-id={made[2]['id']}]").inner_text()
-    assert "cancelled" in await page.locator(f"[data-id={made[0]['id']}]").inner_text()
+    assert "Cancelled" in await page.locator(f"[data-id={made[0]['id']}]").inner_text()

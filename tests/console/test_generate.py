@@ -177,7 +177,7 @@ async def test_one_in_work_is_shown_with_its_stage_and_cancelled(stack: Stack, w
     await expect(page.get_by_role("button", name="25 credits · 75 held")).to_be_visible()
     await check_appearance(page)
     await cards.nth(2).get_by_role("button", name="Cancel").click()
-    await expect(cards.nth(2)).to_contain_text("cancelled: 25 returned, nothing charged")
+    await expect(cards.nth(2)).to_contain_text("25 returned, nothing charged")
     await expect(cards.nth(0)).to_contain_text("Running")  # promoted
     await expect(page.locator("#announcement")).not_to_be_empty()
 
@@ -194,7 +194,7 @@ async def test_an_answer_that_comes_after_the_end_does_not_undo_it(stack: Stack,
     async def answer_late(route: Route) -> None:
         answer = await route.fetch()
         assert (await answer.json())["status"] == "running"
-        await expect(card).to_contain_text("cancelled: 25 returned, nothing charged")
+        await expect(card).to_contain_text("25 returned, nothing charged")
         await route.fulfill(response=answer)
 
     await page.route("**/cancel", answer_late)
@@ -202,7 +202,7 @@ async def test_an_answer_that_comes_after_the_end_does_not_undo_it(stack: Stack,
         await card.get_by_role("button", name="Cancel").click()
     await (await answered.value).finished()
     await settle(page)
-    await expect(card).to_contain_text("cancelled: 25 returned, nothing charged")
+    await expect(card).to_contain_text("25 returned, nothing charged")
 
 
 async def test_an_answer_that_comes_after_the_start_does_not_undo_it(stack: Stack, windows: Windows) -> None:
@@ -258,7 +258,7 @@ async def test_a_failed_one_says_why_and_that_the_credits_came_back(stack: Stack
     page = await windows.open("/", account)
     stack.generate(account, sandbox={"fail": "moderated"})
     card = page.locator(".card-of-work")
-    await expect(card).to_contain_text("failed: 5 returned, nothing charged")
+    await expect(card).to_contain_text("Nothing was charged: all 5 credits were returned.")
     await expect(card).to_contain_text("The model provider's content policy")
     await check_appearance(page)
     await card.get_by_role("link", name="Run again").click()

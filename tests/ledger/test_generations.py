@@ -96,6 +96,37 @@ async def test_metadata_is_matched_by_value_and_all_of_it(bare: World) -> None:
         assert await listed(bare, 2, metadata=wanted) == found, wanted
 
 
+async def test_every_word_is_in_the_prompt_or_in_a_tag(bare: World) -> None:
+    await bare.publish(daily_millicredits=9_000_000)
+    await bare.account()
+    fox = await bare.spend(1_000, prompt='A red "Fox" in\nthe snow: ÜBER 100 %', tags={"project": "Apollo"})
+    bike = await bare.spend(1_000, prompt="a red bicycle")
+    await bare.spend(1_000, prompt="")
+    for words, found in (
+        (["red"], [bike, fox]),
+        (["RED", "fox"], [fox]),
+        (["red", "cat"], []),
+        (['"fox"'], [fox]),
+        (["%"], [fox]),
+        (["project:apollo"], [fox]),
+        (["apollo", "snow"], [fox]),
+        (["ÜBER"], [fox]),
+        (["über"], []),
+        ([], [bike, fox]),
+    ):
+        assert await listed(bare, 2, words=words) == found if words else len(await listed(bare, 2)) == 3, words
+
+
+async def test_words_are_looked_for_in_200_at_a_time(bare: World) -> None:
+    await bare.publish(daily_millicredits=9_000_000)
+    await bare.account()
+    oldest = await bare.spend(1_000, prompt="a red bicycle")
+    recent = keys.recent(partition_of_account("ann", PARTITIONS), "ann")
+    newest = await bare.redis.zscore(recent, oldest)
+    await bare.redis.zadd(recent, {f"gen_{number}": (newest or 0) + number for number in range(1, 201)})
+    assert await pages(bare, 5, words=["bicycle"]) == [[], [oldest]]
+
+
 async def test_one_generation_for_anybody_or_for_its_account_only(world: World) -> None:
     await world.account("bob")
     generation = await world.spend()

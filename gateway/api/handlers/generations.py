@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from pydantic_core import to_json
 
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER
+from gateway.api.errors import Forbidden
 from gateway.api.http.context import context
 from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import read_body, read_query
@@ -24,6 +25,7 @@ from gateway.api.ownership.own_generations import (
     shapes,
     shown,
     standings,
+    withholds_content,
 )
 from gateway.api.ownership.target_account import target_account
 from gateway.api.services import (
@@ -89,6 +91,8 @@ async def _body(request: web.Request, current: Generation) -> bytes:
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/generations`: newest first."""
     query = read_query(request, generation_schemas.GenerationsQuery)
+    if query.q is not None and withholds_content(request):
+        raise Forbidden("Your role does not include prompts, so they cannot be searched. Filter by tags.")
     target, (created_after, created_before) = target_account(request, query.account), period_of(query)
     page = await own_page(
         request,
@@ -105,6 +109,7 @@ async def listed(request: web.Request) -> web.Response:
         key=query.key,
         tags=query.tags,
         metadata=query.metadata,
+        words=query.words,
     )
     return answer(generation_schemas.GenerationsOut(data=await shapes(request, page.data), next=page.next))
 

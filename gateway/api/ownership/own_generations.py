@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar, Unpack
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from gateway.api.access.roles import CONTENT_READERS
 from gateway.api.errors import NotFound
 from gateway.api.ownership.target_account import TargetAccount
 from gateway.api.services import CALLERS, LEDGER, LINKS, PAUSE_BOARD, QUEUE, RATE_CARDS, SLOTS
+from gateway.clock import now_ms
 from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
@@ -22,6 +24,9 @@ from gateway.schemas.generations import GenerationOut
 from gateway.views.generations import Standing, generation_members, generation_shape, work_members
 
 T = TypeVar("T")
+
+SLOW_MS = 5_000
+"""A generation that has just begun is not asked about: most polls of a healthy one read nothing more."""
 
 
 async def own_generation(
@@ -117,9 +122,27 @@ async def shapes(request: web.Request, generations: Sequence[outcomes.Generation
 
 
 async def standings(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[Standing]:
-    """Where each of them stands: its queue position, and what holds it."""
+    """Where each of them stands: its queue position, what holds it, and whether its provider is unreachable."""
     pauses = await request.app[PAUSE_BOARD].of_generations(generations)
-    return list(map(Standing, await queue_positions(request, generations), pauses))
+    positions, away = await queue_positions(request, generations), await _away(request, generations)
+    return list(map(Standing, positions, pauses, away))
+
+
+async def _away(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[bool]:
+    """Whether the provider is unreachable of each that runs, has been for some seconds, and made no progress.
+
+    If the queue does not respond, it is unknown; everything else is still shown.
+    """
+    begun_before = now_ms() - SLOW_MS
+    slow = {
+        one.id: one.request.provider
+        for one in generations
+        if one.state is State.RUNNING and not one.progress_thousandths and (one.started_at or 0) < begun_before
+    }
+    away = set[str]()
+    with suppress(QueueUnavailable):
+        away = await request.app[SLOTS].away(slow.values())
+    return [slow.get(one.id) in away for one in generations]
 
 
 async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- An account's generations, newest first, filtered; reads 1000 at most (200 by metadata, because each is decoded),
--- and returns where to continue.
+-- An account's generations, newest first, filtered; reads 1000 at most (200 by metadata or words, because each is
+-- decoded), and returns where to continue.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", fields…}
@@ -17,9 +17,10 @@ local
   created_before, -- or ""
   key, member, -- who asked for it, or ""
   tags, -- a line per tag that it must have, or ""
-  metadata -- to match (JSON: name → text), or ""
+  metadata, -- to match (JSON: name → text), or ""
+  words -- a line per word in its prompt or tags, in lower case, or ""
   = unpack(ARGV)
-local LOOKED_AT_MAX = metadata ~= "" and 200 or 1000
+local LOOKED_AT_MAX = (metadata ~= "" or words ~= "") and 200 or 1000
 local account = string.match(KEYS[1], ":account:(.*)$")
 local list_key = member ~= "" and keys.made_by(account, member) or keys.recent(account)
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
@@ -63,6 +64,14 @@ local function has_tags(lines)
   end
   return true
 end
+local function has_words(request, lines)
+  local prompt = cjson.decode(request or "{}").prompt or ""
+  local text = string.lower(prompt .. "\n" .. string.gsub(lines or "", "\t", ":"))
+  for word in string.gmatch(words, "[^\n]+") do
+    if not string.find(text, word, 1, true) then return false end
+  end
+  return true
+end
 local page, last = {"page", ""}, nil
 limit = tonumber(limit)
 local found = redis.call("ZRANGE", list_key, from, "-inf", "BYSCORE", "REV", "LIMIT", 0, LOOKED_AT_MAX + 1)
@@ -78,6 +87,7 @@ for index, id in ipairs(found) do
     and (model == "" or model == values[3]) and (not ending or at < ending)
     and (key == "" or key == values[5]) and has_tags(values[6])
     and (not asked or has_metadata(redis.call("HGET", keys.generation(id), "request")))
+    and (words == "" or has_words(redis.call("HGET", keys.generation(id), "request"), values[6]))
   if wanted then page[#page + 1] = {id, redis.call("HGETALL", keys.generation(id))} end
   last = id
 end
