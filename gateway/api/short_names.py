@@ -145,7 +145,7 @@ def _fixed(said: Sequence[Token]) -> set[str]:
         in_braces, in_class = opened[-1:] == ["{"], opened[-1:] == ["class"]
         if (
             (before == "." and earlier != ".")
-            or after == ":"
+            or (after == ":" and before in "{},;")  # a member or a label; else a choice, `a ? name : b`
             or before in _MEMBER
             or (before in _DECLARES and (earlier == "export" or (earlier == "async" and earliest == "export")))
             or (in_braces and before in "{," and after in ",}=")

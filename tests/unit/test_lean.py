@@ -50,7 +50,7 @@ def test_a_style_means_the_same() -> None:
         ("import { a } from './b.js'; f = (from) => from;", "import{a}from './b.js';f=(from)=>from;"),
         ("try {} catch (error) { f(error); }", "try{}catch(a){f(a)}"),
         ("const print = 1; if (count) { f(); }", "let print=1;if(count){f()}"),
-        ("const count = 1; x ? count : 2;", "let count=1;x?count:2;"),
+        ("const count = 1; x ? count : 2;", "let a=1;x?a:2;"),
         ("const count = 1; f({ a, count() {} });", "let count=1;f({a,count(){}});"),
         ("class A { b = 1; count = 2; } const count = 1;", "class A{b=1;count=2}let count=1;"),
         ("class A { b() {} count = 2; } const count = 1;", "class A{b(){}count=2}let count=1;"),
