@@ -90,8 +90,13 @@ def _dearest(proved: ModelProof) -> str:
 
 
 def _settings(model: Model) -> str:
-    """The settings that affect the price, with their values; others do not belong on a price list."""
-    return " · ".join(f"{name} {_values_of(model, name)}".strip() for name in model.priced_by)
+    """The settings that affect the price, with their values, and what is reported, at its ceiling.
+
+    Others do not belong on a price list.
+    """
+    named = [f"{name} {_values_of(model, name)}".strip() for name in model.priced_by]
+    reported = dict.fromkeys(f"{one.unit} ≤ {one.at_most:f}" for rate in model.rates for one in rate.reported)
+    return " · ".join([*named, *(f"reported {unit}" for unit in reported)])
 
 
 def _values_of(model: Model, name: str) -> str:

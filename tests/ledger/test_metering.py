@@ -221,6 +221,7 @@ async def test_random_jobs_commit_the_sum_of_what_was_reported(bare: World) -> N
     for start in range(0, len(jobs), AT_ONCE):
         some = enumerate(jobs[start : start + AT_ONCE], start)
         await asyncio.gather(*(_commits_what_is_expected(bare, f"job-{number}", *job) for number, job in some))
+    assert (await audit(bare.ledger, rest=0)).clean
 
 
 async def _commits_what_is_expected(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from rich.console import Console
 
 from gateway.domain import MILLIONTHS, Meter, Metering, PriceLine, Unit
 from gateway.errors import RateCardError
@@ -13,6 +14,7 @@ from gateway.pricing.card import RateCard
 from gateway.pricing.check import check
 from gateway.pricing.estimates import priced_item
 from gateway.pricing.load import read_card
+from gateway.pricing.render import render
 from tests.unit.pricing.test_quote import ReadCard, priced
 
 RATE = "[[models.clip.rates]]\n"
@@ -61,9 +63,14 @@ def test_a_price_without_reported_units_is_firm(card_with: ReadCard) -> None:
     assert (made.metering, made.at_most) == (None, False)
 
 
-def test_the_proof_and_estimates_have_the_ceiling(card_with: ReadCard) -> None:
+def test_the_proof_the_price_list_and_estimates_have_the_ceiling(card_with: ReadCard) -> None:
     card = card_with(AUDIO + SECONDS)
-    assert check(card)["clip"].dearest.millicredits == 375_000
+    proof = check(card)
+    assert proof["clip"].dearest.millicredits == 375_000
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(render(card, proof))
+    assert "reported seconds ≤ 30" in captured.get()
     item = priced_item(card, tool="video", model="clip", settings={}, outputs=1, per_day=Decimal(2), days=10)
     assert (item.millicredits, item.at_most) == (7_500_000, True)
 
