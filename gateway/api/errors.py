@@ -35,6 +35,7 @@ from gateway.outside.visible import visible
 from gateway.schemas.base import Answer
 from gateway.schemas.errors import (
     InsufficientCreditsDetails,
+    InvalidRequestDetails,
     KeyRestrictedDetails,
     LimitReachedDetails,
     PausedDetails,
@@ -239,6 +240,18 @@ class InvalidRequest(ApiError):
 
     status = 422
     code = "invalid_request"
+    shape = InvalidRequestDetails
+
+    def __init__(
+        self,
+        message: str,
+        details: InvalidRequestDetails | None = None,
+        *,
+        fields: Sequence[FieldProblem] = (),
+        fields_omitted: int = 0,
+    ) -> None:
+        super().__init__(message, fields=fields, fields_omitted=fields_omitted)
+        self.details = details
 
 
 class SettingsRefused(ApiError):

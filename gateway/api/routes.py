@@ -25,6 +25,7 @@ from gateway.api.access.roles import (
     READERS,
 )
 from gateway.api.access.sessions import has_credentials
+from gateway.api.description.operations import LOGGED_READS, NAMES
 from gateway.api.handlers import (
     accounts,
     alerts,
@@ -377,6 +378,7 @@ def _behind_guards(route: Route) -> Handler:
         looks_up_key=route.looks_up_key,
         rate_wait=route.rate_wait,
         for_members=for_members(route.method, route.named_path) if route.scopes & ACCOUNT else None,
+        logged_read=NAMES.get((route.method, route.path)) in LOGGED_READS,
     )
     if route.key_optional:
 

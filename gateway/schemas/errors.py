@@ -124,6 +124,23 @@ class PlanLimitDetails(Answer):
     allowed: list[Setting]
 
 
+class LeavingMember(Answer):
+    """A member for whom a plan has no seat."""
+
+    id: str
+    name: str
+
+
+class InvalidRequestDetails(Answer):
+    """Of a plan with fewer seats than the account has members: who would have to go. Otherwise nothing."""
+
+    seats: int = Field(default=0, description="The seats of the plan.")
+    seats_used: int = Field(default=0, description="The members that the account has.")
+    leaving: list[LeavingMember] = Field(
+        default=[], description="Those without a seat: by role, and among equals who came last. Others may go instead."
+    )
+
+
 class PriceAboveCeilingDetails(Answer):
     """The price, and the request's `max_credits`."""
 

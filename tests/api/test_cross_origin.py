@@ -43,7 +43,7 @@ async def test_every_call_of_the_api_answers_a_preflight_and_nothing_else_does(o
         assert (reply.status, reply.raw, reply.headers[OPEN]) == (204, b"", APP)
         assert route.method in reply.headers["Access-Control-Allow-Methods"].split(", ")
         taken = reply.headers["Access-Control-Allow-Headers"].split(", ")
-        assert {"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"} <= set(taken)
+        assert {"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Farebox-Reason"} <= set(taken)
     for path in ("/", "/session"):
         assert OPEN not in (await preflight(opened, path, APP)).headers, path
     assert (await preflight(opened, "/v1/nothing", APP)).status == 404

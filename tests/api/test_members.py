@@ -246,7 +246,7 @@ async def test_r25_an_invitation_signs_its_member_in_once_with_their_role(gatewa
 async def test_r25_a_plan_without_seats_for_all_is_not_sold_and_says_who_would_have_to_go(gateway: Visitor) -> None:
     await gateway.account()
     ada, bob = await add(gateway, "Ada"), await add(gateway, "Bob")
-    await add(gateway, "Eve")
+    eve = await add(gateway, "Eve")
     plan = {"plan": "basic", "interval": "monthly"}
     for method, path, key in (
         ("POST", "/v1/subscriptions", ada["key"]),
@@ -256,6 +256,8 @@ async def test_r25_a_plan_without_seats_for_all_is_not_sold_and_says_who_would_h
         assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["plan"]), refused.raw
         assert "has 2 seats, and the account has 3 members. Remove 1 first" in refused.message
         assert ": Eve (mem_" in refused.message
+        assert (refused.error["seats"], refused.error["seats_used"]) == (2, 3)
+        assert refused.error["leaving"] == [{"id": eve["id"], "name": "Eve"}]
     assert (await gateway.call("DELETE", f"/v1/members/{bob['id']}", ada["key"])).status == 200
     await gateway.subscribe()
     listed = (await gateway.call("GET", "/v1/members", ada["key"])).body

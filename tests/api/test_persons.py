@@ -180,6 +180,8 @@ async def test_the_export_has_everything_and_says_that_it_is_whole(gateway: Visi
     assert all(word in reply.raw.decode().lower() for word in WORDS if word != "enchantress")
     journal = (await gateway.call("GET", "/v1/journal?limit=100", key)).body["data"]
     assert [line["data"] for line in lines if line["type"] == "journal_entry"] == journal
+    log = (await gateway.call("GET", "/v1/admin/audit-log?action=exportAccount", gateway.admin)).body["data"]
+    assert [(one["account"], one["status"], one["after"]) for one in log] == [("acme", 200, {})]
     saved = tmp_path / "acme.jsonl"
     assert await run(gateway, "account", "export", "acme", "--output", str(saved)) == ""
     assert len(saved.read_bytes().splitlines()) == len(lines)

@@ -124,6 +124,9 @@ NAMES: dict[Call, str] = {
 CHANGES_NOTHING = frozenset({"createEstimate"})
 """Calls that only calculate, though they are not a GET: the only ones of operators that are not in the audit log."""
 
+LOGGED_READS = frozenset({"exportAccount"})
+"""Reads of operators that are in the audit log: they take everything of a person along."""
+
 TAGS: dict[str, str] = {
     "generations": "Create images and videos, follow their progress, download the outputs.",
     "events": "Live events of an account's generations and balance.",

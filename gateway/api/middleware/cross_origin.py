@@ -16,10 +16,20 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.sessions import session_cookie
-from gateway.api.http.headers import IDEMPOTENCY_HEADER, LIMIT_HEADER, REMAINING_HEADER, REPLAY_HEADER, RESET_HEADER
+from gateway.api.http.headers import (
+    IDEMPOTENCY_HEADER,
+    LIMIT_HEADER,
+    REASON_HEADER,
+    REMAINING_HEADER,
+    REPLAY_HEADER,
+    RESET_HEADER,
+)
 
 _API = "/v1/"
-_ALLOWED = f"Authorization, Content-Type, {IDEMPOTENCY_HEADER}, If-None-Match, If-Range, Last-Event-ID, Prefer, Range"
+_ALLOWED = (
+    f"Authorization, Content-Type, {IDEMPOTENCY_HEADER}, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, "
+    f"{REASON_HEADER}"
+)
 _EXPOSED = (
     f"Accept-Ranges, Content-Disposition, Content-Range, ETag, {REPLAY_HEADER}, {LIMIT_HEADER}, {REMAINING_HEADER}, "
     f"{RESET_HEADER}, Retry-After, WWW-Authenticate, X-Request-Id"

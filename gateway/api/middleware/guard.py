@@ -35,10 +35,13 @@ def guarded(
     looks_up_key: bool = False,
     rate_wait: Callable[[web.Request], float] | None = None,
     for_members: ForMembers | None = None,
+    logged_read: bool = False,
 ) -> Handler:
     """The handler with its guards.
 
     `for_members`: which members of an account may call it; required if it takes an account's key.
+
+    `logged_read`: of operators, it is in the audit log though it changes nothing.
 
     `own_idempotency`: the handler replays by itself, as `reserve` does. `looks_up_key`: it runs no script of the
     account that would notice that a cached key has been revoked, so the key is looked up. `rate_wait`: for how many
@@ -65,7 +68,8 @@ def guarded(
                 run: Run = partial(handler, request)
                 if request.method in _WRITES and not own_idempotency:
                     run = partial(once, request, who, run, shown_once)
-                if request.method not in _READS and (who.account is None or (who.role and manages(who, for_members))):
+                changes = request.method not in _READS or (logged_read and request.method == "GET")
+                if changes and (who.account is None or (who.role and manages(who, for_members))):
                     run = partial(logged, request, who, run)
                 return await run()
             except KeysStale:

@@ -13,6 +13,7 @@ from gateway.domain import Scope, credits_to_millicredits, format_credits
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
 from gateway.schemas.base import utc
+from gateway.schemas.errors import InvalidRequestDetails, LeavingMember
 
 
 def check_support_ceiling(request: web.Request, millicredits: int) -> None:
@@ -83,13 +84,15 @@ def refusal_of_change(refused: outcomes.Refused, field: str, plans: Any = ()) ->
 def too_few_seats(refused: outcomes.Refused) -> InvalidRequest:
     """The error for a plan with fewer seats than the account has members (R25): who would have to go."""
     seats, *leaving = refused.detail.split("\n")
-    names = [f"{name} ({member})" for member, _, name in (line.partition(" ") for line in leaving)]
+    members = [LeavingMember(id=member, name=name) for member, _, name in (line.partition(" ") for line in leaving)]
+    names = [f"{member.name} ({member.id})" for member in members]
     more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
     text = (
         f"has {seats} seats, and the account has {int(seats) + len(names)} members. Remove {len(names)} first; by role "
         f"and time, these came last: {', '.join(names[:_NAMED_MAX])}{more}"
     )
-    return InvalidRequest(f"`plan` {text}. Nothing was changed.", fields=[FieldProblem("plan", text)])
+    details = InvalidRequestDetails(seats=int(seats), seats_used=int(seats) + len(members), leaving=members)
+    return InvalidRequest(f"`plan` {text}. Nothing was changed.", details, fields=[FieldProblem("plan", text)])
 
 
 def _time(refused: outcomes.Refused) -> str:
