@@ -184,9 +184,7 @@ async def test_no_identifier_is_a_key(gateway: Visitor, lived: Lived) -> None:
     assert len([word for word in lived.words if word.startswith("key_")]) >= 3, "ids of keys are among what is tried"
     for word in sorted(lived.words - lived.keys):
         for tried in {word, f"fbx_{word}"} - lived.keys:
-            who = {"Authorization": f"Bearer {tried}"}
-            assert (await gateway.call("GET", "/session", None, None, who)).body == NOBODY, tried
-            assert (await gateway.call("GET", "/v1/balance", None, None, who)).status == 401, tried
+            assert (await gateway.call("GET", "/v1/balance", tried)).status == 401, tried
 
 
 async def test_no_identifier_signs_anybody_in(gateway: Visitor, lived: Lived) -> None:

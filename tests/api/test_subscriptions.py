@@ -32,15 +32,6 @@ async def advance(visitor: Visitor, days: int) -> Any:
     return (await visitor.call("POST", f"{ACCOUNT}/clock", visitor.admin, body)).body["balance"]
 
 
-async def test_r12_a_change_now_starts_a_new_cycle_and_keeps_the_leftover(subscriber: Visitor) -> None:
-    reply = await change(subscriber, plan="standard", when="now")
-    assert reply.status == 200
-    balance = reply.body["balance"]
-    assert balance["plan"]["id"] == "standard"
-    assert balance["buckets"]["subscription"]["available"] == 8000 + 3000
-    assert balance["buckets"]["subscription"]["of"] == 8000
-
-
 async def test_r12_a_change_at_period_end_is_shown_with_its_time_and_can_be_unscheduled(subscriber: Visitor) -> None:
     reply = await change(subscriber, plan="standard", interval="yearly", when="period_end")
     plan = reply.body["balance"]["plan"]

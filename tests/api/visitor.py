@@ -42,13 +42,13 @@ PICTURE = bytes(range(256)) * 4
 
 
 # What never changes while tests run, read for the first gateway only: a quarter of what it costs to open one.
-_console = functools.cache(Console.read)
+console = functools.cache(Console.read)
 
 
 @functools.cache
 def description(address: str) -> Description:
     """What a gateway at this address says of itself."""
-    return Description(lambda: document(ROUTES, address), _console(address))
+    return Description(lambda: document(ROUTES, address), console(address))
 
 
 _GLUED = re.compile(r"[a-z)][.:;,][A-Z][a-z]")  # two sentences that were joined without a space
@@ -289,7 +289,7 @@ async def open_gateway(
         shutil.copy(CARD, card)
     chosen: dict[str, Any] = {"ledger_url": redis_url, "data": directory / "data", "rate_card": card}
     settings = Settings(**chosen | {"test_mode": True} | overrides)
-    with patch.object(Console, "read", _console):
+    with patch.object(Console, "read", console):
         app = create_app(settings)
     app[services.DESCRIPTION] = description(settings.public_address)
     runner = Runner(app, shutdown_timeout=2)

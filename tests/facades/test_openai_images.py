@@ -14,6 +14,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.cases import cases
 from tests.console.stack import Stack
 from tests.facades.conftest import Installed
 from tests.facades.openai_clients import charged, client_of, generations, refusals
@@ -99,11 +100,14 @@ def test_an_edit_that_is_none_is_refused_by_the_name_of_what_is_wrong(stack: Sta
     assert (refused.value.code, refused.value.param) == ("invalid_settings", "size")
 
 
-@pytest.mark.parametrize(("form", "has"), [("url", [True, False]), ("b64_json", [False, True])])
-def test_the_response_format_says_what_comes(stack: Stack, form: Any, has: list[bool]) -> None:
-    made = client_of(stack, stack.account()).images.generate(model="flux-dev", prompt="x", response_format=form)
-    (image,) = made.data or []
-    assert [image.url is not None, image.b64_json is not None] == has
+def test_the_response_format_says_what_comes_and_without_a_model_it_is_the_baseline_of_images(stack: Stack) -> None:
+    account = stack.account()
+    form: Any
+    for form, has in (("url", [True, False]), ("b64_json", [False, True])):
+        made = client_of(stack, account).images.generate(prompt="x", response_format=form)
+        (image,) = made.data or []
+        assert [image.url is not None, image.b64_json is not None] == has
+    assert [one["model"] for one in generations(stack, account)] == ["flux-dev"] * 2
 
 
 def test_what_was_delivered_before_a_failure_is_returned_and_charged(stack: Stack) -> None:
@@ -159,15 +163,9 @@ def test_two_equal_calls_are_two_and_an_idempotency_key_makes_them_one(stack: St
     assert len(generations(stack, account)) == 3
 
 
-@pytest.mark.parametrize(("form", "opening"), [("jpeg", b"\xff\xd8\xff"), ("webp", b"RIFF"), ("png", b"\x89PNG")])
+@cases(("form", "opening"), [("jpeg", b"\xff\xd8\xff"), ("webp", b"RIFF"), ("png", b"\x89PNG")])
 def test_the_output_format_is_the_one_that_was_asked_for(stack: Stack, form: Any, opening: bytes) -> None:
     made = client_of(stack, stack.account()).images.generate(model="gpt-image-1", prompt="x", output_format=form)
     (image,) = made.data or []
     assert made.output_format == form
     assert base64.b64decode(image.b64_json or "").startswith(opening)
-
-
-def test_without_a_model_it_is_the_baseline_of_images(stack: Stack) -> None:
-    account = stack.account()
-    client_of(stack, account).images.generate(prompt="x", response_format="url")
-    assert [one["model"] for one in generations(stack, account)] == ["flux-dev"]

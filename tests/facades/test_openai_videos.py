@@ -91,17 +91,6 @@ def test_what_cannot_be_made_is_refused_by_name(stack: Stack, arguments: Any, se
     assert generations(stack, account) == []
 
 
-def test_without_credits_it_is_402_and_not_tried_again(stack: Stack) -> None:
-    account = stack.account(free=False)
-    error = error_of(account, stack, model="wan-2.2")
-    assert (error.status_code, error.code, error.response.headers["x-should-retry"]) == (
-        402,
-        "insufficient_credits",
-        "false",
-    )
-    assert "Not enough credits" in error.message
-
-
 def test_a_failed_video_says_why(stack: Stack) -> None:
     account = stack.account()
     video = client_of(stack, account).videos.create_and_poll(

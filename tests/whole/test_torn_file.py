@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 from gateway.ledger.ledger import Ledger
@@ -11,15 +12,16 @@ from gateway.redis_link.connections import connect_ledger
 from tests.invariants.checks import check_partition, partition_of
 from tests.invariants.contents import Contents, read_contents
 from tests.ledger.world import PARTITIONS, POLICY, World
+from tests.lengths import LONG
 from tests.redis_servers import RedisServer
 from tests.whole.busy_ledger import Effect, RecordedLedger, append_only_file, live, serving
 
 CUTS = 200
-SCRIPTS = 40  # how many of the last scripts the cuts are spread over
+SCRIPTS = 40  # how many of the last scripts are cut
 
 
 async def test_a_torn_append_only_file_loses_whole_scripts_or_none(tmp_path: Path) -> None:
-    """Cut at 200 places, the server comes up with exactly what the last whole script before the cut left behind."""
+    """Wherever it is cut, the server comes up with exactly what the last whole script before the cut left behind."""
     whole = tmp_path / "whole"
     whole.mkdir()
     with serving(whole) as url:
@@ -94,6 +96,8 @@ async def _contents(url: str) -> Contents:
 
 
 def _places(effects: list[Effect]) -> list[int]:
-    """Evenly spread over the bytes of the last scripts, so that most lie inside one."""
-    first, last = effects[-SCRIPTS].size, effects[-1].size
-    return [first + (last - first) * index // CUTS for index in range(1, CUTS + 1)]
+    """In the middle of each of the last scripts; in a long run evenly spread over their bytes."""
+    sizes = [effect.size for effect in effects[-SCRIPTS - 1 :]]
+    if LONG:
+        return [sizes[0] + (sizes[-1] - sizes[0]) * index // CUTS for index in range(1, CUTS + 1)]
+    return [(before + after) // 2 for before, after in pairwise(sizes)]

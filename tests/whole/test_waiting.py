@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from benchmarks.waiting import MEMORY_MAX_MB, wait_for_provider
 
-COUNT = 100
+COUNT = 40
 
 
-async def test_a_hundred_wait_with_one_worker_and_all_end_when_they_are_called_back() -> None:
+async def test_dozens_wait_with_one_worker_and_all_end_when_they_are_called_back() -> None:
     waited = await wait_for_provider(COUNT)
     assert (waited.jobs, waited.succeeded) == (COUNT, COUNT)
     assert waited.memory_mb < MEMORY_MAX_MB
