@@ -40,7 +40,7 @@ from gateway.pricing.measures import (
     describe,
     factors,
 )
-from gateway.pricing.rates import AddOn, CreditsPer, Rate, Reported
+from gateway.pricing.rates import AddOn, CreditsPer, Rate, RateShape, Reported
 from gateway.pricing.request import checked_request
 from gateway.pricing.values import plain
 
@@ -157,14 +157,8 @@ def rate_for(model: Model, facts: Facts) -> Rate:
 def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[PriceStep]:
     """The rate and the add-ons that apply, in order, with exact amounts of millicredits."""
     with localcontext(EXACT):
-        billed = {name: rounded_up(facts[name], multiple) for name, multiple in rate.round_up.items()}
-        counted = {**facts, **billed}
-        unit = rate.millicredits + _per_units(rate.credits_per, counted)
-        if rate.round_credits_to_millicredits is not None:
-            unit = rounded_up(unit, rate.round_credits_to_millicredits)
-        unit = max(unit, rate.minimum_millicredits)
-        if rate.maximum_millicredits is not None:
-            unit = min(unit, rate.maximum_millicredits)
+        counted = _counted(rate, facts)
+        unit = unit_amount(rate, counted)
         steps = [PriceStep(rate, unit, Decimal(outputs))]
         for reported in rate.reported:
             unit += reported.millicredits * reported.at_most
@@ -182,6 +176,20 @@ def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[Pr
                 total += amount
                 steps.append(PriceStep(add_on, amount, Decimal(1)))
         return steps
+
+
+def unit_amount(rate: RateShape, counted: Facts) -> Decimal:
+    """What one output comes to by these numbers, exactly, before add-ons and without what is reported of it."""
+    unit = rate.millicredits + _per_units(rate.credits_per, counted)
+    if rate.round_credits_to_millicredits is not None:
+        unit = rounded_up(unit, rate.round_credits_to_millicredits)
+    unit = max(unit, rate.minimum_millicredits)
+    return unit if rate.maximum_millicredits is None else min(unit, rate.maximum_millicredits)
+
+
+def _counted(rate: RateShape, facts: Facts) -> Facts:
+    """The facts, with the numbers that the rate rounds up."""
+    return {**facts, **{name: rounded_up(facts[name], multiple) for name, multiple in rate.round_up.items()}}
 
 
 def total_millicredits(steps: list[PriceStep]) -> int:

@@ -75,10 +75,9 @@ class Reported(Table):
         return self.at_most if self.if_unreported is None else self.if_unreported
 
 
-class Rate(Table):
-    """One price: what an output costs if `when` matches."""
+class RateShape(Table):
+    """What one output comes to: an amount, amounts per unit, and what is reported of it (`quote.unit_amount`)."""
 
-    when: When = Field(default_factory=dict)
     millicredits: ExactCredits = Field(Decimal(0), alias="credits")
     credits_per: CreditsPer = Field(default_factory=dict)
     round_up: Mapping[str, Positive] = Field(default_factory=dict)
@@ -105,10 +104,16 @@ class Rate(Table):
             raise ValueError(msg)
         bounds = {"round_credits_to_millicredits", "minimum_millicredits", "maximum_millicredits"}
         if self.reported and (given := sorted(bounds & self.model_fields_set)):
-            alias = Rate.model_fields[given[0]].alias
+            alias = type(self).model_fields[given[0]].alias
             msg = f"has `{alias}` beside `reported`: charge a least amount by `credits`, and the most by `at_most`"
             raise ValueError(msg)
         return self
+
+
+class Rate(RateShape):
+    """One price: what an output costs if `when` matches."""
+
+    when: When = Field(default_factory=dict)
 
 
 class AddOn(Table):
