@@ -78,7 +78,7 @@ async function find(text) {
   show(byId("account"));
   const links = data.map(({ kind, account }) => [`${kind} of `, account ? element("a", { href: `?${new URLSearchParams({ account })}` }, account) : "an operator", ". "]);
   const used = text.startsWith("key_") && element("a", { href: `/audit-log?key=${text}` }, "What the key was used for");
-  show(byId("nothing"), links.length ? links : "Nothing has this id or email. Ids and emails must be whole. ", used);
+  show(byId("nothing"), links.length ? links : "Nothing has this id or email. Only whole ids and emails are found. ", used);
 }
 
 /** Show an account; `quoted` is what it was found by. */

@@ -170,13 +170,13 @@ export function makeKey({ account, again, path }) {
     title: `New key for ${account.id}`,
     account: account.id,
     fields: [field("Label", element("input", { name: "label", maxlength: 100, required: true }))],
-    verb: "Make the key",
+    verb: "Create the key",
     changes: () => [["Keys", String(account.keys.length), String(account.keys.length + 1)]],
     send: ({ label }, call) => call("POST", `${path}/keys`, { label }),
     done: ({ key }) => {
       const shown = element("input", { id: "new-key", class: "mono", readonly: true, value: key ?? "" });
-      openDialog("The new key", key ? [element("p", {}, "It is shown only this once. Send it by a safe way."), field("Key", shown), element("p", { class: "row" }, copyButton(key, "the key", "Copy"))] : element("p", {}, "The response with the key was lost. Revoke it and make another."));
-      return again(`Made a key for ${account.id}.`);
+      openDialog("The new key", key ? [element("p", {}, "It is shown only this once. Send it over a secure channel."), field("Key", shown), element("p", { class: "row" }, copyButton(key, "the key", "Copy"))] : element("p", {}, "The response with the key was lost. Revoke it and make another."));
+      return again(`Created a key for ${account.id}.`);
     },
   });
 }

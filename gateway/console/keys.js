@@ -44,7 +44,7 @@ async function read() {
 }
 
 function draw(spent) {
-  const heads = ["Key", "Actions", "Made", "Last used", "Limit", amountHead("Spent in 30 days"), "Only for", "Expires"]; // the actions are seen on a tablet, too
+  const heads = ["Key", "Actions", "Created", "Last used", "Limit", amountHead("Spent in 30 days"), "Only for", "Expires"]; // the actions are seen on a tablet, too
   const rows = keys.map((key) => line([element("div", {}, key.label ?? "(no label)", " ", key.id === own.id && element("span", { class: "badge" }, "this session")), idWithCopy(key.id)], cellsOf(key, spent)));
   show(byId("keys"), table(heads, rows.length ? rows : noLines(heads.length, "No keys."), { cards: true, "aria-label": "API keys" }));
 }
@@ -76,7 +76,7 @@ function edit(key) {
       limitFields(key?.limit),
       element("details", {}, element("summary", {}, "What it may be used for"), element("div", { class: "stack below" }, field("Tools (none chosen: all)", tools), field("Models (none chosen: all)", models), field("Networks, separated by spaces (empty: all)", element("input", { name: "networks", value: key?.networks?.join(" "), placeholder: "203.0.113.0/24", autocomplete: "off", spellcheck: "false" })), field("Expires (empty: never)", element("input", { name: "expires", type: "datetime-local", value: key?.expires_at ? localOf(key.expires_at) : "" })))),
     ],
-    verb: key ? "Save" : "Make the key",
+    verb: key ? "Save" : "Create the key",
     send: async (values, once) => {
       const chosen = (select) => [...select.selectedOptions].map(({ value }) => value);
       const orNull = (list) => (list.length ? list : null);
@@ -94,7 +94,7 @@ function rotate(key) {
     title: `Rotate ${key.label ?? "the key"}`,
     about: "A new key takes over its label, limit and bounds.",
     fields: [field("The old key stays valid for", choice("overlap", OVERLAPS, "86400"))],
-    verb: "Make the new key",
+    verb: "Create the new key",
     send: async ({ overlap }, once) => {
       const made = await post(`/v1/keys/${key.id}/rotate`, { overlap_seconds: Number(overlap) }, { once });
       await read();

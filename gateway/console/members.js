@@ -70,9 +70,9 @@ function edit(member) {
 function invite(member) {
   openForm({
     title: `Invite ${member.name}`,
-    about: "Makes a key for this member, and a link that signs a browser in with it, once, within an hour.",
+    about: "Creates a key for this member, and a link that signs a browser in with it, once, within an hour.",
     fields: [field("Label of the key", element("input", { name: "label", required: true, maxlength: 100, value: "console", autocomplete: "off" }))],
-    verb: "Make the link",
+    verb: "Create the link",
     send: async ({ label }, once) => {
       const { key } = await post("/v1/keys", { label, member: member.id }, { once });
       const link = key && (await call("POST", "/v1/sign-in-links", {}, { headers: { Authorization: `Bearer ${key}`, "Idempotency-Key": newKey() } }));

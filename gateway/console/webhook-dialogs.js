@@ -55,7 +55,7 @@ export function openRequest({ url, headers, body }) {
   openDialog("The request", [
     element("p", { class: "mono" }, `POST ${url}`),
     element("div", { class: "repeat" }, element("pre", { tabindex: 0 }, lines), element("pre", { tabindex: 0 }, JSON.stringify(JSON.parse(body), null, 2))),
-    element("p", { class: "hint" }, "As it would be sent now; what is signed is the body without these spaces and line breaks."),
+    element("p", { class: "hint" }, "As it would be sent now; the body is sent and signed without these spaces and line breaks."),
   ]);
 }
 

@@ -35,7 +35,7 @@ async def test_a_key_is_made_limited_rotated_and_revoked(stack: Stack, windows: 
     await dialog.get_by_text("What it may be used for").click()
     await dialog.get_by_label("Tools").select_option("image")
     await check_appearance(page)
-    await dialog.get_by_role("button", name="Make the key").click()
+    await dialog.get_by_role("button", name="Create the key").click()
     made = await page.get_by_role("dialog", name="The new key").locator("code").inner_text()
     assert stack.call("GET", "/v1/key", made)["limit"] == {"credits": 12.5, "period": "monthly"}
     await page.keyboard.press("Escape")
@@ -47,7 +47,7 @@ async def test_a_key_is_made_limited_rotated_and_revoked(stack: Stack, windows: 
     await dialog.get_by_role("button", name="Save").click()
     await expect(row).to_contain_text("none")
     await row.get_by_role("button", name="Rotate: shop").click()
-    await dialog.get_by_role("button", name="Make the new key").click()
+    await dialog.get_by_role("button", name="Create the new key").click()
     await expect(page.get_by_role("dialog", name="The new key").locator("code")).to_contain_text("fbx_")
     await page.keyboard.press("Escape")
     await expect(row).to_have_count(2)
@@ -70,7 +70,7 @@ async def test_a_member_is_added_invited_and_removed(stack: Stack, windows: Wind
         await expect(page.get_by_role("dialog", name=f"Invite {name}")).to_be_visible()
         if name == "Ada":
             await page.keyboard.press("Escape")
-    await dialog.get_by_role("button", name="Make the link").click()
+    await dialog.get_by_role("button", name="Create the link").click()
     link = await page.get_by_role("dialog", name="The invitation").locator("code").inner_text()
     await check_appearance(page)
     await page.keyboard.press("Escape")

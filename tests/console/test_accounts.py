@@ -123,7 +123,7 @@ async def test_a_plan_and_a_key_are_changed(stack: Stack, windows: Windows) -> N
     await expect(page.locator("#account")).to_contain_text("Standard, yearly")
     dialog = await act(page, "New key", Label="till in Leeds")
     await dialog.get_by_label("Reason").fill("lost theirs")
-    await dialog.get_by_role("button", name="Make the key").click()
+    await dialog.get_by_role("button", name="Create the key").click()
     key = await page.get_by_role("dialog", name="The new key").get_by_role("textbox").input_value()
     assert stack.call("GET", "/v1/key", key)["label"] == "till in Leeds"
     await page.keyboard.press("Escape")
