@@ -101,7 +101,10 @@ def generation_members(
         members["inputs"] = [_input_members(one, shown=links is not None) for one in request.inputs]
     if links is None:
         members["withheld"] = True
-    _add_standing(members, generation, standing)
+    if generation.state is State.QUEUED:
+        members["queue_position"] = standing.position
+    if standing.pause is not None or standing.away:
+        _add_what_holds_it(members, generation, standing)
     if generation.retry_of is not None:
         members["retry_of"] = generation.retry_of
     if generation.cancel_requested and generation.finished_at is None:
@@ -111,9 +114,7 @@ def generation_members(
     return members
 
 
-def _add_standing(members: GenerationMembers, generation: outcomes.Generation, standing: Standing) -> None:
-    if generation.state is State.QUEUED:
-        members["queue_position"] = standing.position
+def _add_what_holds_it(members: GenerationMembers, generation: outcomes.Generation, standing: Standing) -> None:
     if standing.pause is not None:
         members["paused"] = held_by_members(standing.pause)
     if standing.away:
