@@ -27,6 +27,7 @@ from tests.free_ports import free_port
 
 START_SECONDS = 30
 END_SECONDS = 10
+_LINES_SHOWN = 60  # of a gateway's log, if what it was asked failed
 _LIFELINE = Lifeline()
 
 
@@ -109,7 +110,11 @@ def gateway_at(redis_socket: Path, *, tied: bool = True) -> Iterator[Running]:
     log = redis_socket.parent / "gateway.log"
     with child(command, environment=environment(redis_socket, port), log=log, tied=tied) as process:
         wait_until(lambda: answers(port), process, log)
-        yield Running(port, process.pid)
+        try:
+            yield Running(port, process.pid)
+        except Exception:
+            print("".join(log.read_text().splitlines(keepends=True)[-_LINES_SHOWN:]), file=sys.stderr)  # noqa: T201
+            raise
 
 
 @asynccontextmanager
