@@ -113,7 +113,7 @@ def gateway_at(redis_socket: Path, *, tied: bool = True) -> Iterator[Running]:
         try:
             yield Running(port, process.pid)
         except Exception:
-            print("".join(log.read_text().splitlines(keepends=True)[-_LINES_SHOWN:]), file=sys.stderr)  # noqa: T201
+            print("".join(log.read_text().splitlines(keepends=True)[-_LINES_SHOWN:]), file=sys.stderr)
             raise
 
 
