@@ -63,11 +63,11 @@ class ApiError(Exception):
     code: ClassVar[str]
     shape: ClassVar[type[Answer] | None] = None
     retry_after_seconds: ClassVar[int] = RETRY_AFTER_SECONDS  # of a 503
-    details: Answer | None = None
 
     def __init__(
         self,
         message: str,
+        details: Answer | None = None,
         *,
         fields: Sequence[FieldProblem] = (),
         fields_omitted: int = 0,
@@ -76,6 +76,7 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.details = details
         self.fields = tuple(fields)
         self.fields_omitted = fields_omitted
         self.headers = dict(headers or {})
@@ -172,10 +173,6 @@ class SubscriptionRequired(ApiError):
     code = "subscription_required"
     shape = SubscriptionRequiredDetails
 
-    def __init__(self, message: str, details: SubscriptionRequiredDetails | None = None) -> None:
-        super().__init__(message)
-        self.details = details
-
 
 class PlanLimitExceeded(DetailedError[PlanLimitDetails]):
     """The account's plan does not allow this value of a setting. `allowed` lists the values it allows."""
@@ -241,17 +238,6 @@ class InvalidRequest(ApiError):
     status = 422
     code = "invalid_request"
     shape = InvalidRequestDetails
-
-    def __init__(
-        self,
-        message: str,
-        details: InvalidRequestDetails | None = None,
-        *,
-        fields: Sequence[FieldProblem] = (),
-        fields_omitted: int = 0,
-    ) -> None:
-        super().__init__(message, fields=fields, fields_omitted=fields_omitted)
-        self.details = details
 
 
 class SettingsRefused(ApiError):

@@ -57,6 +57,7 @@ WRONG_KEY_CLIENTS_MAX = 10_000  # 200 bytes each
 METRICS_CONNECTIONS_MAX = 16  # if `/metrics` has a separate address: a few Prometheus servers
 
 STREAMS_MAX = 50  # event streams per account or operator's key, at one gateway
+TOKEN_STREAMS_MAX = 5  # per client token, beside its account's: one browser must not use up those of all others
 STREAMS_RETRY_SECONDS = 5
 
 # Connections. One client address may have a quarter of all, or this many; HTTP clients keep a pool per host.

@@ -51,7 +51,8 @@ class Order(Arguments):
 
     def body(self) -> dict[str, Any]:
         """The API's request body."""
-        return self.model_dump(mode="json", include=set(Order.model_fields) | {"prompt"})
+        body = self.model_dump(mode="json", include=set(Order.model_fields) | {"prompt", "tags"})
+        return {name: value for name, value in body.items() if name != "tags" or value}
 
 
 class QuoteArguments(Order):
@@ -73,6 +74,10 @@ class GenerateArguments(Order):
             )
         ),
     ]
+    tags: Annotated[
+        dict[str, str],
+        Field(description="Up to 8, `name: value`, such as a project: what was spent can be grouped by them."),
+    ] = Field(default_factory=dict)
     idempotency_key: Annotated[
         str | None,
         Field(

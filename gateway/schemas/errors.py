@@ -159,7 +159,7 @@ class RateLimitedDetails(Answer):
     """The limit that was exceeded; empty for invalid keys."""
 
     requests_per_minute: int = Field(default=0, description="Per key.")
-    streams_max: int = Field(default=0, description="Open event streams per account or operator key.")
+    streams_max: int = Field(default=0, description="Open event streams per account, operator key or client token.")
     uploads_max: int = Field(default=0, description="Concurrent uploads per account.")
     gib_per_day: float = Field(default=0, description="Uploads per account in 24 hours, in GiB.")
     seconds_a_minute: float = Field(default=0, description="Upload inspection time per account, in seconds per minute.")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+from gateway.api import limits
 from tests.api.visitor import PICTURE, SKETCH, Visitor, open_stream
 from tests.until import until
 
@@ -64,6 +67,21 @@ async def test_a_token_ends_with_its_key_at_once_and_its_stream_too(gateway: Vis
     for method, path, body in (("POST", "/v1/generations", SKETCH), ("GET", f"/v1/generations/{generation}", None)):
         reply = await gateway.call(method, path, token, body)
         assert (reply.status, reply.code) == (401, "invalid_key")
+
+
+async def test_a_token_has_streams_of_its_own(gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of an app's users shared their account's fifty, and one of them could keep out all others and its server."""
+    monkeypatch.setattr(limits, "TOKEN_STREAMS_MAX", 1)
+    monkeypatch.setattr(limits, "STREAMS_MAX", 1)
+    one, other = await token_of(gateway, key), await token_of(gateway, key)
+    path, others = [f"/v1/generations/{await gateway.made(token)}/events" for token in (one, other)]
+    async with open_stream(gateway, path, one) as stream:
+        await stream.until("snapshot")
+        refused = await gateway.call("GET", path, one)
+        assert (refused.status, refused.code, refused.error["streams_max"]) == (429, "rate_limited", 1)
+        async with open_stream(gateway, others, other) as second, open_stream(gateway, "/v1/events", key) as servers:
+            await second.until("snapshot")
+            await servers.until("balance")
 
 
 async def test_a_token_expires(gateway: Visitor, key: str) -> None:

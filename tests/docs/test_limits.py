@@ -67,6 +67,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "invalid keys": (limits.WRONG_KEYS_PER_MINUTE, "429 rate_limited"),
     "client tokens": (limits.TOKENS_PER_MINUTE, "429 rate_limited"),
     "event streams": (limits.STREAMS_MAX, "429 rate_limited"),
+    "event streams of a client token": (limits.TOKEN_STREAMS_MAX, "429 rate_limited"),
     "request head": (limits.HEAD_SECONDS, ""),
     "idle connection": (limits.IDLE_SECONDS, ""),
     "body, time": (limits.BODY_SECONDS, "408 body_too_slow"),

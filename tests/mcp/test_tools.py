@@ -111,6 +111,9 @@ async def test_identical_calls_at_once_make_one_and_a_key_of_the_caller_makes_an
         again = await assistant.get("generate", **BICYCLE, confirm_credits=5, idempotency_key="second")
         assert (again["id"], again["already_made"]) == (other["id"], True)
         assert len(await generations(gateway, key)) == 2
+        tagged = await assistant.get("generate", **BICYCLE, confirm_credits=5, tags={"project": "apollo"})
+        assert tagged["tags"] == {"project": "apollo"}
+        assert tagged["id"] not in {other["id"], again["id"]}
 
 
 async def test_a_key_of_the_caller_with_other_arguments_is_refused(gateway: Visitor) -> None:

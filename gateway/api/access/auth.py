@@ -61,6 +61,10 @@ class KeysStale(Exception):
     """The ledger says that the account's keys have changed since the caller was authenticated."""
 
 
+TOKENS_OWN = "token:"
+"""How a client token begins as the owner of event streams."""
+
+
 def owner_of(account: str) -> str:
     """An account as the owner of event streams."""
     return f"account:{account}"
@@ -85,7 +89,9 @@ class Caller:
 
     @property
     def owner(self) -> str:
-        """The owner of event streams: the account, or the operator's key. An account's id may look like a key's."""
+        """The owner of event streams: the token, the account, or the operator's key, whose ids may look alike."""
+        if self.token is not None:
+            return f"{TOKENS_OWN}{self.token}"
         return f"key:{self.key_id}" if self.account is None else owner_of(self.account)
 
     @property

@@ -39,13 +39,10 @@ def guarded(
 ) -> Handler:
     """The handler with its guards.
 
-    `for_members`: which members of an account may call it; required if it takes an account's key.
-
-    `logged_read`: of operators, it is in the audit log though it changes nothing.
-
-    `own_idempotency`: the handler replays by itself, as `reserve` does. `looks_up_key`: it runs no script of the
-    account that would notice that a cached key has been revoked, so the key is looked up. `rate_wait`: for how many
-    seconds a request waits while its key has made too many, instead of being refused.
+    `for_members`: which members of an account may call it; required if it takes an account's key. `logged_read`: it is
+    in the audit log, though it changes nothing. `own_idempotency`: the handler replays by itself, as `reserve` does.
+    `looks_up_key`: it runs no script of the account that would notice that a cached key has been revoked, so the key is
+    looked up. `rate_wait`: for how many seconds a request waits while its key has made too many, instead of a refusal.
     """
     operators = Scope.ACCOUNT not in scopes
 
@@ -68,8 +65,7 @@ def guarded(
                 run: Run = partial(handler, request)
                 if request.method in _WRITES and not own_idempotency:
                     run = partial(once, request, who, run, shown_once)
-                changes = request.method not in _READS or (logged_read and request.method == "GET")
-                if changes and (who.account is None or (who.role and manages(who, for_members))):
+                if _is_logged(request, who, for_members, logged_read=logged_read):
                     run = partial(logged, request, who, run)
                 return await run()
             except KeysStale:
@@ -80,6 +76,13 @@ def guarded(
         raise LedgerDown("The account's API keys are being changed. Try again in a moment.")
 
     return answer
+
+
+def _is_logged(request: web.Request, who: Caller, members: ForMembers | None, *, logged_read: bool) -> bool:
+    """Whether the call is in the audit log: one of an operator, or of a member who manages the account."""
+    if request.method in _READS and not (logged_read and request.method == "GET"):
+        return False
+    return who.account is None or (who.role is not None and manages(who, members))
 
 
 def _check_admitted(who: Caller, scopes: Collection[Scope], members: ForMembers | None) -> None:

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from gateway.api import limits
+from gateway.api.access.auth import TOKENS_OWN
 from gateway.api.errors import RateLimited
 from gateway.queue.messages import ChangeNotice, SubscriptionState
 from gateway.queue.queue import Queue
@@ -133,12 +134,14 @@ class Hub:
 
     @contextlib.contextmanager
     def counted(self, owner: str) -> Iterator[None]:
-        """Count an open stream of `owner`, an account or an operator's key; RateLimited if it has too many here."""
-        if self._by_owner[owner] >= limits.STREAMS_MAX:
+        """Count an open stream of `owner`, as in `Caller.owner`; RateLimited if it has too many here."""
+        of_token = owner.startswith(TOKENS_OWN)
+        most = limits.TOKEN_STREAMS_MAX if of_token else limits.STREAMS_MAX
+        if self._by_owner[owner] >= most:
+            instead = "" if of_token else "; GET /v1/events streams all of an account's generations at once"
             raise RateLimited(
-                f"Too many open event streams (limit: {limits.STREAMS_MAX}). Close one; GET /v1/events streams all of "
-                "an account's generations at once.",
-                RateLimitedDetails(streams_max=limits.STREAMS_MAX),
+                f"Too many open event streams (limit: {most}). Close one{instead}.",
+                RateLimitedDetails(streams_max=most),
                 headers={"Retry-After": str(limits.STREAMS_RETRY_SECONDS)},
             )
         self._by_owner[owner] += 1
