@@ -47,6 +47,7 @@ from gateway.schemas.errors import (
 )
 
 D = TypeVar("D", bound=Answer)
+Fields = Sequence[FieldProblem]
 
 RETRY_AFTER_SECONDS = 2
 PAUSED_RETRY_SECONDS = 60  # until an operator acts
@@ -63,20 +64,19 @@ class ApiError(Exception):
     code: ClassVar[str]
     shape: ClassVar[type[Answer] | None] = None
     retry_after_seconds: ClassVar[int] = RETRY_AFTER_SECONDS  # of a 503
+    details: Answer | None = None
 
     def __init__(
         self,
         message: str,
-        details: Answer | None = None,
         *,
-        fields: Sequence[FieldProblem] = (),
+        fields: Fields = (),
         fields_omitted: int = 0,
         headers: Mapping[str, str] | None = None,
         retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.details = details
         self.fields = tuple(fields)
         self.fields_omitted = fields_omitted
         self.headers = dict(headers or {})
@@ -100,12 +100,7 @@ class DetailedError(ApiError, Generic[D]):
     """An error whose code has members of its own: its class says which, as `shape`."""
 
     def __init__(
-        self,
-        message: str,
-        details: D,
-        *,
-        fields: Sequence[FieldProblem] = (),
-        headers: Mapping[str, str] | None = None,
+        self, message: str, details: D, *, fields: Fields = (), headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(message, fields=fields, headers=headers)
         self.details = details
@@ -173,6 +168,10 @@ class SubscriptionRequired(ApiError):
     code = "subscription_required"
     shape = SubscriptionRequiredDetails
 
+    def __init__(self, message: str, details: SubscriptionRequiredDetails | None = None) -> None:
+        super().__init__(message)
+        self.details = details
+
 
 class PlanLimitExceeded(DetailedError[PlanLimitDetails]):
     """The account's plan does not allow this value of a setting. `allowed` lists the values it allows."""
@@ -238,6 +237,17 @@ class InvalidRequest(ApiError):
     status = 422
     code = "invalid_request"
     shape = InvalidRequestDetails
+
+    def __init__(
+        self,
+        message: str,
+        details: InvalidRequestDetails | None = None,
+        *,
+        fields: Fields = (),
+        fields_omitted: int = 0,
+    ) -> None:
+        super().__init__(message, fields=fields, fields_omitted=fields_omitted)
+        self.details = details
 
 
 class SettingsRefused(ApiError):
