@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.api.visitor import Visitor, open_gateway
+from tests.preforked import run_farebox
 from tests.redis_servers import RedisServer
 
 
@@ -39,14 +38,7 @@ def test_a_start_that_requires_durability_ends_with_what_to_mend(own_redis: Redi
         "FAREBOX_PORT": "0",
         "FAREBOX_REQUIRE_DURABLE": "1",
     }
-    ended = subprocess.run(
-        [sys.executable, "-m", "gateway", "gateway"],
-        env=os.environ | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_farebox("gateway", environment=os.environ | settings)
     assert ended.returncode == 2
     assert "FAREBOX_REQUIRE_DURABLE is set" in ended.stderr
     assert ":\n- appendonly is `no` instead of `yes`" in ended.stderr

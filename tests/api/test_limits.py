@@ -285,14 +285,7 @@ async def test_an_https_input_is_passed_on_as_it_is_and_never_fetched(
     assert heard == []
 
 
-@cases(
-    "url",
-    [
-        "https://127.0.0.1/a.png", "https://2130706433/", "https://0x7f.1/", "https://0177.0.0.1/", "https://[::1]/",
-        "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/meta-data/", "https://localhost./", "https://redis/",
-        "https://metadata.google.internal/", "https://10.0.0.1.:443/",
-    ],
-)  # fmt: skip
+@cases("url", ["https://127.0.0.1/a.png", "https://metadata.google.internal/"])  # more: tests/unit/test_addresses.py
 async def test_an_input_in_a_private_network_is_refused_before_anything_is_reserved(gateway: Visitor, url: str) -> None:
     """Hosted providers were handed them, and some fetch what they are handed."""
     key = await gateway.account()

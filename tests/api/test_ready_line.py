@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.preforked import run_farebox
 from tests.redis_servers import RedisServer
 
 
@@ -19,14 +18,7 @@ def test_a_gateway_whose_port_is_taken_never_says_that_it_is_ready(own_redis: Re
             "FAREBOX_DATA": str(tmp_path / "data"),
             "FAREBOX_PORT": str(port),
         }
-        ended = subprocess.run(
-            [sys.executable, "-m", "gateway", "gateway"],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        ended = run_farebox("gateway", environment=os.environ | environment)
     assert ended.returncode == 2
     assert f"FAREBOX_PORT: port {port} is in use by another program" in ended.stderr
     assert not (tmp_path / "data").exists(), "nothing is made before"

@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 import structlog
 from openapi_spec_validator import validate
-from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
 from gateway.api.description.openapi import codes_of
 from gateway.api.errors import error_classes
 from gateway.api.routes import ROUTES
 from gateway.domain import FailureCode
-from gateway.errors import LedgerBroken, RateCardError, SettingsError
+from gateway.errors import LedgerBroken, RateCardError
 from gateway.ledger import keys
 from tests.api.visitor import Visitor, open_gateway
 from tests.redis_servers import RedisServer
@@ -42,7 +41,7 @@ async def test_a_bad_rate_card_leaves_the_old_one_and_shows(gateway: Visitor, ke
     assert (await gateway.create(key)).body["price"]["credits"] == 5
     ops = (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body
     assert "must not be negative" in ops["rate_card"]["problem"]
-    assert (await _samples(gateway))["farebox_rate_card_degraded"] == {(): 1}
+    assert (await gateway.samples())["farebox_rate_card_degraded"] == {(): 1}
 
 
 async def test_the_gateway_starts_without_a_ledger_and_recovers_by_itself(
@@ -58,7 +57,7 @@ async def test_the_gateway_starts_without_a_ledger_and_recovers_by_itself(
         assert (reply.status, reply.code) == (503, "ledger_unavailable")
         assert "Nothing was done" in reply.message
         assert (await gateway.call("GET", "/v1/plans")).status == 200
-        assert (await _samples(gateway))["farebox_ledger_up"] == {(): 0}
+        assert (await gateway.samples())["farebox_ledger_up"] == {(): 0}
         own_redis.start()
         await gateway.until_ready()
         assert (await gateway.create(await gateway.account())).status == 202
@@ -70,26 +69,6 @@ async def test_a_ledger_of_another_kind_stops_the_start(own_redis: RedisServer, 
     with pytest.raises(LedgerBroken, match="32 partitions"):
         async with open_gateway(own_redis.url, tmp_path):
             pass
-
-
-async def test_weak_durability_is_loud_and_stops_a_start_that_requires_it(
-    own_redis: RedisServer, tmp_path: Path
-) -> None:
-    async with open_gateway(own_redis.url, tmp_path) as gateway:
-        await gateway.ledger.redis.config_set("appendfsync", "everysec")
-    async with open_gateway(own_redis.url, tmp_path) as gateway:
-        body = (await gateway.call("GET", "/readyz")).body
-        assert body["status"] == "degraded"
-        assert "instead of `always`" in body["problems"][0]
-        assert body["durable_by"] == "settings"
-    with pytest.raises(SettingsError, match="FAREBOX_REQUIRE_DURABLE"):
-        async with open_gateway(own_redis.url, tmp_path, require_durable=True):
-            pass
-    async with open_gateway(own_redis.url, tmp_path, require_durable=True, durable_by="service") as gateway:
-        await gateway.ledger.redis.config_set("maxmemory-policy", "allkeys-lru")
-        assert (await gateway.call("GET", "/readyz")).body["durable_by"] == "service"
-        (problem,) = await gateway.ledger.durability()
-        assert problem.startswith("maxmemory-policy is")
 
 
 async def test_a_bad_rate_card_stops_the_start(redis_url: str, tmp_path: Path) -> None:
@@ -124,7 +103,7 @@ async def test_metrics_have_what_an_operator_watches(gateway: Visitor, key: str)
     await gateway.settle(failed, FailureCode.MODERATED)
     await gateway.made(key)
     await gateway.create(key, model="gallery")
-    samples = await _samples(gateway)
+    samples = await gateway.samples()
     assert samples["farebox_queue_depth"][("image",)] == 1
     assert samples["farebox_waiting"] == {("image",): 0, ("video",): 0}
     assert samples["farebox_in_work"][("image",)] == 1
@@ -138,17 +117,6 @@ async def test_metrics_have_what_an_operator_watches(gateway: Visitor, key: str)
     assert samples["farebox_transition_seconds_count"][("reserved", "reserve")] == 3
     assert samples["farebox_rate_card_info"] == {(gateway.app[services.RATE_CARDS].card.version,): 1}
     assert "farebox_queue_oldest_age_seconds" in samples
-
-
-async def _samples(gateway: Visitor) -> dict[str, dict[tuple[str, ...], float]]:
-    """Every sample by name, then by its labels' values in the order of the labels' names."""
-    text = (await gateway.call("GET", "/metrics")).raw.decode()
-    found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = tuple(value for name, value in sorted(sample.labels.items()) if name != "le")
-            found.setdefault(sample.name, {})[labels] = sample.value
-    return found
 
 
 async def test_the_description_is_valid_openapi_and_has_every_route_with_its_scopes(gateway: Visitor) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from gateway.domain import FailureCode
@@ -32,23 +31,13 @@ async def s3(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3Server]:
 async def ready(gateway: Visitor) -> dict[str, Any]:
     reply = await gateway.call("GET", "/readyz")
     assert reply.status == 200
-    assert set(reply.body) == {"status", "problems", "rate_card", "audit"}
+    assert set(reply.body) == {"status", "problems", "rate_card", "durable_by", "audit"}
     shape: dict[str, Any] = reply.body
     return shape
 
 
 async def upload(gateway: Visitor, key: str) -> Any:
     return await gateway.call("POST", "/v1/uploads", key, headers={"Content-Type": "image/png"}, raw=PNG)
-
-
-async def store_up(gateway: Visitor) -> float:
-    text = (await gateway.call("GET", "/metrics")).raw.decode()
-    (family,) = [each for each in text_string_to_metric_families(text) if each.name == "farebox_store_up"]
-    return family.samples[0].value
-
-
-async def ok_again(gateway: Visitor) -> None:
-    await gateway.until_ready()
 
 
 async def test_a_gateway_starts_without_its_store_says_so_and_goes_on_when_it_is_there(
@@ -62,7 +51,7 @@ async def test_a_gateway_starts_without_its_store_says_so_and_goes_on_when_it_is
             assert shape["status"] == "degraded"
             assert "object store" in shape["problems"][0]
             assert not any(secret in shape["problems"][0] for secret in SECRETS)
-            assert await store_up(gateway) == 0
+            assert (await gateway.samples())["farebox_store_up"] == {(): 0}
             key = await gateway.account()
             assert (await gateway.create(key)).status == 202, "orders are taken: their outputs wait"
             refused = await upload(gateway, key)
@@ -70,8 +59,8 @@ async def test_a_gateway_starts_without_its_store_says_so_and_goes_on_when_it_is
             assert int(refused.headers["Retry-After"]) > 0
             assert not any(secret in refused.message for secret in SECRETS)
             await s3.back()
-            await ok_again(gateway)
-            assert await store_up(gateway) == 1
+            await gateway.until_ready()
+            assert (await gateway.samples())["farebox_store_up"] == {(): 1}
             assert (await upload(gateway, key)).status == 201
     said = [line for line in lines if line["event"] == "STORE_UNAVAILABLE"]
     assert said[0]["store"] == f"the bucket s3://{BUCKET} at {s3.address}"
@@ -122,7 +111,7 @@ async def test_an_upload_that_is_refused_shows_in_readyz_though_the_last_probe_w
         assert (await upload(gateway, key)).code == "store_unavailable"
         assert (await ready(gateway))["status"] == "degraded"
         s3.refuses = None
-        await ok_again(gateway)
+        await gateway.until_ready()
         assert (await upload(gateway, key)).status == 201
 
 
@@ -151,7 +140,7 @@ async def test_a_folder_that_takes_nothing_degrades_too(redis_url: str, tmp_path
         assert (shape["status"], "object store" in shape["problems"][0]) == ("degraded", True)
         assert str(tmp_path) not in shape["problems"][0]
         folder.unlink()
-        await ok_again(gateway)
+        await gateway.until_ready()
     assert s3.asked.total() == 0
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from aiohttp import ClientResponse, ClientSession, web
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
 from gateway.api.console import Console
@@ -120,6 +121,15 @@ class Visitor:
         if reply.raw.startswith(b'{"error":'):
             assert _GLUED.search(reply.message) is None, f"a space is missing: {reply.message}"
         return reply
+
+    async def samples(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """Every sample of `/metrics` by name, then by its labels' values in the order of the labels' names."""
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for family in text_string_to_metric_families((await self.call("GET", "/metrics")).raw.decode()):
+            for sample in family.samples:
+                labels = tuple(value for name, value in sorted(sample.labels.items()) if name != "le")
+                found.setdefault(sample.name, {})[labels] = sample.value
+        return found
 
     async def until_ready(self, status: str = "ok") -> dict[str, Any]:
         """What `/readyz` says as soon as it has this status."""
