@@ -377,15 +377,11 @@ class Overloaded(ApiError):
 
 
 def _shown(problem: FieldProblem) -> dict[str, str]:
-    path = _cut(visible(problem.path), limits.FAULT_PATH_MAX_CHARACTERS)
-    return {"path": path, "message": _said(problem.message)}
+    return {"path": _said(problem.path, limits.FAULT_PATH_MAX_CHARACTERS), "message": _said(problem.message)}
 
 
-def _said(text: str) -> str:
-    return _cut(visible(text), limits.FAULT_MAX_CHARACTERS)
-
-
-def _cut(text: str, most: int) -> str:
+def _said(text: str, most: int = limits.FAULT_MAX_CHARACTERS) -> str:
+    text = visible(text)
     return text if len(text) <= most else f"{text[:most]}…"
 
 
