@@ -112,7 +112,8 @@ async def _run(plan: Plan, folder: Path, console: Console, code: Path | None) ->
         await scene.cast.close()
         await scene.load.close()
         await scene.processes.stop()
-        await scene.box.close()
+        for box in scene.boxes:
+            await box.close()
         await scene.receiver.close()
         scene.outputs.close()
         scene.ledger_disk.close()
@@ -132,22 +133,24 @@ def _scene(plan: Plan, folder: Path, code: Path | None) -> Scene:
     ledger_disk = Disk(folder / LEDGER, lambda: running(LEDGER))
     outputs.open()
     ledger_disk.open()
-    box, receiver, checks = Box(plan.seed), Receiver(plan.seed, 0 if plan.short else 2), Checks()
+    boxes = Box(plan.seed), Box(plan.seed, "spare", polite=True)
+    receiver, checks = Receiver(plan.seed, 0 if plan.short else 2), Checks()
     lines = random.Random(f"{plan.seed} lines")
-    processes = Processes(folder, outputs.directory / "store", box.address, lines, code)
+    processes = Processes(folder, outputs.directory / "store", [box.address for box in boxes], lines, code)
     clients = 0 if plan.only else CLIENTS_SHORT if plan.short else CLIENTS
     given = Given(processes.card)
     load = Load(processes.addresses, processes.admin_key, plan.seed, given, clients, plan.short)
     cast = Cast(load, checks, plan, processes.card)
     dice = random.Random(f"{plan.seed} faults")
-    return Scene(processes, load, cast, checks, outputs, ledger_disk, box, receiver, dice)
+    return Scene(processes, load, cast, checks, outputs, ledger_disk, boxes, receiver, dice)
 
 
 async def _work(report: Report, console: Console) -> None:
     """Start everything, torment it under load, let it settle, count."""
     scene, phases = report.scene, report.phases
     with _timed(phases, "starting"):
-        await scene.box.open()
+        for box in scene.boxes:
+            await box.open()
         await scene.receiver.open()
         await scene.processes.start()
         await scene.load.open(scene.receiver)

@@ -51,9 +51,11 @@ class Job:
 class Box:
     """The server, from `open` to `close`; `away` takes it off the network with all that it remembers."""
 
-    def __init__(self, seed: int) -> None:
-        """Behave as `seed` says."""
+    def __init__(self, seed: int, name: str = "box", *, polite: bool = False) -> None:
+        """Behave as `seed` says; a `polite` one answers as the contract says, and makes what it is asked for."""
         self.seed = seed
+        self.name = name
+        self.polite = polite
         self.jobs: dict[str, Job] = {}
         self.counts: Counter[str] = Counter()
         self.port = free_port()
@@ -118,6 +120,9 @@ class Box:
     async def _on_a_bad_day(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Answer as asked, or not quite: what was asked for may have been done all the same."""
         dice = self._dice
+        if self.polite:
+            plain: web.StreamResponse = await handler(request)
+            return plain
         if dice.random() < _BUSY_SHARE:
             self.counts["busy"] += 1
             return web.json_response({"error": {"code": "failed"}}, status=429, headers={"Retry-After": "1"})
@@ -141,11 +146,11 @@ class Box:
             return web.json_response({"id": job.id}, status=200)
         asked = await request.json()
         dice = random.Random(f"{self.seed} {asked['prompt']} {key.partition(':')[2]}")
-        fate = dice.choices(list(_FATES), list(_FATES.values()))[0]
+        fate = "succeed" if self.polite else dice.choices(list(_FATES), list(_FATES.values()))[0]
         if fate == "rejected":
             self.counts["rejected"] += 1
             return web.json_response({"error": {"code": "rejected", "message": "not this one"}}, status=422)
-        job = self.jobs[key] = Job(f"box-{len(self.jobs)}", key, asked, fate)
+        job = self.jobs[key] = Job(f"{self.name}-{len(self.jobs)}", key, asked, fate)
         task = asyncio.create_task(self._make(job, dice))
         self._work.add(task)
         task.add_done_callback(self._work.discard)

@@ -214,16 +214,18 @@ async def _resend(scene: Scene, number: int) -> None:
 
 
 async def _check_box(findings: Findings, scene: Scene, everything: dict[str, Shown]) -> None:
-    """R17: the provider made no job without a generation, and no second one that it had not failed itself."""
+    """R17, R30: no provider made a job without a generation, nor a second one before the first had failed."""
     made: defaultdict[str, set[str]] = defaultdict(set)
-    for job in scene.box.jobs.values():
+    for job in (job for box in scene.boxes for job in box.jobs.values()):
         made[job.generation] |= {hashlib.sha256(picture).hexdigest() for picture in job.pictures}
+    keys = Counter(key for box in scene.boxes for key in box.jobs)
+    findings.double += [f"{key}: both providers were given this job" for key, jobs in keys.items() if jobs > 1]
     for generation in made:
         found = await read_generation(scene.processes, generation)
         if found is None:
             findings.double.append(f"{generation} is unknown, and the provider had a job for it")
             continue
-        jobs = {key.partition(":")[2] for key, job in scene.box.jobs.items() if job.generation == generation}
+        jobs = {key.partition(":")[2] for key in keys if key.startswith(f"{generation}:")}
         if not jobs <= {str(number) for number in range(found.submission + 1)}:
             findings.double.append(f"{generation}: the provider failed {found.submission} jobs, and was given {jobs}")
     for shown in everything.values():

@@ -62,7 +62,8 @@ class Scene:
     checks: Checks
     outputs: Disk
     ledger_disk: Disk
-    box: Box
+    boxes: tuple[Box, Box]
+    """The provider that misbehaves, and the one behind it."""
     receiver: Receiver
     dice: random.Random
     started_ms: int = field(default_factory=lambda: round(time.time() * 1000))
@@ -210,7 +211,7 @@ async def _upgrade(scene: Scene) -> None:
 
 async def _take_provider_away(scene: Scene) -> None:
     """Have the provider out of reach, calls on their way included; its jobs go on, and nobody hears of them."""
-    await scene.box.away(scene.dice.uniform(*_AWAY_SECONDS))
+    await scene.boxes[0].away(scene.dice.uniform(*_AWAY_SECONDS))
 
 
 async def _take_store_away(scene: Scene) -> None:

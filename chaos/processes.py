@@ -45,7 +45,7 @@ _COMMAND = (sys.executable, "-P", "-m", "gateway")
 _KILL_AFTER_SECONDS = 10
 _CHECK_SECONDS = 0.05
 _CARD = Path(__file__).with_name("pricing.toml")
-_BOX = "http://127.0.0.1:9"
+_BOXES = "http://127.0.0.1:9", "http://127.0.0.1:19"  # on the card
 
 AttemptName = tuple[str, int]
 """A generation and the number of one attempt at it."""
@@ -97,11 +97,14 @@ class Said:
 class Processes:
     """All of them, from `start` to `stop`."""
 
-    def __init__(self, folder: Path, outputs: Path, box: str, dice: random.Random, code: Path | None) -> None:
+    def __init__(self, folder: Path, outputs: Path, boxes: list[str], dice: random.Random, code: Path | None) -> None:
         """Everything lives in `folder`; `code` has another Farebox than the one that is installed, or is None."""
         self.said = Said()
         self.card = folder / "pricing.toml"
-        self.card.write_text(_CARD.read_text().replace(_BOX, box))
+        text = _CARD.read_text()
+        for there, here in zip(_BOXES, boxes, strict=True):
+            text = text.replace(f'"{there}"', f'"{here}"')
+        self.card.write_text(text)
         self.log_path = folder / "chaos.log"
         self.admin_key = "fbx_" + secrets.token_urlsafe(32)
         self.lines = {

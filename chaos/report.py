@@ -37,7 +37,7 @@ class Report:
 
     def figures(self) -> dict[str, Any]:
         """Everything, by name."""
-        load, said, box = self.scene.load, self.scene.processes.said, self.scene.box
+        load, said, box = self.scene.load, self.scene.processes.said, self.scene.boxes[0]
         return {
             "seed": self.plan.seed,
             "faults": {fault.name: self.injected[fault.name] for fault in FAULTS},
@@ -49,6 +49,7 @@ class Report:
             "ended": dict(self.findings.ended),
             "outputs downloaded": self.findings.outputs,
             "jobs of the provider": len(box.jobs),
+            "jobs of the one behind it": len(self.scene.boxes[1].jobs),
             "… asked for again": sum(job.asked_again for job in box.jobs.values()),
             "… asked to stop": sum(job.stopped for job in box.jobs.values()),
             "the provider's manners": dict(box.counts),

@@ -197,16 +197,22 @@ class MediaNotTaken(MediaUnreadable):
 
 
 class ProviderError(FareboxError):
-    """An attempt failed. `detail` is for the operator's log and never reaches a client."""
+    """An attempt failed. `detail` is for the operator's log and never reaches a client.
+
+    `refused`: the provider certainly did not take the job, so another one may be asked (R30). If in doubt, it is False.
+    """
 
     code: FailureCode = FailureCode.INTERNAL
+    refused: bool = False
 
-    def __init__(self, detail: str, code: FailureCode | None = None) -> None:
-        """Keep the detail; `code` overrides the class's own."""
+    def __init__(self, detail: str, code: FailureCode | None = None, *, refused: bool | None = None) -> None:
+        """Keep the detail; `code` and `refused` override the class's own."""
         super().__init__(detail)
         self.detail = detail
         if code is not None:
             self.code = code
+        if refused is not None:
+            self.refused = refused
 
 
 class ProviderRejected(ProviderError):
@@ -240,6 +246,8 @@ class ProviderUnreachable(ProviderError):
 class ProviderBusy(ProviderUnreachable):
     """The provider is at capacity, or limits our rate. Rate limits are waited out and never fail a generation."""
 
+    refused = True
+
     def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
         """Keep the requested wait; None if there was none."""
         super().__init__(detail)
@@ -253,6 +261,7 @@ class ProviderNotSetUp(ProviderUnreachable):
     """
 
     code = FailureCode.PROVIDER_FAILED
+    refused = True
 
 
 class ProviderNotHere(ProviderNotSetUp):

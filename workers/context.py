@@ -91,7 +91,8 @@ class WorkerContext:
         if await self.ask_to_stop(asked, ref, generation):
             return
         try:
-            await self.queue.stop_stray(tool=asked.tool, generation=generation, ref=ref)
+            at = asked.provider if asked.providers else ""  # the generation may go to another one meanwhile
+            await self.queue.stop_stray(tool=asked.tool, generation=generation, ref=ref, provider=at)
         except QueueUnavailable as error:
             log.warning("stop_not_left_to_worker", generation=generation, error=str(error))
 

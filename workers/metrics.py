@@ -30,6 +30,19 @@ UNIT_REPORTS = Counter(
     "Delivered outputs priced by reported units (R29), by model, unit, and what was reported.",
     ["model", "unit", "outcome"],
 )
+BREAKER_MOVES = Counter(
+    "farebox_provider_breaker_moves", "Breakers that this worker opened or closed, by provider.", ["provider", "move"]
+)
+PROVIDERS_LEFT = Counter(
+    "farebox_provider_left",
+    "Attempts after which another of the model's providers may be asked, by provider and what it said.",
+    ["provider", "result"],
+)
+LATE_SUCCESSES = Counter(
+    "farebox_provider_late_successes",
+    "Jobs that a provider finished after another one was asked: discarded, but they cost.",
+    ["provider"],
+)
 RESCUES = Counter("farebox_caretaker_rescues", "Rescues by this caretaker, by result.", ["action"])
 WEBHOOK_TRIES = Counter("farebox_webhook_tries", "Webhook calls by this caretaker, by result.", ["outcome"])
 OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose expired outputs were deleted.")

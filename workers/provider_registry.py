@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.domain import GenerationRequest, Input
@@ -164,6 +165,14 @@ class ProviderRegistry:
             sandbox=asked.sandbox,
             output=asked.output,
         )
+
+    def asked_of(self, request: GenerationRequest, provider: str) -> GenerationRequest:
+        """The same request to another of its model's providers."""
+        model = self.card.models.get(request.model)
+        offer = None if model is None else model.offers.get(provider)
+        if provider == request.provider or offer is None:
+            return replace(request, provider=provider)
+        return replace(request, provider=provider, provider_model=offer.provider_model)
 
     def ordered(self, request: GenerationRequest) -> OutputRequirements:
         """What an output of this request must be; how strictly it is checked is set by its model, else its tool."""

@@ -233,15 +233,26 @@ def _of_providers(states: Mapping[str, ProviderState], rate_cards: RateCards) ->
     last_hour = GaugeMetricFamily(
         "farebox_provider_last_hour", "A provider's results in the last hour.", labels=["provider", "outcome"]
     )
+    requests = GaugeMetricFamily(
+        "farebox_provider_requests_last_minute",
+        "New jobs a provider was given in the last minute.",
+        labels=["provider"],
+    )
+    open_breaker = GaugeMetricFamily(
+        "farebox_provider_breaker_open", "1 while a provider's breaker is open or half open.", labels=["provider"]
+    )
     for name, state in states.items():
+        requests.add_metric([name], state.requests_last_minute)
         in_work.add_metric([name], state.in_work)
         in_line.add_metric([name], state.queued)
         table = rate_cards.card.providers.get(name)
         if table is not None and table.max_in_work is not None:
             most.add_metric([name], table.max_in_work)
+        if table is not None and table.open_after is not None:
+            open_breaker.add_metric([name], state.opens_until is not None)
         for outcome, count in state.outcomes.items():
             last_hour.add_metric([name, outcome], count)
-    yield from (in_work, most, in_line, last_hour)
+    yield from (in_work, most, in_line, requests, open_breaker, last_hour)
 
 
 def _by_tool(name: str, text: str, counts: Mapping[str, int], tools: Sequence[str]) -> Metric:

@@ -17,7 +17,7 @@ from gateway.domain import NewOnes, PauseKind, State
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.pause_records import Pause
+from gateway.ledger.pause_records import Pause, pause_of_all
 
 READ_AGAIN_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
@@ -69,8 +69,9 @@ class PauseBoard:
 
         own = await _kept(self._accounts, generation.account, read)
         asked = generation.request
-        places = ((PauseKind.TOOL, asked.tool), (PauseKind.MODEL, asked.model), (PauseKind.PROVIDER, asked.provider))
-        found = [pause for pause in (own, *map(named.get, places)) if pause is not None]
+        places = ((PauseKind.TOOL, asked.tool), (PauseKind.MODEL, asked.model))
+        by_provider = [named.get((PauseKind.PROVIDER, name)) for name in asked.providers or (asked.provider,)]
+        found = [pause for pause in (own, *map(named.get, places), pause_of_all(by_provider)) if pause is not None]
         return min(found, key=lambda pause: pause.new is NewOnes.WAIT, default=None)  # as `lua/lib/pauses.lua` does
 
 

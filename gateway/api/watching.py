@@ -9,16 +9,19 @@ from aiohttp import web
 
 from gateway.api.services import (
     LEDGER,
+    PAUSE_BOARD,
     QUEUE,
     RATE_CARDS,
     SLOTS,
     STARTUP,
 )
 from gateway.clock import now_ms
+from gateway.domain import PauseKind
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit, next_audit_in_ms
 from gateway.ledger.pause_records import Pause
 from gateway.ledger.sums import Totals
+from gateway.pricing.providers import ProviderTable
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
 from gateway.schemas import ops as operations_schemas
@@ -78,6 +81,7 @@ async def providers_shape(app: web.Application) -> list[operations_schemas.Provi
     card, states = app[RATE_CARDS].card, await provider_states(app)
     if states is None:
         return None
+    pauses, now = await app[PAUSE_BOARD].named(), now_ms()
     return [
         operations_schemas.ProviderOut(
             name=name,
@@ -85,6 +89,10 @@ async def providers_shape(app: web.Application) -> list[operations_schemas.Provi
             state=_state(state),
             in_work=state.in_work,
             max_in_work=card.providers[name].max_in_work,
+            requests_last_minute=state.requests_last_minute,
+            requests_per_minute=card.providers[name].requests_per_minute,
+            breaker=_breaker(card.providers[name], state, now),
+            skipped=_skipped(card.providers[name], state, now, paused=(PauseKind.PROVIDER, name) in pauses),
             in_line=state.queued,
             succeeded_at=None if state.succeeded_at is None else utc(state.succeeded_at),
             failed_at=None if state.failed_at is None else utc(state.failed_at),
@@ -103,6 +111,31 @@ async def provider_states(app: web.Application) -> dict[str, ProviderState] | No
         return await app[SLOTS].states(names) if names else {}
     except QueueUnavailable:
         return None
+
+
+def _breaker(table: ProviderTable, state: ProviderState, now: int) -> operations_schemas.BreakerOut | None:
+    if table.open_after is None:
+        return None
+    opened_at, opens_until = state.opened_at, state.opens_until
+    if opened_at is None or opens_until is None:
+        return operations_schemas.BreakerOut(state="closed", since=None, tries_at=None)
+    return operations_schemas.BreakerOut(
+        state="open" if now < opens_until else "half_open", since=utc(opened_at), tries_at=utc(opens_until)
+    )
+
+
+def _skipped(
+    table: ProviderTable, state: ProviderState, now: int, *, paused: bool
+) -> operations_schemas.Skipped | None:
+    """Why the provider is given nothing new, as `gateway/queue/lua/lib/slots.lua` decides."""
+    if paused:
+        return operations_schemas.Skipped.PAUSED
+    if table.open_after is not None and state.opens_until is not None and now < state.opens_until:
+        return operations_schemas.Skipped.OPEN
+    if table.max_in_work is not None and state.in_work >= table.max_in_work:
+        return operations_schemas.Skipped.FULL
+    most = table.requests_per_minute
+    return operations_schemas.Skipped.RATE if most is not None and state.requests_last_minute >= most else None
 
 
 def _failure(state: ProviderState) -> operations_schemas.ProviderFailureOut | None:

@@ -164,6 +164,8 @@ const LISTED = /^(provider_|output_|moderated)/; // how a generation may fail; "
 
 const PROVIDER_STATES = { working: ["good", "check", "working"], failing: ["bad", "warning", "failing"], unknown: ["", "clock", "unused for a week"] };
 
+const SKIPPED = { open: "nothing new: it fails", full: "all slots taken", rate: "rate limit reached" };
+
 function failuresOf({ name, last_hour: { succeeded: _, ...failures } }) {
   const of = ([code, count]) => element("div", {}, element("code", {}, code), " ", LISTED.test(code) ? listed(count, { status: "failed", provider: name, code }) : WHOLE.format(count));
   return Object.keys(failures).length ? Object.entries(failures).map(of) : "–";
@@ -190,7 +192,7 @@ function workOf({ name, in_work: inWork, max_in_work: most }) {
 function drawProviders() {
   const columns = [
     ["Provider", providerOf],
-    ["State", ({ state }) => badge(...PROVIDER_STATES[state])],
+    ["State", ({ state, skipped }) => [badge(...PROVIDER_STATES[state]), SKIPPED[skipped] && element("div", { class: "hint" }, SKIPPED[skipped])]],
     ["Failures, last hour", failuresOf],
     ["Succeeded, last hour", rateOf, true],
     ["In work", workOf, true],

@@ -24,10 +24,11 @@ export function stepsOf(generation) {
 }
 
 /** What only operators see: who makes it, under which reference, and until when. */
-function workOf({ provider, provider_job: job, submitted_at: submitted, failures, gives_up_at: deadline }) {
+function workOf({ provider, provider_job: job, submitted_at: submitted, failures, gives_up_at: deadline, tried }) {
   const rows = [
     ["Provider", provider],
     ["Provider’s job", job ? idWithCopy(job, "the provider’s job id") : "none yet"],
+    tried.length && ["Not made by", tried.map(({ provider: one, result }) => `${one}: ${result}`).join(", ")],
     submitted && ["Submitted", time(submitted, formatMoment(submitted))],
     ["Failed attempts", String(failures)],
     deadline && ["Ends at the latest", time(deadline, formatMoment(deadline))],

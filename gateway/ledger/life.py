@@ -279,12 +279,12 @@ class GenerationOperations(LedgerCore):
         operation: str,
         failure: FailureCode | None,
         tried: Sequence[Tried] = (),
-        elsewhere: bool = False,
+        untried: int = 0,
     ) -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
         """End the attempt: commit the delivered share and refund the rest (R9), or queue the next attempt.
 
-        `tried`, with `provider_failed`: its job has ended, so another provider may be chosen. `elsewhere`: one of them
-        has not been tried yet, so there is a next attempt whatever `attempts_max` (R30).
+        `tried`, with `provider_failed`: its job has ended, so another provider may be chosen. `untried` of them
+        have not been tried yet: so many more attempts are made than `attempts_max` (R30).
         """
         reply = await self.run(
             "settle",
@@ -294,7 +294,7 @@ class GenerationOperations(LedgerCore):
             failure=failure,
             dispatch_ms=self.dispatch_ms,
             tried=encode_tried(tried),
-            elsewhere=elsewhere,
+            untried=untried,
         )
         return self._queued_or_ended(*reply, job_is_over=failure is None)
 

@@ -10,6 +10,8 @@ from gateway.clock import now_ms
 from gateway.domain import NewOnes, PauseKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.redis_link.calls import Reply
 
 _TEXT = re.compile(r"(?P<since>\d+)(?P<wait> wait)?(?: until (?P<until>\d+))?,(?P<reason>.*)")
@@ -50,6 +52,14 @@ def stored_pause(kind: PauseKind, name: str, text: str | None) -> Pause | None:
         return None
     new = NewOnes.WAIT if found["wait"] else NewOnes.REFUSE
     return Pause(kind, name, int(found["since"]), found["reason"], new, until)
+
+
+def pause_of_all(pauses: Sequence[Pause | None]) -> Pause | None:
+    """The pause of several providers together, as `lua/lib/pauses.lua` decides; None if one of them is not paused."""
+    found = [pause for pause in pauses if pause is not None]
+    if not found or len(found) < len(pauses):
+        return None
+    return min(found, key=lambda pause: pause.new is not NewOnes.WAIT)
 
 
 def how_paused(new: NewOnes, until: int | None) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +25,20 @@ class Tried:
     until: int
 
 
-def encode_tried(tried: Iterable[Tried]) -> str | None:
+REFUSED = "refused"
+
+
+def with_result(
+    tried: Sequence[Tried], provider: str, result: str, at: int, pauses_ms: Sequence[int]
+) -> tuple[Tried, ...]:
+    """The same with one more result, after which the provider is not asked for as long as a pause; the last repeats."""
+    known = next((one for one in tried if one.provider == provider), Tried(provider, result, 0, at, at))
+    pause_ms = pauses_ms[min(known.times, len(pauses_ms) - 1)]
+    new = replace(known, result=result, times=known.times + 1, at=at, until=at + pause_ms)
+    return (*(new if one.provider == provider else one for one in tried), *([] if known.times else [new]))
+
+
+def encode_tried(tried: Sequence[Tried]) -> str | None:
     """As stored; None if there is none."""
     return json.dumps([astuple(one) for one in tried], separators=(",", ":")) if tried else None
 

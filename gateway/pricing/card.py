@@ -251,6 +251,11 @@ class Model(Table):
         return next(iter(self.offers))
 
     @cached_property
+    def several_providers(self) -> tuple[str, ...]:
+        """All of its providers, if it has more than one."""
+        return tuple(self.offers) if len(self.offers) > 1 else ()
+
+    @cached_property
     def priced_by(self) -> tuple[str, ...]:
         """The settings, counts and measures named by a rate or an add-on: nothing else affects the price.
 
@@ -330,6 +335,11 @@ class RateCard(Tables):
         """The id of the model with this name: an id, `farebox/<id>`, or an alias; None if there is none."""
         model_id = name.removeprefix(f"{OWNER}/")
         return model_id if model_id in self.models else self._ids_by_alias.get(name)
+
+    @cached_property
+    def with_alternatives(self) -> frozenset[str]:
+        """The providers of models that have several."""
+        return frozenset(name for model in self.models.values() if len(model.offers) > 1 for name in model.offers)
 
     @cached_property
     def _ids_by_alias(self) -> Mapping[str, str]:

@@ -68,9 +68,11 @@ Translation = Annotated[str | Arguments, BeforeValidator(_argument)]
 class ProviderTable(BaseModel):
     """`[providers.<name>]`: a provider's address, the variable with its key, and its concurrency limit.
 
-    `max_in_work`: jobs at the provider at once, over all workers; None: unlimited. `callbacks`: whether a provider that
-    supports it gets a URL to call when a job ends, if FAREBOX_PUBLIC_URL is set. The signatures of these calls are
-    verified with `callback_secret_env` (replicate; http, if it signs) or the keys at `jwks_url` (fal).
+    `max_in_work`: jobs at the provider at once, over all workers; `requests_per_minute`: new ones a minute; None:
+    unlimited. After `open_after` failures in a row `within` this time its breaker opens: for `open_for` it is asked
+    nothing new, and then for one job at a time until one succeeds; None: it has no breaker. `callbacks`: whether a
+    provider that supports it gets a URL to call when a job ends, if FAREBOX_PUBLIC_URL is set. The signatures of these
+    calls are verified with `callback_secret_env` (replicate; http, if it signs) or the keys at `jwks_url` (fal).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +81,10 @@ class ProviderTable(BaseModel):
     base_url: Url | None = None
     key_env: EnvironmentName | None = None
     max_in_work: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
+    requests_per_minute: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    open_after: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    within_ms: PositiveDurationMs = Field(60_000, alias="within")
+    open_for_ms: PositiveDurationMs = Field(30_000, alias="open_for")
     timeout_ms: PositiveDurationMs = Field(600_000, alias="timeout")
     callbacks: Flag = True
     callback_secret_env: EnvironmentName | None = None

@@ -20,7 +20,7 @@ from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.jobs import job_id
 from gateway.queue.messages import ChangeNotice
 from gateway.queue.queue import Queue
-from gateway.queue.slots import Slots
+from gateway.queue.slots import Limits, Slots
 from gateway.tasks import Tasks
 
 Stop = Callable[[GenerationRequest, str, str], Coroutine[Any, Any, None]]
@@ -85,7 +85,7 @@ class FollowUps:
         """Release a generation's slot at its provider, or its place in the provider's queue, for others."""
         table = self._card().providers.get(provider)
         if table is not None:
-            self._tasks.start(self._release_slot(provider, table.max_in_work, generation), "release slot")
+            self._tasks.start(self._release_slot(provider, Limits.of(table), generation), "release slot")
 
     def _ended(self, outcome: outcomes.Ended) -> None:
         """Dispatch the generations that waited behind it (R14), and stop work nobody needs (R17)."""
@@ -106,8 +106,8 @@ class FollowUps:
         moved = (ChangeNotice(dispatch.account, dispatch.generation) for dispatch in dispatches)
         self._dispatcher.dispatch(dispatches, [*moved, *notices])
 
-    async def _release_slot(self, provider: str, limit: int | None, generation: str) -> None:
-        self._dispatcher.dispatch(await self._slots.release(provider, limit, generation))
+    async def _release_slot(self, provider: str, limits: Limits, generation: str) -> None:
+        self._dispatcher.dispatch(await self._slots.release(provider, limits, generation))
 
     async def _leave_stop_to_worker(self, asked: GenerationRequest, ref: str, generation: str) -> None:
         await self._queue.stop(tool=asked.tool, generation=generation, ref=ref)

@@ -96,9 +96,12 @@ def generate_job(dispatch: Dispatch) -> Job:
     )
 
 
-def stop_job(generation: str, ref: str, *marks: str) -> Job:
-    """The job that asks a provider to stop its job `ref`; `marks` distinguish it from others of the generation."""
-    return Job(":".join((_STOP, generation, *marks)), _FIRST, "stop", (generation, ref))
+def stop_job(generation: str, ref: str, *marks: str, at: str = "") -> Job:
+    """The job that asks a provider to stop its job `ref`; `marks` distinguish it from others of the generation.
+
+    `at` names the provider, if that is not certainly the generation's own; workers of earlier versions do not take it.
+    """
+    return Job(":".join((_STOP, generation, *marks)), _FIRST, "stop", (generation, ref), provider=at)
 
 
 def provider_in(text: bytes) -> str | None:

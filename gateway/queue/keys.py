@@ -71,6 +71,16 @@ def provider_dispatches_key(provider: str) -> str:
     return f"farebox:lined:{provider}"
 
 
+def breaker_key(provider: str) -> str:
+    """Whether a provider's breaker is open, and the failures that may open it."""
+    return f"farebox:breaker:{provider}"
+
+
+def requests_key(provider: str) -> str:
+    """How many jobs a provider was given in each second of the last minute."""
+    return f"farebox:requests:{provider}"
+
+
 def provider_key(provider: str) -> str:
     """When a provider last succeeded and failed."""
     return f"farebox:provider:{provider}"

@@ -113,17 +113,23 @@ class Queue:
         """Queue a job that asks the provider to stop the job `ref` of a generation that has ended (R17)."""
         await self._send(*_put(tool, [stop_job(generation, ref)]))
 
-    async def stop_elsewhere(self, *, tool: str, provider: str, generation: str, ref: str) -> None:
-        """Queue the same for workers that can call the provider, because this one cannot."""
-        job = stop_job(generation, ref, _digest(ref), provider)
+    async def stop_elsewhere(self, *, tool: str, provider: str, generation: str, ref: str, left: bool) -> None:
+        """Queue the same for workers that can call the provider, because this one cannot.
+
+        `left`: it may not be the one that the generation has now.
+        """
+        job = stop_job(generation, ref, _digest(ref), provider, at=provider if left else "")
         await self._send(*_put(tool, [job], provider), ("EXPIRE", rerouted_key(tool, provider), JOB_MS // 1000))
 
-    async def stop_stray(self, *, tool: str, generation: str, ref: str) -> None:
-        """Queue a stop for a provider job without a generation; only once per job."""
+    async def stop_stray(self, *, tool: str, generation: str, ref: str, provider: str = "") -> None:
+        """Queue a stop for a provider job without a generation; only once per job.
+
+        `provider` has it, if that may not be the one that the generation has now.
+        """
         digest = _digest(f"{generation}\n{ref}")
         (first,) = await self._send(("SET", stray_key(digest), 1, "NX", "EX", _STRAY_SECONDS))
         if first:
-            await self._send(*_put(tool, [stop_job(generation, ref, digest)]))
+            await self._send(*_put(tool, [stop_job(generation, ref, digest, at=provider)]))
 
     async def take_out(self, tool: str, job: str, *, provider: str | None = None, waited_ms: int | None = None) -> None:
         """Remove a job completely: it has started (from now on the lease counts) or need not start anymore.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -41,6 +42,23 @@ class ProviderFailureOut(Answer):
     )
 
 
+class Skipped(StrEnum):
+    """Why a provider is given nothing new."""
+
+    PAUSED = "paused"
+    OPEN = "open"
+    FULL = "full"
+    RATE = "rate"
+
+
+class BreakerOut(Answer):
+    """A provider's breaker. While it is open the provider is given nothing new; half open, one job at a time."""
+
+    state: Literal["closed", "open", "half_open"]
+    since: Time | None = Field(description="When it opened; null while it is closed.")
+    tries_at: Time | None = Field(description="When it is half open; null while it is closed.")
+
+
 class ProviderOut(Answer):
     """A provider of the rate card and its state."""
 
@@ -51,13 +69,25 @@ class ProviderOut(Answer):
     )
     in_work: int = Field(description="The provider's open jobs across all workers, including parked ones.")
     max_in_work: int | None = Field(description="Maximum concurrent jobs; null if unlimited.")
+    requests_last_minute: int = Field(description="New jobs it was given in the last minute.")
+    requests_per_minute: int | None = Field(description="Maximum new jobs per minute; null if unlimited.")
+    breaker: BreakerOut | None = Field(description="Its breaker; null if it has none.")
+    skipped: Skipped | None = Field(
+        description=(
+            "Why it is given nothing new now: operators have paused it, its breaker is open, all its slots are taken, "
+            "or it was given its jobs of this minute. Null if it is given what comes."
+        )
+    )
     in_line: int = Field(description="Generations waiting for a free slot at the provider.")
     succeeded_at: Time | None = Field(description="When it last delivered a complete generation.")
     failed_at: Time | None = Field(description="When it last failed, rejected a job, was busy or could not be reached.")
     last_failure: ProviderFailureOut | None = Field(description="The failure at `failed_at`; null if it is not known.")
     models: list[str] = Field(description="The rate card's models that it makes.")
     last_hour: Counts = Field(
-        description="Results of the last hour by kind: `succeeded`, a failure code, `unreachable`, `busy`."
+        description=(
+            "Results of the last hour by kind: `succeeded`, a failure code, `unreachable`, `busy`, or `late_success`: "
+            "a job it finished after another provider was asked."
+        )
     )
 
 

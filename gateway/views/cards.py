@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from gateway.domain import Interval, NewOnes, PauseKind, SettingValue, millicredits_to_credits
-from gateway.ledger.pause_records import Pause
+from gateway.ledger.pause_records import Pause, pause_of_all
 from gateway.pricing.card import FREE_PLAN, Free, Model, Plan, PlanPrice, RateCard
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.rates import AddOn, CreditsPer, Rate, Reported
@@ -104,7 +104,8 @@ def _paused(*pauses: Pause | None) -> dict[str, PauseState]:
 def _model_shape(
     card: RateCard, model_id: str, model: Model, pauses: Mapping[tuple[PauseKind, str], Pause]
 ) -> card_schemas.ModelOut:
-    places = ((PauseKind.TOOL, model.tool), (PauseKind.MODEL, model_id), (PauseKind.PROVIDER, model.provider))
+    places = ((PauseKind.TOOL, model.tool), (PauseKind.MODEL, model_id))
+    by_provider = pause_of_all([pauses.get((PauseKind.PROVIDER, name)) for name in model.offers])
     return card_schemas.ModelOut(
         id=model_id,
         name=model.name,
@@ -128,7 +129,7 @@ def _model_shape(
         ],
         rates=[_rate_shape(rate) for rate in model.rates],
         add_ons=[_add_on_shape(add_on) for add_on in model.add_ons],
-        **_paused(*map(pauses.get, places)),
+        **_paused(*map(pauses.get, places), by_provider),
     )
 
 

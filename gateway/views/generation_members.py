@@ -89,6 +89,15 @@ class DelayMembers(TypedDict):
     message: str
 
 
+class TriedMembers(TypedDict):
+    """A provider that did not make it."""
+
+    provider: str
+    result: str
+    times: int
+    at: str | None
+
+
 class WorkMembers(TypedDict):
     """Who makes it, for operators."""
 
@@ -97,6 +106,7 @@ class WorkMembers(TypedDict):
     submitted_at: str | None
     failures: int
     gives_up_at: str | None
+    tried: list[TriedMembers]
 
 
 class GenerationMembers(TypedDict):

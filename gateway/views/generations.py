@@ -139,6 +139,10 @@ def work_members(generation: outcomes.Generation) -> WorkMembers:
         "submitted_at": utc(generation.ref_at),
         "failures": generation.failures,
         "gives_up_at": utc(generation.give_up_at),
+        "tried": [
+            {"provider": one.provider, "result": one.result, "times": one.times, "at": utc(one.at)}
+            for one in generation.tried
+        ],
     }
 
 

@@ -14,7 +14,7 @@ from gateway.api import services
 from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import provider_key, queue_key
-from gateway.queue.slots import Slots
+from gateway.queue.slots import Limits, Slots
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 from tests.until import until
 
@@ -25,6 +25,8 @@ base_url = "http://127.0.0.1:9"
 max_in_work = 1
 [providers.studio]
 kind = "openai"
+open_after = 1
+requests_per_minute = 1
 """
 
 
@@ -47,10 +49,10 @@ class Scene:
     async def waiting_for_slot(self) -> str:
         """A generation that found no room."""
         generation = await self.made()
-        assert not (await self.slots.acquire("box", 1, generation)).acquired
+        assert not (await self.slots.acquire("box", Limits(1), generation)).acquired
         outcome = await self.gateway.ledger.wait_for_slot(generation=generation, attempt=1)
         assert isinstance(outcome, outcomes.WaitingForSlot)
-        assert await self.slots.enqueue("box", 1, outcome.dispatch) == []
+        assert await self.slots.enqueue("box", Limits(1), outcome.dispatch) == []
         return generation
 
     async def queued(self, job: str) -> None:
@@ -80,7 +82,7 @@ async def scene(redis_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_the_place_in_the_line_is_the_place_in_the_queue(scene: Scene) -> None:
-    assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
+    assert (await scene.slots.acquire("box", Limits(1), await scene.made())).acquired
     waiting_for_slot = [await scene.waiting_for_slot() for _ in range(3)]
     for place, generation in enumerate(waiting_for_slot):
         shown = (await scene.gateway.call("GET", f"/v1/generations/{generation}", scene.key)).body
@@ -91,7 +93,7 @@ async def test_the_place_in_the_line_is_the_place_in_the_queue(scene: Scene) -> 
 
 async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_next_go_on(scene: Scene) -> None:
     first = await scene.made()
-    assert (await scene.slots.acquire("box", 1, first)).acquired
+    assert (await scene.slots.acquire("box", Limits(1), first)).acquired
     second, third = await scene.waiting_for_slot(), await scene.waiting_for_slot()
     await scene.gateway.call("POST", f"/v1/generations/{second}/cancel", scene.key)
     await scene.gateway.app[services.BACKGROUND].finish()
@@ -101,7 +103,7 @@ async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_nex
 
 
 async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene: Scene) -> None:
-    assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
+    assert (await scene.slots.acquire("box", Limits(1), await scene.made())).acquired
     await scene.waiting_for_slot()
     for outcome in ("succeeded", "provider_failed", "provider_failed"):
         await scene.slots.note("box", outcome, "500: out of memory")
@@ -119,6 +121,25 @@ async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene
         event = await stream.next()
         assert event is not None
         assert {one["name"]: one["in_line"] for one in event.data["providers"]} == {"box": 1, "studio": 0}
+
+
+async def test_operators_see_why_a_provider_is_given_nothing_new(scene: Scene) -> None:
+    limits = Limits(open_after=1)
+
+    async def shown() -> tuple[Any, ...]:
+        studio = (await scene.providers())["studio"]
+        return studio["breaker"]["state"], studio["skipped"], studio["requests_last_minute"]
+
+    assert await shown() == ("closed", None, 0)
+    assert (await scene.slots.acquire("studio", limits, "gen_first")).acquired
+    assert await shown() == ("closed", "rate", 1)  # one a minute
+    assert await scene.slots.note_of("gen_first", "studio", limits, "unreachable") == "opened"
+    breaker = (await scene.providers())["studio"]["breaker"]
+    assert (await shown())[:2] == ("open", "open")
+    assert breaker["since"] < breaker["tries_at"]
+    await scene.gateway.call("PUT", "/v1/ops/pauses/provider/box", scene.gateway.admin, {"reason": "it fails"})
+    box = (await scene.providers())["box"]
+    assert (box["breaker"], box["skipped"]) == (None, "paused")
 
 
 async def test_a_providers_state_is_what_it_did_last(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +179,7 @@ async def test_a_generation_whose_provider_does_not_respond_says_so_and_by_when_
 
 
 async def test_prometheus_sees_the_same(scene: Scene) -> None:
-    assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
+    assert (await scene.slots.acquire("box", Limits(1), await scene.made())).acquired
     await scene.waiting_for_slot()
     await scene.slots.note("box", "moderated")
     samples = await scene.gateway.samples()
@@ -166,6 +187,8 @@ async def test_prometheus_sees_the_same(scene: Scene) -> None:
         "farebox_provider_in_work": {("box",): 1, ("studio",): 0},
         "farebox_provider_max_in_work": {("box",): 1},
         "farebox_provider_in_line": {("box",): 1, ("studio",): 0},
+        "farebox_provider_requests_last_minute": {("box",): 1, ("studio",): 0},
+        "farebox_provider_breaker_open": {("studio",): 0},
         "farebox_provider_last_hour": {("moderated", "box"): 1},
     }
 

@@ -119,7 +119,7 @@ async def test_a_failed_job_leaves_its_provider_if_it_said_so(world: World) -> N
     tried = replace(refused(), result="provider_failed")
     outcome = await world.ledger.settle(
         generation=generation, attempt=1, operation=operation_id(), failure=FailureCode.PROVIDER_FAILED,
-        tried=[tried], elsewhere=True,
+        tried=[tried], untried=1,
     )  # fmt: skip
     dispatch = the(outcomes.Requeued, outcome).dispatch  # although attempts_max is 1: the other was not tried yet
     assert dispatch.not_before == 0
@@ -164,7 +164,7 @@ async def test_a_provider_that_was_left_calls_back_in_vain(world: World) -> None
     generation = await world.noted(providers=BOTH)
     await world.ledger.settle(
         generation=generation, attempt=1, operation=operation_id(), failure=FailureCode.PROVIDER_FAILED,
-        tried=[refused()], elsewhere=True,
+        tried=[refused()], untried=1,
     )  # fmt: skip
     await assigned(world, generation)
     await world.begin(generation, 2)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.queue import Queue
-from gateway.queue.slots import Slots
+from gateway.queue.slots import Limits, Slots
 from gateway.redis_link.connections import connect_queue
 
 WORKERS = 8
@@ -44,11 +44,11 @@ class Work:
         name = dispatch.generation
         if name in self.done:
             return
-        entry = await slots.acquire("box", LIMIT, name)
+        entry = await slots.acquire("box", Limits(LIMIT), name)
         self.dispatch(entry.dispatches)
         if not entry.acquired:
             self.waiting_for_slot += 1
-            self.dispatch(await slots.enqueue("box", LIMIT, dispatch))
+            self.dispatch(await slots.enqueue("box", Limits(LIMIT), dispatch))
             return
         assert name not in self.inside
         self.inside.add(name)
@@ -58,7 +58,7 @@ class Work:
             await slots.hold("box", name)
         self.inside.discard(name)
         self.done.add(name)
-        self.dispatch(await slots.release("box", LIMIT, name))
+        self.dispatch(await slots.release("box", Limits(LIMIT), name))
 
 
 @pytest.mark.parametrize("seed", range(3))

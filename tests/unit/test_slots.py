@@ -14,7 +14,7 @@ from gateway.queue import slots as slots_module
 from gateway.queue.keys import provider_dispatches_key, provider_queue_key, slots_key
 from gateway.queue.queue import Queue
 from gateway.queue.redis_calls import execute
-from gateway.queue.slots import OUTCOME_STEP_SECONDS, Slots
+from gateway.queue.slots import OUTCOME_STEP_SECONDS, Limits, Slots
 from gateway.redis_link.connections import connect_queue
 from tests.until import until
 
@@ -39,15 +39,15 @@ def a_dispatch(name: str, score: int = 0) -> Dispatch:
 
 
 async def enqueue(slots: Slots, name: str, score: int = 0, limit: int | None = 2) -> list[str]:
-    return [one.generation for one in await slots.enqueue("box", limit, a_dispatch(name, score))]
+    return [one.generation for one in await slots.enqueue("box", Limits(limit), a_dispatch(name, score))]
 
 
 async def release(slots: Slots, name: str, limit: int | None = 2) -> list[str]:
-    return [one.generation for one in await slots.release("box", limit, name)]
+    return [one.generation for one in await slots.release("box", Limits(limit), name)]
 
 
 async def acquire(slots: Slots, name: str, limit: int | None = 2) -> bool:
-    return (await slots.acquire("box", limit, name)).acquired
+    return (await slots.acquire("box", Limits(limit), name)).acquired
 
 
 async def lapse(queue: Queue, name: str) -> None:
@@ -70,7 +70,7 @@ async def test_a_release_lets_the_next_one_go_on_and_keeps_its_slot(slots: Slots
     for name in "ab":
         await acquire(slots, name)
     assert await enqueue(slots, "c") == []
-    (released,) = await slots.release("box", 2, "a")
+    (released,) = await slots.release("box", Limits(2), "a")
     assert released == a_dispatch("c")
     assert not await acquire(slots, "d"), "the slot is c's"
     assert await acquire(slots, "c")
@@ -92,7 +92,7 @@ async def test_the_provider_queue_is_served_in_order(slots: Slots, queue: Queue)
     await acquire(slots, "x", 1)
     await enqueue(slots, "a", limit=1)
     await lapse(queue, "x")
-    entry = await slots.acquire("box", 1, "b")
+    entry = await slots.acquire("box", Limits(1), "b")
     assert (entry.acquired, [one.generation for one in entry.dispatches]) == (False, ["a"])
 
 
@@ -107,7 +107,7 @@ async def test_a_slot_that_is_not_renewed_lapses(slots: Slots, queue: Queue) -> 
     await acquire(slots, "a", 1)
     await enqueue(slots, "b", limit=1)
     await lapse(queue, "a")
-    assert [one.generation for one in await slots.fill({"box": 1})] == ["b"]
+    assert [one.generation for one in await slots.fill({"box": Limits(1)})] == ["b"]
     assert not await acquire(slots, "c", 1)
 
 
@@ -142,9 +142,9 @@ async def test_a_changed_limit_is_followed(slots: Slots) -> None:
     await acquire(slots, "x", 1)
     for name in "abcd":
         await enqueue(slots, name, limit=1)
-    assert [one.generation for one in await slots.fill({"box": 3})] == ["a", "b"]
+    assert [one.generation for one in await slots.fill({"box": Limits(3)})] == ["a", "b"]
     assert await release(slots, "x", 1) == [], "two are in work, and one may be"
-    assert [one.generation for one in await slots.fill({"box": None})] == ["c", "d"]
+    assert [one.generation for one in await slots.fill({"box": Limits(None)})] == ["c", "d"]
 
 
 async def test_after_the_loss_of_all_data_slots_come_back_with_their_renewals(slots: Slots, queue: Queue) -> None:
@@ -168,8 +168,8 @@ async def test_many_go_on_by_and_by(slots: Slots) -> None:
     await acquire(slots, "x", 1)
     for number in range(120):
         await enqueue(slots, f"g{number:03}", number, 1)
-    first = await slots.fill({"box": 1000})
-    rest = await slots.fill({"box": 1000})
+    first = await slots.fill({"box": Limits(1000)})
+    rest = await slots.fill({"box": Limits(1000)})
     assert [one.score for one in (*first, *rest)] == list(range(120))
 
 
@@ -233,7 +233,7 @@ async def test_a_hold_that_comes_after_the_release_all_the_same_ends_by_itself(q
     released: list[str] = []
 
     async def is_free() -> list[str]:
-        released[:] = [each.generation for each in await long.fill({"box": 1})]
+        released[:] = [each.generation for each in await long.fill({"box": Limits(1)})]
         return released
 
     await until(is_free)

@@ -15,7 +15,7 @@ from gateway.domain import FINAL_STATES, FailureCode, PauseKind, State
 from gateway.errors import ProviderFailed
 from gateway.ledger.outcomes import Generation, Unchanged
 from gateway.queue.keys import slots_key
-from gateway.queue.slots import ProviderState
+from gateway.queue.slots import Limits, ProviderState
 from gateway.tasks import cancel
 from tests.until import until
 from tests.workers.scripted import Scene, Scripted, picture
@@ -264,7 +264,7 @@ async def test_a_worker_that_dies_leaves_a_slot_that_is_free_after_a_lease(scene
     assert held_for_ms <= await scene.stage.queue.now(), "for a lease, and no longer"
     await fill_slots(scene.place)
     await scene.dispatched(second, 1)
-    assert (await scene.place.slots.acquire("scripted", 1, second)).acquired
+    assert (await scene.place.slots.acquire("scripted", Limits(1), second)).acquired
     assert (await scene.found(first)).state not in FINAL_STATES
 
 

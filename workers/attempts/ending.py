@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.clock import now_ms
 from gateway.domain import FailureCode, operation_id
-from gateway.errors import OutputNotStored, ProviderError
+from gateway.errors import OutputNotStored, ProviderBusy, ProviderError
 from gateway.ledger.outcomes import Ended, Parked, Renewed, Requeued, Stale
-from gateway.queue.slots import SUCCEEDED
+from gateway.ledger.tried import REFUSED, Tried
+from gateway.queue.slots import BUSY, SUCCEEDED, UNREACHABLE
+from gateway.transitions import ELSEWHERE, RETRY_PAUSES_MS
 from workers.attempts.lease import Lease
 from workers.attempts.provider_session import LeaseLost, SessionResult
-from workers.attempts.state import AttemptState
+from workers.attempts.state import AttemptState, is_unreachable
 from workers.attempts.storing import StoreGaveUp
+from workers.metrics import PROVIDERS_LEFT
+
+_REFUSED_PAUSES_MS = (1_000, 2_000, 5_000, 10_000, 30_000)
+"""How long a provider that refused a generation is not asked for it again; the last repeats."""
 
 
 class Ending:
@@ -33,6 +40,12 @@ class Ending:
                 return await self._settle(None, stop_provider=False)
             case LeaseLost(args=(transition,)):
                 return await self._stale(transition)
+            case _:
+                return await self._after_error(error)
+
+    async def _after_error(self, error: BaseException) -> str:
+        state = self._state
+        match error:
             case StoreGaveUp() | OutputNotStored():
                 # Our own fault. If this machine could not inspect an output, the ref stays: the next attempt,
                 # perhaps on another machine, fetches the outputs and pays for nothing twice (R17).
@@ -40,6 +53,8 @@ class Ending:
                 state.log.error("output_not_stored", detail=str(error))
                 code = FailureCode.STORE_UNAVAILABLE if gave_up else FailureCode.WORKER_LOST
                 return await self._settle(code, stop_provider=gave_up)
+            case ProviderError() if state.leaves(error):
+                return await self._leave(error)
             case ProviderError():
                 state.slot.note(error.code, error.detail)
                 state.log.warning("attempt_failed", code=error.code, detail=error.detail)
@@ -47,6 +62,29 @@ class Ending:
                 return await self._settle(error.code, stop_provider=True)
             case _:
                 return await self._broken(error)
+
+    async def _leave(self, error: ProviderError) -> str:
+        """The provider refused the job: not a failure. The next attempt asks another one, or this one after a pause."""
+        state, operation, now = self._state, operation_id(), now_ms()
+        state.slot.note(_word_for(error), error.detail)
+        asked_ms = round(1000 * (getattr(error, "retry_after_seconds", None) or 0))
+        tried = state.tried(REFUSED, now, [max(pause, asked_ms) for pause in _REFUSED_PAUSES_MS])
+        not_before = None if state.untried(tried) else min(one.until for one in tried)
+        state.log.warning("provider_refused", provider=state.provider, detail=error.detail)
+        PROVIDERS_LEFT.labels(state.provider, REFUSED).inc()
+        outcome = await state.context.retry_until_answered(
+            "hand_back",
+            lambda: state.ledger.hand_back(
+                generation=state.generation.id,
+                attempt=state.number,
+                operation=operation,
+                free=True,
+                tried=tried,
+                not_before=not_before,
+            ),
+        )
+        state.slot.release()
+        return await self._conclude("hand_back", outcome, stop_provider=False)
 
     async def cancelled(self) -> str:
         """A cancel was requested, and finished outputs are delivered."""
@@ -75,7 +113,12 @@ class Ending:
         state, operation = self._state, operation_id()
         outcome = await state.context.retry_until_answered(
             "hand_back",
-            lambda: state.ledger.hand_back(generation=state.generation.id, attempt=state.number, operation=operation),
+            lambda: state.ledger.hand_back(
+                generation=state.generation.id,
+                attempt=state.number,
+                operation=operation,
+                free=state.ref is None and not state.in_doubt,
+            ),
         )
         if state.ref is None:
             state.slot.release()  # otherwise the provider continues, and the next attempt has the slot
@@ -108,12 +151,22 @@ class Ending:
 
     async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:
         state, operation = self._state, operation_id()
+        tried: tuple[Tried, ...] = ()
+        if failure in ELSEWHERE and state.ref is not None and len(state.providers) > 1:  # its job has ended
+            tried = state.tried(failure, now_ms(), RETRY_PAUSES_MS)
         outcome = await state.context.retry_until_answered(
             "settle",
             lambda: state.ledger.settle(
-                generation=state.generation.id, attempt=state.number, operation=operation, failure=failure
+                generation=state.generation.id,
+                attempt=state.number,
+                operation=operation,
+                failure=failure,
+                tried=tried,
+                untried=state.untried(tried) if tried else 0,
             ),
         )
+        if tried and isinstance(outcome, Requeued):
+            PROVIDERS_LEFT.labels(state.provider, failure).inc()
         if isinstance(outcome, Requeued):
             state.slot.release()
             if stop_provider and failure is FailureCode.PROVIDER_FAILED:
@@ -145,3 +198,10 @@ class Ending:
                 return await self._conclude("renew", outcome, stop_provider=True)
         self._state.log.warning("stale_attempt_refused", transition=transition)
         return "stale"
+
+
+def _word_for(error: ProviderError) -> str:
+    """What counts as the provider's result."""
+    if isinstance(error, ProviderBusy):
+        return BUSY
+    return UNREACHABLE if is_unreachable(error) else error.code

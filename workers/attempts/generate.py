@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -14,7 +15,10 @@ from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun, Ended, Generation, Stale, TooEarly, WaitingForSlot
 from gateway.ledger.pause_records import Paused
 from gateway.queue.jobs import job_id
+from gateway.queue.slots import Limits
 from workers.attempts.attempt import Attempt
+from workers.attempts.choosing import Choice, choose
+from workers.attempts.late_successes import book_late_success
 from workers.attempts.slot import Slot
 from workers.context import WorkerContext
 
@@ -38,13 +42,15 @@ async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int
     context: WorkerContext = arq_context["context"]
     hand_back: asyncio.Event = arq_context["hand_back"]
     tool = arq_context["tool"]
-    if _must_check(context, provider) and not await _may_begin(context, hand_back, tool, generation, attempt):
-        return
+    if _must_check(context, provider):
+        provider = await _provider_for(context, hand_back, tool, generation, attempt)
+        if provider is None:
+            return
     begun = await _begin(context, hand_back, generation, attempt)
     if isinstance(begun, Paused):
         log.info("attempt_paused", generation=generation, paused=begun.pause.kind, reason=begun.pause.reason)
         await _take_out(context, tool, job_id(generation, attempt))
-        if provider is not None:
+        if provider:
             context.follow_ups.leave_slot(provider, generation)
         return
     if begun is None:
@@ -58,51 +64,68 @@ async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int
         await taking_out
 
 
-async def stop(arq_context: Mapping[str, Any], generation: str, ref: str) -> None:
-    """Ask the provider to stop the job `ref` of a generation that was ended elsewhere."""
+async def stop(arq_context: Mapping[str, Any], generation: str, ref: str, provider: str | None = None) -> None:
+    """Ask the provider to stop the job `ref` of a generation that was ended elsewhere, or has left the `provider`."""
     context: WorkerContext = arq_context["context"]
     found = await context.retry_until_answered("generation", lambda: context.ledger.generation(generation=generation))
     if not isinstance(found, Generation):
         return
-    if context.providers.missing(found.request.provider) is not None:
-        await _stop_elsewhere(context, arq_context["tool"], found, ref)
-    elif not await context.ask_to_stop(found.request, ref, generation):
+    asked = found.request if provider is None else context.providers.asked_of(found.request, provider)
+    if context.providers.missing(asked.provider) is not None:
+        await _stop_elsewhere(context, found, asked.provider, ref, left=provider is not None)
+        return
+    if provider is not None:
+        await book_late_success(context, replace(found, request=asked), ref)
+    if not await context.ask_to_stop(asked, ref, generation):
         # Another job has taken this slot in the meantime.
-        context.run_in_background(context.ask_again_to_stop(found.request, ref, generation), "stop provider again")
+        context.run_in_background(context.ask_again_to_stop(asked, ref, generation), "stop provider again")
 
 
-async def _stop_elsewhere(context: WorkerContext, tool: str, found: Generation, ref: str) -> None:
+async def _stop_elsewhere(context: WorkerContext, found: Generation, provider: str, ref: str, *, left: bool) -> None:
     """Leave the stop to a worker that can call the provider."""
+    tool = found.request.tool
     try:
-        await context.queue.stop_elsewhere(tool=tool, provider=found.request.provider, generation=found.id, ref=ref)
+        await context.queue.stop_elsewhere(tool=tool, provider=provider, generation=found.id, ref=ref, left=left)
     except QueueUnavailable as error:
         log.warning("stop_not_left_to_worker", generation=found.id, error=str(error))
 
 
 def _must_check(context: WorkerContext, provider: str | None) -> bool:
-    """Whether the generation must be read first: its provider has a limit, or this worker lacks the key.
+    """Whether the generation must be read first: its provider has limits or alternatives, or this worker lacks the key.
 
     For a job that does not name its provider, whether that is true of any provider.
     """
-    providers, tables = context.providers, context.providers.card.providers
+    providers, card = context.providers, context.providers.card
     if provider is None:
-        return providers.any_missing or any(table.max_in_work is not None for table in tables.values())
-    table = tables.get(provider)
-    return (table is not None and table.max_in_work is not None) or providers.missing(provider) is not None
+        limited = any(Limits.of(table).limited for table in card.providers.values())
+        return providers.any_missing or limited or bool(card.with_alternatives)
+    table = card.providers.get(provider)
+    limited = table is not None and Limits.of(table).limited
+    return limited or provider in card.with_alternatives or providers.missing(provider) is not None
 
 
-async def _may_begin(
+async def _provider_for(
     context: WorkerContext, hand_back: asyncio.Event, tool: str, generation: str, attempt: int
-) -> bool:
-    """Whether this worker can call the generation's provider and it has a free slot; if not, the job is passed on."""
+) -> str | None:
+    """The provider that makes the attempt, which has a slot for it and which this worker can call.
+
+    None if there is none: the job is passed on. "" if `begin` will tell.
+    """
     found = await context.retry_until_answered("generation", lambda: context.ledger.generation(generation=generation))
     if not isinstance(found, Generation) or found.state in FINAL_STATES or found.attempt + 1 != attempt:
-        return True  # `begin` will tell
+        return ""
+    if found.state is State.QUEUED:  # a running one is parked: its provider already has the job
+        choice = await _choose(context, hand_back, found)
+        if choice.stale:
+            return ""
+        if not choice.acquired:
+            await _wait_for_slot(context, tool, choice)
+            return None
+        found = choice.generation
     if context.providers.missing(found.request.provider) is not None:
         await _reroute(context, tool, found.request.provider, job_id(generation, attempt))
-        return False
-    # A running one is parked: its provider already has the job.
-    return found.state is not State.QUEUED or await _has_room(context, hand_back, tool, found)
+        return None
+    return found.request.provider
 
 
 async def _reroute(context: WorkerContext, tool: str, provider: str, job: str) -> None:
@@ -114,27 +137,32 @@ async def _reroute(context: WorkerContext, tool: str, provider: str, job: str) -
         log.warning("job_not_rerouted", job=job, error=str(error))
 
 
-async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str, found: Generation) -> bool:
-    """Whether its provider has a free slot; if not, the generation joins the provider's queue."""
-    generation, attempt = found.id, found.attempt + 1
-    slot = Slot(context, found)
+async def _choose(context: WorkerContext, hand_back: asyncio.Event, found: Generation) -> Choice:
+    """Choose its provider and take a slot there, as soon as the queue's Redis responds."""
     while True:
         try:
-            if await slot.acquire():
-                return True
-            break
+            choice = await choose(context, found)
         except QueueUnavailable as error:
-            log.warning("slots_not_reached", generation=generation, error=str(error))
+            log.warning("slots_not_reached", generation=found.id, error=str(error))
             await _wait_seconds(_SLOTS_AGAIN_SECONDS, hand_back)
+            continue
+        if not choice.not_before:
+            return choice
+        await _wait_until(choice.not_before, hand_back)
+
+
+async def _wait_for_slot(context: WorkerContext, tool: str, choice: Choice) -> None:
+    """The generation joins the queue of the provider that was chosen."""
+    found, attempt = choice.generation, choice.generation.attempt + 1
     outcome = await context.retry_until_answered(
-        "wait_for_slot", lambda: context.ledger.wait_for_slot(generation=generation, attempt=attempt)
+        "wait_for_slot",
+        lambda: context.ledger.wait_for_slot(generation=found.id, attempt=attempt, limited=choice.limited),
     )
     # The job dispatched from that queue has the same id, so this one is removed first.
-    await _take_out(context, tool, job_id(generation, attempt))
+    await _take_out(context, tool, job_id(found.id, attempt))
     if isinstance(outcome, WaitingForSlot):
-        log.info("waits_for_slot", generation=generation, provider=found.request.provider)
-        await slot.enqueue(outcome.dispatch)
-    return False
+        log.info("waits_for_slot", generation=found.id, provider=found.request.provider, not_working=choice.limited)
+        await Slot(context, found).enqueue(outcome.dispatch)
 
 
 async def _begin(

@@ -12,6 +12,7 @@ from gateway.errors import (
     ObjectNotStored,
     OutputUnusable,
     ProviderBusy,
+    ProviderError,
     ProviderFailed,
     ProviderNotHere,
     ProviderNotSetUp,
@@ -54,7 +55,8 @@ class ProviderSession:
     async def run(self) -> SessionResult:
         """Get the missing outputs from the provider. Unknown is not failed: an unreachable provider is retried (R17).
 
-        There is no limit here: the ledger ends the generation at `give_up_at`, and `renew` says so.
+        There is no limit here: the ledger ends the generation at `give_up_at`, and `renew` says so. A provider that
+        has certainly not taken the job is left, if that leads anywhere (R30).
         """
         state = self._state
         unreachable = store_failures = 0
@@ -63,6 +65,8 @@ class ProviderSession:
                 return await self._submit_and_collect()
             except ProviderUnreachable as error:
                 if isinstance(error, ProviderNotHere) or (isinstance(error, ProviderNotSetUp) and state.ref is None):
+                    raise
+                if state.leaves(error):
                     raise
                 state.slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable", error.detail)
                 if state.ref is not None and state.parking.may_leave(away=True):
@@ -112,12 +116,18 @@ class ProviderSession:
 
     async def _submit_and_collect(self) -> SessionResult:
         provider, request = await self._prepare()
-        if not self._submitted:
-            # A separate task that is not cancelled with this one: see `wait_for_submit`.
-            self._submitting = asyncio.create_task(self._submit(provider, request))
-            await asyncio.wait({self._submitting})
-            self._submitting.result()
-        return await self._collect(provider, request)
+        doubted, self._state.in_doubt = self._state.in_doubt, True
+        try:
+            if not self._submitted:
+                # A separate task that is not cancelled with this one: see `wait_for_submit`.
+                self._submitting = asyncio.create_task(self._submit(provider, request))
+                await asyncio.wait({self._submitting})
+                self._submitting.result()
+            return await self._collect(provider, request)
+        except ProviderError as error:
+            # Once an answer was lost, a later refusal says nothing about the first submit.
+            self._state.in_doubt = doubted or not error.refused
+            raise
 
     async def _prepare(self) -> tuple[Provider, ProviderRequest]:
         """The provider and the request, which is built once."""

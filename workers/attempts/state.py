@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
+from gateway.errors import ProviderError, ProviderNotSetUp, ProviderUnreachable
 from gateway.ledger.outcomes import Begun
+from gateway.ledger.tried import Tried, with_result
 from gateway.queue.messages import ChangeNotice
 from workers.attempts.parking import Parking
 from workers.attempts.slot import Slot
@@ -25,6 +29,9 @@ class AttemptState:
         self.lease_seconds = begun.lease_ms / 1000
         self.request: ProviderRequest | None = None
         self.ref = begun.generation.provider_ref
+        # Whether the provider may have a job whose ref is unknown, because an answer to a submit was lost (R17). Also
+        # of an earlier attempt, unless that ended with a verdict.
+        self.in_doubt = begun.generation.released != begun.attempt - 1
         self.delivered = {output.index for output in begun.generation.outputs}
         self.progress_thousandths = begun.generation.progress_thousandths
         self.slot = Slot(context, begun.generation)
@@ -35,9 +42,42 @@ class AttemptState:
         """Notify streams that the generation has changed."""
         self.context.dispatcher.dispatch([], [ChangeNotice(self.generation.account, self.generation.id)])
 
+    @property
+    def provider(self) -> str:
+        """The provider that makes it now."""
+        return self.generation.request.provider
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """All that may make it, by the current rate card, in order."""
+        model = self.context.providers.card.models.get(self.generation.request.model)
+        return (self.provider,) if model is None or self.provider not in model.offers else tuple(model.offers)
+
+    def tried(self, result: str, at: int, pauses_ms: Sequence[int]) -> tuple[Tried, ...]:
+        """What providers have said, the present one last; it is not asked again for as long as a pause."""
+        return with_result(self.generation.tried, self.provider, result, at, pauses_ms)
+
+    def untried(self, tried: Sequence[Tried]) -> int:
+        """How many of its providers have not been tried."""
+        return len({*self.providers} - {one.provider for one in tried})
+
+    def leaves(self, error: ProviderError) -> bool:
+        """Whether the provider has certainly no job, and the generation can go elsewhere or wait for it (R30).
+
+        With a breaker, a generation waits until the provider works again, instead of asking on its own.
+        """
+        if not error.refused or self.ref is not None or self.in_doubt:
+            return False
+        return len(self.providers) > 1 or (is_unreachable(error) and self.slot.limits.open_after is not None)
+
     def stop_job(self) -> None:
         """Ask the provider to stop this attempt's job, if there may be one whose ref is not in the ledger."""
         announced = () if self.request is None else self.request.announced
         for ref in announced if self.ref is None else [self.ref]:
             stop = self.context.stop_provider(self.generation.request, ref, self.generation.id)
             self.context.run_in_background(stop, "stop provider")
+
+
+def is_unreachable(error: ProviderError) -> bool:
+    """Whether the provider did not respond, or asked to wait; asking again may help."""
+    return isinstance(error, ProviderUnreachable) and not isinstance(error, ProviderNotSetUp)

@@ -169,7 +169,8 @@ class Provider(Protocol):
         None: there is no job to resume, and `results` does everything. If the response is lost, so is the ref. Raise
         ProviderUnreachable only if the provider cannot have accepted the job, or honours `idempotency_key`: it is
         retried without limit. Otherwise raise ProviderFailed, which is retried at most `attempts_max` times, so that
-        jobs are not paid for over and over. A provider that chooses the ref itself adds it to `announced` before
+        jobs are not paid for over and over. Either is `refused` only if the provider certainly has no job of this
+        request: then another provider is asked. A provider that chooses the ref itself adds it to `announced` before
         sending.
         """
         ...

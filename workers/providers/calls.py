@@ -1,9 +1,10 @@
 """HTTP calls for all providers: one session, timeouts, bounded bodies, and errors that say whether to retry.
 
 What matters is whether the provider may have accepted the job. If no connection was made, it has not:
-ProviderUnreachable, retry. If the response was lost, nobody knows: for a repeatable call (a poll; a submit with an
-idempotency key) that is ProviderUnreachable too, otherwise ProviderFailed, which is retried at most `attempts_max`
-times. So this module itself neither retries nor follows redirects.
+ProviderUnreachable, retry. Nor if it answered with an error of its own (429, 500, 503, …): both are `refused`. If the
+response was lost, or a proxy answered in its place (502, 504), nobody knows: for a repeatable call (a poll; a submit
+with an idempotency key) that is ProviderUnreachable too, otherwise ProviderFailed, which is retried at most
+`attempts_max` times. So this module itself neither retries nor follows redirects.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -150,7 +152,7 @@ class ProviderCalls:
         seconds = self._seconds if slow else min(self._seconds, _POLL_SECONDS)
         timeout = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, _CONNECT_SECONDS))
         async with (
-            _in_our_errors(method, repeatable=repeatable),
+            _in_our_errors(method, repeatable=repeatable, asks=True),
             self._outgoing.request(method, url, json=json, data=form, headers=headers, timeout=timeout) as response,
         ):
             body = await _read(response, bytes_max)
@@ -201,10 +203,14 @@ class ProviderCalls:
         if status in _REQUEST_AT_FAULT:
             return ProviderRejected(detail)
         if status in _LOST_ON_THE_WAY:
-            return lost(detail, answer)
+            error = lost(detail, answer)
+            error.refused = status == HTTPStatus.SERVICE_UNAVAILABLE
+            return error
         if answer.broken:
-            return ProviderUnreachable(detail) if answer.method == "GET" else ProviderFailed(detail)
-        return ProviderFailed(f"{detail}; check `base_url`" if 300 <= status < 400 else detail)  # noqa: PLR2004 - so
+            failed = ProviderUnreachable if answer.method == "GET" else ProviderFailed
+            return failed(detail, refused=True)
+        hint = "; check `base_url`" if 300 <= status < 400 else ""  # noqa: PLR2004 - HTTP's own numbers
+        return ProviderFailed(detail + hint, refused=True)
 
     async def close(self) -> None:
         """Close the sessions, if there are any."""
@@ -272,7 +278,8 @@ async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
 
 
 @asynccontextmanager
-async def _in_our_errors(method: str, *, repeatable: bool) -> AsyncGenerator[None]:
+async def _in_our_errors(method: str, *, repeatable: bool, asks: bool = False) -> AsyncGenerator[None]:
+    """`asks`: without a connection, the provider was not asked for anything."""
     try:
         yield
     except UrlRefused as refused:
@@ -282,7 +289,7 @@ async def _in_our_errors(method: str, *, repeatable: bool) -> AsyncGenerator[Non
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         if is_refusal(error):
             raise ProviderFailed(_NOT_PUBLIC) from None
-        raise ProviderUnreachable(f"no connection: {type(error).__name__}") from None
+        raise ProviderUnreachable(f"no connection: {type(error).__name__}", refused=asks) from None
     except aiohttp.InvalidURL:
         raise ProviderNotSetUp("its URL is invalid: check `base_url`") from None
     except (TimeoutError, aiohttp.ClientError, OSError) as error:

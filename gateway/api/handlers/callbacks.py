@@ -47,8 +47,8 @@ async def take(request: web.Request) -> web.Response:
     if not request.app[STARTUP].ready:
         raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Retry later.")
     job = _job(table, body)
-    outcome = await request.app[LEDGER].call_back(generation=generation, job=job)
-    _follow(request, generation, job, outcome, may_stop=may_stop)
+    outcome = await request.app[LEDGER].call_back(generation=generation, job=job, provider=provider)
+    _follow(request, generation, job, outcome, provider=provider, may_stop=may_stop)
     log.info("called_back", generation=generation, provider=provider, outcome=type(outcome).__name__)
     return web.json_response({})
 
@@ -85,9 +85,11 @@ def _follow(
     job: str,
     outcome: outcomes.NotFound | outcomes.Stray | outcomes.Unchanged | outcomes.CalledBack,
     *,
+    provider: str,
     may_stop: bool,
 ) -> None:
     match outcome:
         case outcomes.Stray(tool) if may_stop:
-            stop = request.app[QUEUE].stop_stray(tool=tool, generation=generation, ref=job)
+            at = provider if provider in request.app[RATE_CARDS].card.with_alternatives else ""
+            stop = request.app[QUEUE].stop_stray(tool=tool, generation=generation, ref=job, provider=at)
             request.app[BACKGROUND].start(stop, "stop_stray")

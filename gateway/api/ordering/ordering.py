@@ -210,6 +210,7 @@ class Ordering:
             output=self._rate_cards.card.tools[body.tool].output,
             provider=quote.model.provider,
             provider_model=quote.model.offers[quote.model.provider].provider_model,
+            providers=quote.model.several_providers,
             prompt=body.prompt,
             outputs=body.outputs,
             price_millicredits=price.millicredits,

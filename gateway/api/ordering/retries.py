@@ -67,8 +67,13 @@ class Retries:
         except (InvalidRequest, OutputNotStored) as error:
             return Result("inputs_gone" if isinstance(error, InvalidRequest) else "store_unavailable", 0)
         # The price does not depend on who makes it, and that may be another provider today.
-        provider, offer = next(iter(model.offers.items()))
-        again = replace(original.request, provider=provider, provider_model=offer.provider_model, inputs=inputs)
+        again = replace(
+            original.request,
+            provider=model.provider,
+            provider_model=model.offers[model.provider].provider_model,
+            providers=model.several_providers,
+            inputs=inputs,
+        )
         outcome = await self._reserve(original, again, model, operation)
         made = outcome.generation if isinstance(outcome, outcomes.Reserved | outcomes.Replayed) else None
         await self._drop(inputs, kept=() if made is None else made.request.inputs)

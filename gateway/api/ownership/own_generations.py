@@ -20,6 +20,7 @@ from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
 from gateway.ledger.lists import GenerationFilters
 from gateway.queue.jobs import job_id
+from gateway.queue.slots import Limits
 from gateway.schemas.generations import GenerationOut
 from gateway.views.generations import Standing, generation_members, generation_shape, work_members
 
@@ -170,7 +171,7 @@ async def queue_positions(request: web.Request, generations: Sequence[outcomes.G
 
 def _may_wait_for_slot(request: web.Request, generation: outcomes.Generation, places: Mapping[str, int | None]) -> bool:
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
-    return table is not None and table.max_in_work is not None and places[generation.id] is None
+    return table is not None and Limits.of(table).limited and places[generation.id] is None
 
 
 def _may_be_rerouted(request: web.Request, generation: outcomes.Generation) -> bool:

@@ -13,7 +13,7 @@ local
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g then return {"not_found"} end
 -- A provider that was left has nothing to say anymore (R30).
-if provider ~= "" and provider ~= generations.provider(g.request) then return {"stray", g.tool} end
+if g.tried and provider ~= "" and provider ~= generations.provider(g.request) then return {"stray", g.tool} end
 -- Without a noted ref, the job may be one whose ref is being noted; not in a final state.
 if g.ref ~= job and (g.ref or not generations.open(g)) then return {"stray", g.tool} end
 if g.state ~= "running" then return {"unchanged", generations.reply(g.id)} end

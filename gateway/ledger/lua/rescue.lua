@@ -53,7 +53,7 @@ end
 if g.state == "running" and not g.parked then
   if judge_leases ~= "1" then return {"not_due"} end
   if not g.cancel_requested and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
-  local reply = failing.run(g, "worker_lost", operation, dispatch_ms, "", false)
+  local reply = failing.run(g, "worker_lost", operation, dispatch_ms, "", 0)
   return rescued(reply[1] == "requeued" and "retried" or "worker_lost", reply)
 end
 if g.ref and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end

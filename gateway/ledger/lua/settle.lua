@@ -10,7 +10,7 @@ local
   failure, -- its code, or ""
   dispatch_ms,
   tried, -- with `provider_failed`: what providers have said until now, this one last; "": it may still have a job
-  elsewhere -- "1": one of its providers has not been tried yet
+  untried -- how many of its providers have not been tried yet
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 dispatch_ms = tonumber(dispatch_ms)
@@ -21,7 +21,7 @@ if g and g.attempt == attempt and g.operation == operation then
   end
 end
 if not generations.held_by(g, attempt) then return {"stale"} end
-if failure ~= "" then return failing.run(g, failure, operation, dispatch_ms, tried, elsewhere == "1") end
+if failure ~= "" then return failing.run(g, failure, operation, dispatch_ms, tried, tonumber(untried)) end
 
 local state = ending.state(g)
 return ending.run(g, state, state == "failed" and "internal" or "", operation, dispatch_ms)

@@ -4,9 +4,11 @@
 -- KEYS[1]  slots
 -- KEYS[2]  the queue for slots
 -- KEYS[3]  dispatches of those in it
+-- KEYS[4]  its breaker
+-- KEYS[5]  jobs it was given in each second
 -- Returns  {dispatch of each generation that just got a slot…}
 -- Writes   all of them
 --- @include "lib/slots"
-local limit, kept_ms = unpack(ARGV)
-slots.expire()
-return slots.fill(limit, kept_ms, {})
+local limits, kept_ms = unpack(ARGV)
+slots.expire(limits)
+return slots.fill(kept_ms, {})

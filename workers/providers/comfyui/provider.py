@@ -103,7 +103,12 @@ class ComfyUi:
 
         ProviderUnreachable if that cannot be determined: the next attempt looks it up again.
         """
-        if await self._is_there(job):
+        try:
+            there = await self._is_there(job)
+        except ProviderUnreachable as unknown:
+            unknown.refused = False
+            raise
+        if there:
             return job
         raise error
 

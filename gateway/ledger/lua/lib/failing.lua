@@ -14,12 +14,12 @@ local function pause(g, failures)
   return found or 0
 end
 
--- Returns {"requeued", dispatch} or the reply of an ending. `tried`, `elsewhere`: as `settle` has them. Each provider
--- is tried once, whatever `attempts_max`, and the first time without a pause.
-function failing.run(g, code, operation, dispatch_ms, tried, elsewhere)
+-- Returns {"requeued", dispatch} or the reply of an ending. `tried`, `untried`: as `settle` has them. Each provider
+-- gets an attempt beyond `attempts_max`, and the first one without a pause.
+function failing.run(g, code, operation, dispatch_ms, tried, untried)
   local failures = tonumber(g.failures) + 1
   local complete = g.delivered == g.outputs
-  local last = not elsewhere and failures >= generations.terms(g).attempts_max
+  local last = failures >= generations.terms(g).attempts_max + untried
   if g.cancel_requested or complete or not RETRYABLE[code] or last then
     return ending.run(g, ending.state(g), code, operation, dispatch_ms)
   end
@@ -30,5 +30,5 @@ function failing.run(g, code, operation, dispatch_ms, tried, elsewhere)
     redis.call("HINCRBY", key, "submission", 1) -- the next submission is a new job, not a repetition of this one
     if tried ~= "" then generations.release(g, tried) end
   end
-  return {"requeued", generations.queue(g, now, elsewhere and 0 or now + pause(g, failures), dispatch_ms)}
+  return {"requeued", generations.queue(g, now, untried > 0 and 0 or now + pause(g, failures), dispatch_ms)}
 end
