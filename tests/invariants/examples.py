@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -58,15 +58,16 @@ def sent_again(stage: Stage, dice: Random) -> Step:
     return stage.steps[-1] if step.name == "add_key" and stage.steps[-1].name != "add_key" else step
 
 
-def play(stage: Stage, dice: Random, steps: int = STEPS, moves: Moves = MOVES) -> None:
-    """One example, by the weights of these moves. Difference if there is one."""
+def play(stage: Stage, dice: Random, steps: int = STEPS, moves: Moves = MOVES, doubled: Collection[str] = ()) -> None:
+    """One example, by the weights of these moves; what is `doubled` is sent twice. Difference if there is one."""
     names, weights = list(moves), [weight for weight, _ in moves.values()]
     open_scene(stage)
     while len(stage.steps) < steps:
         again = dice.random() < AGAIN
         step = sent_again(stage, dice) if again else a_step(stage, dice, dice.choices(names, weights)[0], moves)
-        if step:
-            stage.take(step)
+        for _ in range(1 + (step is not None and step.name in doubled)):
+            if step:
+                stage.take(step)
     stage.end()
 
 

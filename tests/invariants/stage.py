@@ -29,6 +29,9 @@ T = TypeVar("T")
 HASHES_STAY_COMPACT = ("--hash-max-listpack-value", "65536", "--hash-max-listpack-entries", "4096")
 """Options of the stage's server: a hash that is not one piece of memory has no one DUMP."""
 
+ANSWER_AGAIN = {"reserve", "begin", "settle", "park", "hand_back"}
+"""What answers whoever sends it again with all that it answered before (R11); of others the model knows what."""
+
 NEVER = -1
 """What Redis says of a key without a TTL."""
 
@@ -68,6 +71,9 @@ class Stage:
     model_of: type[Model] = Model
     operations: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    answered_again: Counter[str] = field(default_factory=Counter)
+    outcome: object = None
+    """What the ledger answered the last step, whole."""
 
     def __post_init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -98,9 +104,14 @@ class Stage:
 
     def take(self, step: Step) -> None:
         """Take a step on both sides; Difference unless the answers, and then all keys, are the same."""
+        before = self.outcome if self.steps[-1:] == [step] and step.name in ANSWER_AGAIN else None
         self.steps.append(step)
         expected = in_order(self._model(step))
         answered = in_order(self._run(self._real(step)))
+        if before is not None:
+            self.answered_again[step.name] += 1
+            if before != self.outcome:
+                self._fail(step, [f"sent again, it was answered {self.outcome}", f"and before {before}"])
         self.operations[step.name] += 1
         self.outcomes[f"{step.name} {answered[0]}"] += 1
         if answered != expected:
@@ -141,9 +152,11 @@ class Stage:
             if step.name in {"pause", "end_pause"}:
                 with patch("gateway.ledger.pauses.now_ms", lambda: self.model.clock):  # it goes by the gateway's time
                     return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
-            return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
+            self.outcome = await getattr(self.ledger, step.name)(**step.arguments)
+            return answer_of(self.outcome)
         except LedgerBroken as error:
             if any(words in str(error) for words in ("was not asked for", "cannot be parked", "cannot wait")):
+                self.outcome = None
                 return "LedgerBroken", None
             self._fail(step, [str(error)])
 

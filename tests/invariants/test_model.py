@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.invariants.examples import open_stage, play, shortest
 from tests.invariants.machine import LedgerAndModel
-from tests.invariants.stage import Difference, Stage
+from tests.invariants.stage import ANSWER_AGAIN, Difference, Stage
 from tests.lengths import LONG
 
 DICE_SEEDS, DICE_STEPS = range(1, 15 if LONG else 4), 1_250
@@ -44,11 +44,17 @@ def test_hypothesis_finds_no_difference_in_1000_steps(number: int, stage: Stage)
     before = stage.operations.total()
     machine = seed(number)(type("Machine", (LedgerAndModel,), {"stage": stage}))
     chosen = settings(
-        max_examples=60, stateful_step_count=60, deadline=None, database=None, print_blob=False,
+        max_examples=60 if LONG else 30, stateful_step_count=60, deadline=None, database=None, print_blob=False,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(machine, settings=chosen)
     assert stage.operations.total() - before >= MACHINE_STEPS
+
+
+def test_r11_what_is_sent_again_at_once_is_answered_as_before(stage: Stage) -> None:
+    for example in range(3):
+        play(stage, Random(f"again/{example}"), doubled=ANSWER_AGAIN)
+    assert stage.answered_again.keys() == ANSWER_AGAIN
 
 
 def test_the_steps_come_to_as_many_as_the_page_on_reliability_says() -> None:

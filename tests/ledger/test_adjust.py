@@ -67,16 +67,6 @@ async def test_subscription_credits_need_a_subscription(world: World) -> None:
     assert await adjust(world, 1, Bucket.SUBSCRIPTION) == outcomes.Refused("no_subscription", "0")
 
 
-async def test_r11_an_adjustment_sent_twice_is_made_once(world: World) -> None:
-    await world.account(top_up=10_000)
-    for amount in (5_000, -5_000):
-        operation = operation_id()
-        first = the(outcomes.Applied, await adjust(world, amount, operation=operation))
-        async with world.unchanged():
-            again = the(outcomes.Applied, await adjust(world, amount, operation=operation))
-        assert (again.grant, again.account.grants) == (first.grant, first.account.grants)
-
-
 async def test_a_refusal_is_not_remembered(bare: World) -> None:
     await bare.publish(daily_millicredits=0)
     await bare.account()

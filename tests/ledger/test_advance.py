@@ -21,12 +21,6 @@ async def test_r22_moves_add_up_and_stay(world: World) -> None:
     assert (await world.advance(2 * HOUR)).clock_offset_ms == 3 * HOUR
 
 
-async def test_r11_a_move_sent_twice_is_made_once(world: World) -> None:
-    for _ in range(2):
-        moved = await world.ledger.advance(account="ann", operation="one", advance_ms=DAY)
-        assert the(outcomes.Applied, moved).account.clock_offset_ms == DAY
-
-
 async def test_r22_deadlines_stay_in_real_time(world: World) -> None:
     generation = await world.spend()
     deadline = await world.deadline(generation)

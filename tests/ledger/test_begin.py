@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from gateway.domain import FailureCode, State, operation_id
 from gateway.ledger import outcomes
 from tests.ledger.world import HOUR, MINUTE, SECOND, TERMS, World, the
@@ -20,14 +18,6 @@ async def test_begin_gives_the_lease_to_the_attempt(world: World) -> None:
     assert await world.deadline(generation) == begun.started_at + world.ledger.lease_ms
 
 
-@pytest.mark.parametrize("attempt", [0, 2, 7])
-async def test_only_the_next_attempt_may_begin(world: World, attempt: int) -> None:
-    generation = await world.spend()
-    async with world.unchanged():
-        stale = await world.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
-        assert isinstance(stale, outcomes.Stale)
-
-
 async def test_twice_in_arq_is_harmless(world: World) -> None:
     """Two workers begin the same attempt: one makes it."""
     generation = await world.spend()
@@ -35,14 +25,6 @@ async def test_twice_in_arq_is_harmless(world: World) -> None:
         *(world.ledger.begin(generation=generation, attempt=1, operation=operation_id()) for _ in range(5))
     )
     assert sorted(type(outcome).__name__ for outcome in begun) == ["Begun", *["Stale"] * 4]
-
-
-async def test_r11_begin_sent_twice_answers_the_same(world: World) -> None:
-    generation = await world.spend()
-    operation = operation_id()
-    first = await world.ledger.begin(generation=generation, attempt=1, operation=operation)
-    async with world.unchanged():
-        assert await world.ledger.begin(generation=generation, attempt=1, operation=operation) == first
 
 
 async def test_a_waiting_or_ended_generation_cannot_begin(world: World) -> None:

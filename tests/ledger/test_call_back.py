@@ -77,14 +77,6 @@ async def test_begin_clears_the_callback_because_it_polls_anyway(world: World) -
     assert (await park(world, generation, 2)).dispatch is None
 
 
-async def test_park_sent_twice_after_a_callback_answers_the_same(world: World) -> None:
-    generation = await noted(world)
-    await call(world, generation)
-    first = await park(world, generation, operation="one")
-    async with world.unchanged():
-        assert await park(world, generation, operation="one") == first
-
-
 async def test_the_same_callback_of_a_running_one_again_changes_nothing(world: World) -> None:
     generation = await noted(world)
     await call(world, generation)

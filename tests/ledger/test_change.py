@@ -207,17 +207,6 @@ async def test_r14_a_change_now_promotes_who_waited(world: World) -> None:
     assert (await world.generation(generations[9])).state is State.QUEUED
 
 
-async def test_r11_a_change_sent_twice_is_made_once(world: World) -> None:
-    await world.account(plan="standard")
-    plans: tuple[tuple[str, Literal["now", "period_end"]], ...] = (("pro", "now"), ("standard", "period_end"))
-    for plan, when in plans:
-        first = await change(world, plan, when, Interval.YEARLY, f"to-{plan}")
-        async with world.unchanged():
-            again = await change(world, plan, when, Interval.YEARLY, f"to-{plan}")
-        assert again.subscription == first.subscription
-    assert amounts(await world.journal("ann", "refresh")) == [STANDARD, PRO]
-
-
 async def test_scheduling_the_same_change_again_writes_nothing(world: World) -> None:
     """Two requests without an idempotency key used to write the same sentence twice."""
     await world.account(plan="standard")

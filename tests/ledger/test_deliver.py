@@ -39,15 +39,6 @@ async def test_outputs_may_be_delivered_in_any_order(world: World) -> None:
     assert [output.index for output in (await world.generation(generation)).outputs] == [0, 2, 11]
 
 
-async def test_r11_an_output_delivered_twice_counts_once(world: World) -> None:
-    generation = await world.running(9_000, outputs=3)
-    await world.deliver(generation, 1)
-    async with world.unchanged():
-        await world.deliver(generation, 1)
-    ended = the(outcomes.Ended, await world.settle(generation))
-    assert ended.generation.committed_millicredits == 3_000
-
-
 async def test_r9_a_later_attempt_finds_what_was_delivered_before(world: World) -> None:
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)

@@ -41,15 +41,6 @@ async def test_r2_an_operators_grant_outlives_the_cycle_and_the_subscription(wor
     assert (await world.available())[1] == 8_005_000
 
 
-async def test_r11_a_grant_sent_twice_is_made_once(world: World) -> None:
-    arguments: dict[str, Any] = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "millicredits": 5_000}
-    first = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
-    async with world.unchanged():
-        again = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
-    assert the(outcomes.Applied, again).grant == the(outcomes.Applied, first).grant
-    assert (await world.available())[2] == 5_000
-
-
 async def test_a_refused_grant_leaves_no_trace(world: World) -> None:
     await world.advance(3 * DAY)
     now = (await world.look()).now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain import State
 from gateway.ledger import outcomes
-from tests.ledger.world import World, an_output, the
+from tests.ledger.world import World, the
 
 
 async def test_a_handed_back_generation_starts_elsewhere_at_once(world: World) -> None:
@@ -25,31 +25,3 @@ async def test_attempts_max_counts_failures_not_hand_backs(world: World) -> None
     found = await world.generation(generation)
     assert (found.state, found.attempt, found.failures) == (State.QUEUED, 7, 0)
     assert await world.held() == 10_000
-
-
-async def test_r11_hand_back_sent_twice_answers_the_same(world: World) -> None:
-    generation = await world.running()
-    first = await world.ledger.hand_back(generation=generation, attempt=1, operation="one")
-    async with world.unchanged():
-        assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
-
-
-async def test_r11_a_hand_back_that_ended_it_answers_the_same_again(world: World) -> None:
-    generation = await world.running()
-    await world.ledger.cancel(generation=generation)
-    first = await world.ledger.hand_back(generation=generation, attempt=1, operation="one")
-    async with world.unchanged():
-        assert isinstance(first, outcomes.Ended)
-        assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
-
-
-async def test_an_attempt_that_was_handed_back_is_stale_whatever_its_worker_still_asks_for(world: World) -> None:
-    ledger, generation = world.ledger, await world.running(outputs=2)
-    await world.hand_back(generation)
-    await world.begin(generation, 2)
-    async with world.unchanged():
-        assert isinstance(await world.hand_back(generation), outcomes.Stale)
-        late = await ledger.renew(generation=generation, attempt=1, progress_thousandths=9)
-        assert isinstance(late, outcomes.Stale)
-        assert isinstance(await ledger.deliver(generation=generation, attempt=1, output=an_output()), outcomes.Stale)
-        assert isinstance(await ledger.note(generation=generation, attempt=1, ref="x"), outcomes.Stale)

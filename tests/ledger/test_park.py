@@ -98,13 +98,6 @@ async def test_a_new_job_starts_with_a_short_poll_interval_again(world: World) -
     assert (deadline - before) // SECOND == 30
 
 
-async def test_r11_park_sent_twice_answers_the_same(world: World) -> None:
-    generation = await world.noted()
-    first = await world.ledger.park(generation=generation, attempt=1, operation="one")
-    async with world.unchanged():
-        assert await world.ledger.park(generation=generation, attempt=1, operation="one") == first
-
-
 async def test_parking_after_a_cancel_request_ends_it(world: World) -> None:
     generation = await world.noted()
     await world.ledger.cancel(generation=generation)

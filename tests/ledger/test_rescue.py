@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from gateway.domain import FailureCode, State, partition_of_account
 from gateway.ledger import outcomes
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, SECOND, TERMS, World, the
@@ -170,18 +168,3 @@ async def test_r14_a_rescue_that_ends_promotes_the_next(world: World) -> None:
     first, _, third = [await world.spend() for _ in range(3)]
     await world.pass_time(first, HOUR)
     assert [item.generation for item in the(outcomes.Ended, await world.rescue(first)).promoted] == [third]
-
-
-@pytest.mark.parametrize("state", ["waiting", "queued", "running", "parked"])
-async def test_r11_rescuing_twice_by_one_deadline_is_one_rescue(world: World, state: str) -> None:
-    if state == "waiting":
-        for _ in range(2):
-            await world.spend()
-    generation = await (world.spend() if state in {"waiting", "queued"} else getattr(world, state)())
-    await world.pass_time(generation, 2 * DAY)
-    deadline = await world.due(generation)
-    outcome = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
-    assert isinstance(outcome, outcomes.Ended)
-    async with world.unchanged():
-        again = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
-        assert isinstance(again, outcomes.NotDue)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import Bucket, Input, OwnWebhook, State, generation_id, operation_id, partition_of_account
+from gateway.domain import Bucket, Input, OwnWebhook, State, generation_id, partition_of_account
 from gateway.ledger import keys, outcomes
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, POLICY, World, shares, the
 
@@ -211,19 +211,6 @@ async def test_r11_a_refusal_is_not_remembered(world: World) -> None:
     assert isinstance(await world.reserve(price=200_000, idempotency=memory), outcomes.InsufficientCredits)
     await world.grant(amount=100_000)
     assert isinstance(await world.reserve(price=200_000, idempotency=memory), outcomes.Reserved)
-
-
-async def test_r11_reserve_sent_twice_answers_the_same_and_holds_once(world: World) -> None:
-    await world.account(top_up=100_000)
-    for price in (10_000, 20_000, 30_000):  # the third waits
-        again: dict[str, Any] = {
-            "generation": generation_id(partition_of_account("ann", PARTITIONS)),
-            "operation": operation_id(),
-            "idempotency": (f"key-{price}", "body"),
-        }
-        first = await world.reserve(price=price, **again)
-        async with world.unchanged():
-            assert await world.reserve(price=price, **again) == first
 
 
 async def test_r11_two_gateways_with_one_derived_id_make_one_generation(world: World) -> None:

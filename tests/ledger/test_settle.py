@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, FailureCode, State, operation_id
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, FailureCode, State
 from gateway.ledger import outcomes
 from gateway.ledger.records import decode_entry
 from gateway.transitions import RETRY_PAUSES_MS
@@ -227,22 +227,6 @@ async def test_a_failure_after_a_part_was_delivered_is_paid_in_part_and_says_why
     ended = the(outcomes.Ended, await world.settle(generation, FailureCode.MODERATED))
     assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, FailureCode.MODERATED)
     assert ended.generation.committed_millicredits == 3_000
-
-
-@pytest.mark.parametrize("failure", [None, FailureCode.PROVIDER_FAILED, FailureCode.MODERATED])
-async def test_r11_settle_sent_twice_answers_the_same_and_changes_nothing(
-    world: World, failure: FailureCode | None
-) -> None:
-    await world.account(top_up=10_000)
-    generation = await world.noted()
-    operation = operation_id()
-
-    async def settle() -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
-        return await world.ledger.settle(generation=generation, attempt=1, operation=operation, failure=failure)
-
-    first = await settle()
-    async with world.unchanged():
-        assert await settle() == first
 
 
 async def test_a_stale_attempt_settles_nothing(world: World) -> None:

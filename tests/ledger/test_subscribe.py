@@ -162,22 +162,6 @@ async def test_r12_a_renewal_mints_nothing_and_keeps_the_cycle(world: World) -> 
     assert (await world.look()).subscription is not None
 
 
-@pytest.mark.parametrize(("keep", "left"), [(True, 30_000_000 + 7_000_000), (False, 30_000_000)])
-async def test_r12_a_change_now_starts_a_cycle_and_keeps_or_drops_what_was_left(
-    bare: World, *, keep: bool, left: int
-) -> None:
-    await bare.publish(keep_upgrade_leftover=keep, daily_millicredits=0)
-    start = (await bare.account(plan="standard")).now
-    await bare.finish(await bare.spend(1_000_000))
-    await bare.advance(DAY)
-    changed = (await bare.subscribe(plan="pro")).account
-    assert changed.available_millicredits[Bucket.SUBSCRIPTION] == left
-    assert changed.subscription is not None
-    assert changed.subscription.started_at == changed.now
-    await bare.advance_to(anniversary(start, 1) + MINUTE)
-    assert (await bare.available())[1] == 30_000_000, "what was left expires when it would have"
-
-
 async def test_r14_a_better_plan_promotes_who_waited(world: World) -> None:
     generations = [await world.spend(1_000, tool=tool) for tool in ("image",) * 5 + ("video",) * 3]
     applied = await world.subscribe()
@@ -197,14 +181,6 @@ async def test_r14_a_lapse_never_stops_what_is_in_work(world: World) -> None:
         assert (await world.finish(generation)).promoted == ()
     promoted = (await world.finish(generations[6])).promoted
     assert [dispatch.generation for dispatch in promoted] == [late]
-
-
-async def test_r11_subscribing_twice_by_one_operation_is_one_subscription(world: World) -> None:
-    first = await world.subscribe(operation="one")
-    async with world.unchanged():
-        again = await world.subscribe(operation="one")
-    assert again.account.subscription == first.account.subscription
-    assert len(await world.journal("ann", "refresh")) == 1
 
 
 async def test_a_plan_withdrawn_from_the_card_keeps_its_terms_for_who_has_it(world: World) -> None:

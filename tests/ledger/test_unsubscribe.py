@@ -94,13 +94,6 @@ async def test_r3_at_once_ends_it_now(world: World) -> None:
     assert [entry.kind for entry in await world.journal()][-2:] == ["change", "lapse"]
 
 
-async def test_r11_a_cancellation_sent_twice_is_made_once(world: World) -> None:
-    await world.account(plan="standard")
-    await cancel(world, "one")
-    async with world.unchanged():
-        await cancel(world, "one")
-
-
 async def test_a_refused_cancellation_leaves_no_trace(world: World) -> None:
     async with world.unchanged():
         refused = await world.ledger.unsubscribe(account="ann", operation="x")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from gateway.domain import Bucket, FailureCode, partition_of_account
+from gateway.domain import Bucket, partition_of_account
 from gateway.ledger import keys, outcomes
 from gateway.ledger.sums import Counts, UsageBy, Used
-from tests.ledger.world import DAY, FREE, HOUR, PARTITIONS, World, the
-
-MODELS = (("image", "nano-banana-2"), ("image", "flux-dev"), ("video", "wan-2.2"))
+from tests.ledger.world import DAY, FREE, PARTITIONS, World
 
 
 def days_of(account: outcomes.Account, count: int) -> list[str]:
@@ -28,45 +22,6 @@ async def used(world: World, count: int = 2) -> tuple[Used, ...]:
     found = await world.ledger.usage(account="ann", keys_version=None, days=days_of(await world.look(), count))
     assert isinstance(found, tuple)
     return found
-
-
-async def end_somehow(world: World, dice: random.Random) -> None:
-    """Ask for a generation and end it in one of the ways there are."""
-    tool, model = dice.choice(MODELS)
-    outputs = dice.randint(1, 4)
-    made = await world.reserve(price=dice.randint(0, 30_011), tool=tool, model=model, outputs=outputs)
-    if not isinstance(made, outcomes.Reserved):
-        return
-    generation = made.generation.id
-    if made.dispatch is None or dice.random() < 0.2:
-        await world.ledger.cancel(generation=generation)
-        return
-    await world.begin(generation)
-    await world.deliver(generation, *range(dice.randint(0, outputs)))
-    failure = dice.choice([None, FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED])
-    the(outcomes.Ended, await world.settle(generation, failure))
-
-
-@pytest.mark.parametrize("seed", range(4))
-async def test_totals_add_up_exactly_to_the_journal_for_any_history(world: World, seed: int) -> None:
-    dice = random.Random(seed)
-    account = await world.account(top_up=900_000, plan="standard")
-    for _ in range(60):
-        await end_somehow(world, dice)
-        if dice.random() < 0.3:
-            await world.advance(dice.randint(1, 40) * HOUR)
-    span = ((await world.look()).now - account.now) // DAY + 2
-    counts = sum((one.counts for one in await used(world, span)), Counts())
-    journal = await world.journal()
-    assert span < 400, "nothing was trimmed"
-    commits = [entry for entry in journal if entry.kind == "commit"]
-    refunds = [entry for entry in journal if entry.kind == "refund"]
-    assert counts.credits_millicredits == -sum(entry.held_millicredits for entry in commits) > 0
-    assert counts.refunded_millicredits == sum(entry.credits_millicredits for entry in refunds) > 0
-    page = the(outcomes.Page, await world.ledger.generations(account="ann", keys_version=None, limit=100))
-    ended = Counter[str](generation.state for generation in page.data)
-    assert (counts.generations, counts.failed) == (ended.total(), ended["failed"])
-    assert counts.outputs == sum(len(generation.outputs) for generation in page.data)
 
 
 async def test_each_tool_and_model_has_counters_of_its_own(world: World) -> None:

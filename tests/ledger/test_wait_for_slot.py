@@ -66,12 +66,6 @@ async def test_begin_forgets_the_line(world: World) -> None:
     assert "in_line" not in await world.fields(generation)
 
 
-async def test_sent_twice_it_answers_with_the_same_attempt(world: World) -> None:
-    generation, first = await waiting_for_slot(world)
-    again = the(outcomes.WaitingForSlot, await world.ledger.wait_for_slot(generation=generation, attempt=1)).dispatch
-    assert replace(again, deadline=first.deadline) == first
-
-
 async def test_a_running_or_stale_attempt_is_not_queued_for_a_slot(world: World) -> None:
     generation = await world.running()
     async with world.unchanged():

@@ -162,7 +162,8 @@ def test_keys_are_spelled_in_one_place(path: Path) -> None:
 def libraries_in(text: str) -> set[str]:
     """The libraries that a text calls: `grants.find(…)`, `make_outbox()`."""
     code = re.sub(r'"[^"\n]*"|--[^\n]*', "", text)
-    return {path.stem for path in LIBRARIES if re.search(rf"(?<![\w.]){path.stem}\.\w|\bmake_{path.stem}\(", code)}
+    called = {*re.findall(r"(?<![\w.])(\w+)\.(?=\w)", code), *re.findall(r"\bmake_(\w+)\(", code)}
+    return called & {path.stem for path in LIBRARIES}
 
 
 def included_in(text: str) -> list[str]:
