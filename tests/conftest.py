@@ -17,6 +17,7 @@ import pytest
 import structlog
 
 from tests.ends_with_folder import EndsWithFolder
+from tests.files_in_memory import in_memory
 from tests.lengths import LONG
 from tests.on_the_cluster import OnTheCluster, note_scripts
 from tests.redis_servers import RedisCluster, RedisServer
@@ -148,22 +149,24 @@ def _one_forker() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def single_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One durable server for the whole run; ask for `redis_url` to get it empty."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    with in_memory(tmp_path_factory.mktemp("redis")) as folder:
+        server = RedisServer(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
 def cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """A cluster of three masters for the whole run; ask for `cluster_url` to get it empty."""
-    cluster = RedisCluster.make(tmp_path_factory.mktemp("cluster"))
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
+    with in_memory(tmp_path_factory.mktemp("cluster")) as folder:
+        cluster = RedisCluster.make(folder)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 @pytest.fixture
