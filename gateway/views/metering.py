@@ -51,10 +51,9 @@ def report_members(reports: Reports) -> dict[Unit, int | float | None]:
 
 
 def _with_units(lines: tuple[PriceLine, ...], metering: Metering | None) -> Iterator[tuple[PriceLine, Unit | None]]:
+    first, meters = (0, ()) if metering is None else (metering.first_line, metering.meters)
     for place, line in enumerate(lines):
-        meter = -1 if metering is None else place - metering.first_line
-        metered = metering is not None and 0 <= meter < len(metering.meters)
-        yield line, metering.meters[meter].unit if metering is not None and metered else None
+        yield line, meters[place - first].unit if first <= place < first + len(meters) else None
 
 
 def _line(line: PriceLine) -> dict[str, Any]:
