@@ -15,7 +15,7 @@ from tests.lengths import LONG
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-KILLS = 100 if LONG else 3
+KILLS = 100 if LONG else 2
 SLOW = {"sandbox": {"delay_seconds": 0.5}}
 IMAGE_CREDITS, VIDEO_CREDITS = 5, 30
 
