@@ -22,16 +22,19 @@ WIDTHS = (320, 1360)
 _HEIGHT = 900
 
 _COLOURS = ("color-contrast", "link-in-text-block")  # all that a theme changes, and most of the time that axe takes
-_ALL = {"resultTypes": ["violations"]}
 _ALL_BUT_COLOURS = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in _COLOURS}}
 _ONLY_COLOURS = {"resultTypes": ["violations"], "runOnly": _COLOURS}
-_AXE = "async (options) => (await axe.run(document, options)).violations"
+_AXE = """async ([options, colours]) =>
+  (await axe.run(colours ? {exclude: ['[data-alike]']} : document, options)).violations"""
+_REPEATED = "tr, li, label, article"
 
-# Marks each element in which every part, by the tags and classes of all that it is in, is also in one before it.
+# Marks each element in which every part, by the tags, classes and looks of all that it is in, is also in one before it.
 _MARK_ALIKE = """(selector) => {
   const seen = new Set();
   const partsOf = (element, path) => {
-    const here = `${path}>${element.tagName}.${element.className}`;
+    const {color, backgroundColor, backgroundImage, fontSize, fontWeight, opacity} = getComputedStyle(element);
+    const looks = [color, backgroundColor, backgroundImage, fontSize, fontWeight, opacity].join();
+    const here = `${path}>${element.tagName}.${element.className}{${looks}}`;
     return [here, ...[...element.children].flatMap((child) => partsOf(child, here))];
   };
   for (const element of document.querySelectorAll(selector)) {
@@ -40,6 +43,8 @@ _MARK_ALIKE = """(selector) => {
     parts.forEach((part) => seen.add(part));
   }
 }"""
+
+_UNMARK = "() => document.querySelectorAll('[data-alike]').forEach((element) => element.removeAttribute('data-alike'))"
 
 # Every row of a table has as many cells as its head, and everything in a table is in a row of it: a text that is not
 # is moved out of the table by the parser, where neither axe nor a screen reader finds it.
@@ -209,9 +214,10 @@ async def settle(page: Page) -> None:
 async def check_appearance(page: Page, *, alike: str | None = None, everywhere: bool = LONG) -> None:
     """No violation that axe finds, no sideways scrolling, whole tables: light and dark, wide and narrow.
 
-    `alike` selects what a long page repeats. All but the colours is looked at in each, on the narrow screen; then those
-    are taken out of the page whose parts all stand in one before them, for axe walks the whole page at each look. Both
-    themes at both widths, and each of what is alike at both, are looked at only `everywhere`.
+    The colours of a row, or of another element that is repeated, are looked at if it has a part that looks like none
+    before it. `alike` selects what a very long page repeats: those whose parts all stand in one before them are taken
+    out of the page, for axe walks the whole page at each look. Both themes at both widths, and before that all but the
+    colours of each of what is alike, are looked at only `everywhere`.
     """
     size = page.viewport_size
     for width in WIDTHS:
@@ -222,16 +228,19 @@ async def check_appearance(page: Page, *, alike: str | None = None, everywhere: 
         assert wrong == [], f"{page.url}, {width} px: {wrong}"
     if alike is not None:
         await page.evaluate(_MARK_ALIKE, alike)
-        for width in WIDTHS if everywhere else WIDTHS[:1]:
+        for width in WIDTHS if everywhere else ():
             await page.set_viewport_size({"width": width, "height": _HEIGHT})
             await _find_no_violation(page, f"{width} px", _ALL_BUT_COLOURS)
         await page.evaluate("() => document.querySelectorAll('[data-alike]').forEach((element) => element.remove())")
     for width, theme in zip(WIDTHS, THEMES, strict=True):
         await page.set_viewport_size({"width": width, "height": _HEIGHT})
+        await _find_no_violation(page, f"{width} px", _ALL_BUT_COLOURS)
         for scheme in THEMES if everywhere else (theme,):
             await page.emulate_media(color_scheme=scheme)
-            await _find_no_violation(page, f"{scheme}, {width} px", _ALL if scheme == theme else _ONLY_COLOURS)
+            await page.evaluate(_MARK_ALIKE, _REPEATED)
+            await _find_no_violation(page, f"{scheme}, {width} px", _ONLY_COLOURS)
     await page.emulate_media(color_scheme="light")
+    await page.evaluate(_UNMARK)
     if size is not None:
         await page.set_viewport_size(size)
 
@@ -239,6 +248,6 @@ async def check_appearance(page: Page, *, alike: str | None = None, everywhere: 
 async def _find_no_violation(page: Page, seen_how: str, options: dict[str, Any]) -> None:
     if not await page.evaluate("() => 'axe' in window"):
         await page.evaluate(Axe().axe_script)
-    found: list[dict[str, Any]] = await page.evaluate(_AXE, options)
+    found: list[dict[str, Any]] = await page.evaluate(_AXE, [options, options is _ONLY_COLOURS])
     wrong = [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}" for one in found]
     assert wrong == [], f"{page.url}, {seen_how}: {wrong}"

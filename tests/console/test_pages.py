@@ -46,10 +46,12 @@ async def test_a_page_without_a_fault_is_let_be(page: Page) -> None:
         ("<p>Pale</p>", "@media (width < 400px) { p { color: #888; } }", "", "light, 320 px: .*color-contrast"),
         (CALLS + '<article class="call"><p class="pale">Three</p></article>', ".pale { color: #999; }", "", "contrast"),
         (CALLS + '<article class="call"><p><input></p></article>', "", "", "label"),
+        ("<ul><li>One<li>Two<li class=pale>Three</ul>", ".pale { color: #999; }", "", "contrast"),
+        ("<ul><li>One<li>Two<li>Three</ul>", "li:nth-child(3) { background: #666; }", "", "contrast"),
         ("<div style='width: 500px'>Wide</div>", "", "", "too wide"),
         ("<table><tr><th>A</th></tr></table>", "", "", "no name"),
     ],
-    ids=["dark", "light", "narrow", "unlike", "unlabelled", "wide", "table"],
+    ids=["dark", "light", "narrow", "unlike", "unlabelled", "unlike item", "third item", "wide", "table"],
 )
 async def test_a_fault_is_found(page: Page, body: str, style: str, dark: str, found: str) -> None:
     await show(page, body, style, dark)
