@@ -341,6 +341,11 @@ class RateCard(Tables):
         """The providers of models that have several."""
         return frozenset(name for model in self.models.values() if len(model.offers) > 1 for name in model.offers)
 
+    def is_replaceable(self, provider: str) -> bool:
+        """Whether all models that a provider makes have another one."""
+        made = [model for model in self.models.values() if provider in model.offers]
+        return bool(made) and all(model.several_providers for model in made)
+
     @cached_property
     def _ids_by_alias(self) -> Mapping[str, str]:
         return {alias: model_id for model_id, model in self.models.items() for alias in model.aliases}

@@ -53,7 +53,8 @@ async def readyz(request: web.Request) -> web.Response:
     else:  # without the queue there are no notices anyway, and its own problem is reported
         problems += filter(None, [app[HUB].problem])
     problems += [
-        f"the provider {name!r} cannot be reached: its generations wait"
+        f"the provider {name!r} cannot be reached: "
+        f"{'other providers make its models' if app[RATE_CARDS].card.is_replaceable(name) else 'its generations wait'}"
         for name, state in (await provider_states(app) or {}).items()
         if state.is_away(now_ms())
     ]

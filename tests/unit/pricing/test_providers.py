@@ -143,7 +143,11 @@ credits = 1
 
 
 def test_a_model_names_several_providers_in_order_each_with_its_own_words() -> None:
-    model = read_card(SEVERAL.encode()).models["flux-dev"]
+    card = read_card(SEVERAL.encode())
+    assert (card.with_alternatives, card.is_replaceable("fal")) == ({"fal", "box"}, True)
+    alone = SEVERAL + '[models.b]\nname = "B"\ntool = "image"\nprovider = "box"\n[[models.b.rates]]\ncredits = 1\n'
+    assert not read_card(alone.encode()).is_replaceable("box")
+    model = card.models["flux-dev"]
     assert (model.provider, list(model.offers)) == ("fal", ["fal", "box"])
     assert [offer.provider_model for offer in model.offers.values()] == ["fal-ai/flux/dev", None]
     assert [arguments_of(offer, {"resolution": "2K"}) for offer in model.offers.values()] == [
