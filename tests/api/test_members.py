@@ -87,7 +87,8 @@ CALLS_OF_A_GENERATION = (
     "GET /v1/generations/{0}", "GET /v1/generations/{0}/receipt", "GET /v1/generations/{0}/events",
     "GET /v1/generations/{0}/outputs/0", "POST /v1/generations/{0}/cancel", "GET /v1/generations?before={0}",
     "GET /replicate/v1/predictions/{0}", "POST /replicate/v1/predictions/{0}/cancel", "GET /openai/v1/videos/{0}",
-    "GET /fal/farebox/sketch/requests/{0}/status",
+    "GET /fal/farebox/sketch/requests/{0}/status", "GET /fal/farebox/sketch/requests/{0}",
+    "GET /replicate/v1/predictions/{0}/stream", "GET /openai/v1/videos/{0}/content",
 )  # fmt: skip
 
 
