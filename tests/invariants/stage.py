@@ -30,7 +30,10 @@ HASHES_STAY_COMPACT = ("--hash-max-listpack-value", "65536", "--hash-max-listpac
 """Options of the stage's server: a hash that is not one piece of memory has no one DUMP."""
 
 ANSWER_AGAIN = {"reserve", "begin", "settle", "park", "hand_back"}
-"""What answers whoever sends it again with all that it answered before (R11); of others the model knows what."""
+"""What answers whoever sends it again with all that it answered before (R11); of others the model knows what.
+
+Not beside pauses: what waits for the end of one is dispatched by a `reserve` that is sent again, and then held.
+"""
 
 NEVER = -1
 """What Redis says of a key without a TTL."""
@@ -104,7 +107,8 @@ class Stage:
 
     def take(self, step: Step) -> None:
         """Take a step on both sides; Difference unless the answers, and then all keys, are the same."""
-        before = self.outcome if self.steps[-1:] == [step] and step.name in ANSWER_AGAIN else None
+        again = self.steps[-1:] == [step] and step.name in ANSWER_AGAIN and self.model_of is Model
+        before = self.outcome if again else None
         self.steps.append(step)
         expected = in_order(self._model(step))
         answered = in_order(self._run(self._real(step)))

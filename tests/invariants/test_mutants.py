@@ -12,8 +12,10 @@ import pytest
 
 from tests.invariants.examples import open_stage, play
 from tests.invariants.metering import MUTANTS as METERING_MUTANTS
+from tests.invariants.model.life import Model
 from tests.invariants.patched import Mutant
 from tests.invariants.scenes import Moves
+from tests.invariants.soonest import SOONEST
 from tests.invariants.stage import Difference, Stage
 from tests.invariants.teams import MOVES
 
@@ -365,15 +367,16 @@ def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path) -> None:
     check_is_caught(mutant, tmp_path)
 
 
-def check_is_caught(mutant: Mutant, directory: Path, moves: Moves = MOVES) -> None:
+def check_is_caught(mutant: Mutant, directory: Path, moves: Moves = MOVES, model_of: type[Model] = Model) -> None:
     """By a difference, or because a script found a contradiction itself."""
     with open_stage(directory, (mutant.was, mutant.becomes)) as stage:
+        stage.model_of = model_of
         with pytest.raises(Difference) as caught:
-            _play_all(stage, moves)
+            _play_all(stage, mutant, moves)
         assert stage.mutated, "no script has this text"
     assert "compiling" not in str(caught.value), "this is no mutant, it is a typing error"
 
 
-def _play_all(stage: Stage, moves: Moves) -> None:
-    for example in range(EXAMPLES):
+def _play_all(stage: Stage, mutant: Mutant, moves: Moves) -> None:
+    for example in (SOONEST.get(mutant.fault, 0), *range(EXAMPLES)):
         play(stage, Random(f"mutant/{example}"), moves=moves)

@@ -16,9 +16,9 @@ from tests.invariants.model.pauses import PausingModel
 from tests.invariants.patched import Mutant
 from tests.invariants.scenes import MOVES, Arguments, Moves
 from tests.invariants.stage import Difference, Stage
+from tests.invariants.test_mutants import check_is_caught
 
 EXAMPLES = 6
-MUTANT_EXAMPLES = 100
 
 MUTANTS = [
     Mutant(
@@ -114,13 +114,4 @@ def test_the_ledger_does_what_the_model_with_pauses_does(stage: Stage) -> None:
 
 @pytest.mark.parametrize("mutant", [pytest.param(one, id=one.fault.replace(" ", "-")) for one in MUTANTS])
 def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path) -> None:
-    with open_stage(tmp_path, (mutant.was, mutant.becomes)) as opened:
-        with pytest.raises(Difference) as caught:
-            _play_all(pausing(opened))
-        assert opened.mutated, "no script has this text"
-    assert "compiling" not in str(caught.value), "this is no mutant, it is a typing error"
-
-
-def _play_all(stage: Stage) -> None:
-    for example in range(MUTANT_EXAMPLES):
-        play(stage, Random(f"paused/{example}"), moves=PAUSED)
+    check_is_caught(mutant, tmp_path, PAUSED, PausingModel)
