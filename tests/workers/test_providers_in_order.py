@@ -161,6 +161,7 @@ async def test_failed_by_both_it_is_refunded(scene: Two) -> None:
     scene.scripts([[ProviderFailed("no")]], [[ProviderFailed("no")]])
     made = await scene.made(attempts_max=1)
     assert (made.error, made.committed_millicredits) == (FailureCode.PROVIDER_FAILED, 0)
+    assert [(one.provider, one.result) for one in made.tried] == [("a", "provider_failed"), ("b", "provider_failed")]
     assert scene.asked() == (1, 1)
 
 
@@ -237,6 +238,20 @@ async def test_a_paused_provider_is_skipped(scene: Two) -> None:
 async def test_with_no_room_at_the_first_the_second_makes_it(scene: Two) -> None:
     assert (await scene.place.slots.acquire("a", Limits(1), "gen_other")).acquired
     assert ((await scene.made()).request.provider, scene.asked()) == ("b", (0, 1))
+
+
+@pytest.mark.parametrize("scene", ["max_in_work = 1"], indirect=True)
+async def test_made_elsewhere_it_no_longer_stands_in_the_queue_of_the_first(scene: Two) -> None:
+    ledger = scene.stage.ledger
+    assert (await scene.place.slots.acquire("a", Limits(1), "gen_other")).acquired
+    await ledger.pause(kind=PauseKind.PROVIDER, name="b", reason="down")
+    generation = await scene.ordered()
+    await generate(scene.context, generation, 1, "a")
+    assert (await scene.state()).queued == 1
+    await ledger.end_pause(kind=PauseKind.PROVIDER, name="b")
+    await ledger.pause(kind=PauseKind.PROVIDER, name="a", reason="down")
+    assert (await scene.made(generation)).request.provider == "b"
+    await until(lambda: _nobody_waits(scene))
 
 
 @pytest.mark.parametrize("scene", ["requests_per_minute = 2"], indirect=True)
@@ -323,6 +338,10 @@ async def test_what_a_left_provider_finishes_late_is_discarded_and_counted(scene
     assert not scene.b.cancelled
     assert await scene.stage.generation(made.id) == made
     await until(lambda: _counted(scene, "late_success"))
+
+
+async def _nobody_waits(scene: Two) -> bool:
+    return (await scene.state()).queued == 0
 
 
 async def _asked(scene: Two, a: int, b: int) -> bool:

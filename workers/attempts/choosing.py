@@ -90,6 +90,7 @@ async def _assigned(context: WorkerContext, found: Generation, provider: str, *,
         ),
     )
     if isinstance(outcome, Noted):
+        Slot(context, found).release()  # its place in the queue of the one before
         return Choice(chosen, acquired)
     Slot(context, chosen).release()
     return Choice(found, acquired=True, stale=True)

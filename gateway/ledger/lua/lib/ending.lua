@@ -55,6 +55,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   redis.call(
     "HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line",
     "retry_pauses", "released", "keeps_limit")
+  if g.verdict then redis.call("HSET", key, "tried", g.verdict) end
   redis.call("PEXPIRE", key, amounts.text(math.max(RECORD, kept)))
   redis.call("ZREM", keys.deadlines(), g.id)
   if plan.waited then redis.call("ZREM", keys.waiting(a.id, g.tool), g.id) end

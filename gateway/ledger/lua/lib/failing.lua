@@ -20,6 +20,7 @@ function failing.run(g, code, operation, dispatch_ms, tried, untried)
   local failures = tonumber(g.failures) + 1
   local complete = g.delivered == g.outputs
   local last = failures >= generations.terms(g).attempts_max + untried
+  if tried ~= "" then g.verdict = tried end
   if g.cancel_requested or complete or not RETRYABLE[code] or last then
     return ending.run(g, ending.state(g), code, operation, dispatch_ms)
   end
