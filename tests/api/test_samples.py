@@ -18,7 +18,7 @@ from gateway.api.description.operations import NAMES, PARAMETER_EXAMPLES
 from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES
 from gateway.api.services import SETTINGS
-from gateway.domain import Scope
+from gateway.domain import FailureCode, Scope
 from tests.api.visitor import Visitor, open_gateway
 from tests.made_media import picture
 from tests.missing import not_run
@@ -98,10 +98,15 @@ async def test_each_sample_makes_its_call(stocked: Visitor, tmp_path: Path, lang
 
 
 def _in_order() -> list[Route]:
-    """What takes something away comes last."""
+    """What takes something away comes last; before it what pauses, which retries do not go past."""
     return sorted(
         ROUTES,
-        key=lambda route: (route.path.endswith("/person"), route.method == "DELETE", route.path.endswith("/resume")),
+        key=lambda route: (
+            route.path.endswith("/person"),
+            route.method == "DELETE",
+            route.path.endswith("/resume"),
+            "pause" in route.path,
+        ),
     )
 
 
@@ -129,6 +134,9 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
     await gateway.subscribe("ultimate")
     await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "ada@example.com"})
     finished = await gateway.finished(key, model="flux-dev", webhook_url="https://example.com/one")
+    failed = await gateway.made(key, model="flux-dev")
+    await gateway.begin(failed)
+    await gateway.settle(failed, FailureCode.PROVIDER_REJECTED)
     queued = await gateway.made(key, model="flux-dev")
     (delivery, *_) = (await gateway.call("GET", "/v1/webhooks/default/deliveries", key)).body["data"]
     hook = {"url": "https://example.com/all", "events": ["credits.low"]}
@@ -145,6 +153,7 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
         if "{webhook}" in path and "/deliveries" not in path  # the `default` one has what was told
     }
     names["cancelGeneration"] = {"generation": queued}
+    names["retryGeneration"] = {"generation": failed}
     names["resendDelivery"] = names["getDeliveryRequest"] = {"delivery": delivery["id"]}
     for name in ("showCheckout", "answerCheckout"):
         names[name]["token"] = token
@@ -165,20 +174,22 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
 
 
 async def _curl(samples: list[tuple[str, str, str]], folder: Path) -> dict[str, int]:
-    statuses = {}
+    """All in one shell; each tells its status beside what it prints."""
+    lines = []
     for name, key, sample in samples:
         # What never ends is left after its head has come.
         bounded = "curl --max-time 1" if name in ENDLESS else "curl"
-        asked = sample.replace("curl", f"{bounded} -s -w '\\n%{{http_code}}'", 1)
-        program = await asyncio.create_subprocess_exec(
-            *("sh", "-c", asked),
-            cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "FAREBOX_KEY": key},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        said, _ = await program.communicate()
-        statuses[name] = int(said.decode(errors="replace").splitlines()[-1])
-    return statuses
+        told = f"{bounded} -s -w '%{{stderr}}{name} %{{http_code}}\\n'"
+        lines += [f"export FAREBOX_KEY={key}", sample.replace("curl", told, 1)]
+    program = await asyncio.create_subprocess_exec(
+        *("sh", "-c", "\n".join(lines)),
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await program.communicate()
+    return {name: int(status) for name, status in (line.split() for line in said.decode().splitlines())}
 
 
 async def _run(language: str, samples: list[tuple[str, str, str]], folder: Path) -> dict[str, int]:

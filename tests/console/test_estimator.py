@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.console.pages import Windows, check_appearance
@@ -13,9 +12,10 @@ async def slide(page: Page, percent: int) -> None:
     await page.get_by_label("Buffer for retries").fill(str(percent))
 
 
-@pytest.mark.parametrize("who", ["account", "operator"])
-async def test_the_example_comes_out_with_every_buffer(stack: Stack, windows: Windows, who: str) -> None:
-    page = await windows.open("/estimator", stack.account() if who == "account" else stack.admin)
+async def test_the_example_comes_out_with_every_buffer(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/estimator", stack.admin)
+    await expect(page.locator("#total")).to_have_text("77,550")
+    page = await windows.open("/estimator", stack.account())
     for percent, total in ((20, "74,448"), (25, "77,550"), (30, "80,652")):
         await slide(page, percent)
         await expect(page.locator("#total")).to_have_text(total)
