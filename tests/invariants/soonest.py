@@ -84,6 +84,8 @@ SOONEST = {
     "the last generation of a token may be as large as it likes": 21,
     "what a token reserves is not counted": 5,
     "a refund makes no room for its token": 5,
+    "what its provider has is held": 50,
+    "a pause that lets wait hides one that refuses": 29,
 }
 
 EXAMPLES = 48
