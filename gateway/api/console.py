@@ -1,9 +1,10 @@
 """The console's files, served from memory: pages at `/`, and what they load below `/static/`.
 
 A page is one HTML file: its title, then the contents of the frame's `<main>`; a file that starts with a doctype is a
-complete page. Adding a file adds a page; a stylesheet with a page's name is used on that page only. Pages refer to
-their files by a digest of all of them and of what makes them lean, so these can be cached forever: an updated gateway
-uses other URLs. A browser gets `missing.html` for a path that does not exist, other clients the API's error.
+complete page. Adding a file adds a page; a stylesheet is for the page of its name, or for those whose scripts import
+the one of its name. Pages refer to their files by a digest of all of them and of what makes them lean, so these can be
+cached forever: an updated gateway uses other URLs. A browser gets `missing.html` for a path that does not exist, other
+clients the API's error.
 """
 
 from __future__ import annotations
@@ -211,9 +212,11 @@ def _page(stem: str, text: str, frame: str, files: Mapping[str, str]) -> str:
         return text
     title, _, main = text.partition("</title>")
     link = f'href="{path_of(stem)}"'
-    own = (f'<link rel="stylesheet" href="{STATIC}{name}">' for name in {f"{stem}.css"} & set(files))
     home = f"{home_of(stem)}.js"
-    modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(home, files))
+    imported = _imported(home, files)
+    styles = (f"{name.removesuffix('.js')}.css" for name in (stem, *imported))
+    own = (f'<link rel="stylesheet" href="{STATIC}{name}">' for name in styles if name in files)
+    modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in imported)
     script = f'<script type="module" src="{STATIC}{home}"></script>'
     return (
         frame.replace("<!--kind-->", " of-account" * (stem in _OF_ACCOUNT) + " public" * (stem in _PUBLIC))

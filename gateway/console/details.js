@@ -96,7 +96,7 @@ export class Details {
 
   #head(generation) {
     const open = !hasEnded(generation);
-    const stop = open && !this.#operator && element("button", { type: "button", "aria-disabled": generation.cancel_requested && "true", onclick: () => this.#cancel() }, icon("cancel"), "Cancel");
+    const stop = open && !this.#operator && element("button", { type: "button", class: "small", "aria-disabled": generation.cancel_requested && "true", onclick: () => this.#cancel() }, icon("cancel"), "Cancel");
     return element(
       "div",
       { class: "row apart" },

@@ -25,6 +25,7 @@ export async function startPage(start) {
   try {
     await start(await session);
   } catch (error) {
+    if (error.status === 403) return showInstead(element("p", {}, error.message.replace("make this call", "see this page").replace("This call", "This page")));
     showError(error);
     if (error.temporary) await reloadOnceBack();
   } finally {
@@ -93,11 +94,16 @@ function leadToAccounts() {
   if (location.pathname === "/") location.replace("/operations");
   const account = new URLSearchParams(location.search).get("account");
   const link = element("a", { href: withQuery("/accounts", { account }) }, account ? `Account ${account}` : "Accounts");
+  showInstead(element("p", {}, "This page shows the account that is signed in."), element("p", {}, "For operators: ", link));
+  return never();
+}
+
+/** Show this in the place of the page's contents. */
+function showInstead(...said) {
   const parts = [...byId("main").children];
   for (const part of parts.slice(parts.indexOf(byId("connection")) + 1)) part.remove();
-  byId("main").append(element("div", { class: "empty panel" }, element("p", {}, "This page shows the account that is signed in."), element("p", {}, "For operators: ", link)));
+  byId("main").append(element("div", { class: "empty panel" }, said));
   byId("actions").remove();
-  return never();
 }
 
 /** While Farebox does not respond, say so and ask again. */

@@ -2,8 +2,10 @@
 
 import { element } from "./dom.js";
 
-const SHORT = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const MOMENT = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const PARTS = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const SHORT = new Intl.DateTimeFormat("en-US", PARTS);
+const DATED = new Intl.DateTimeFormat("en-US", { ...PARTS, year: "numeric" });
+const MOMENT = new Intl.DateTimeFormat("en-US", { ...PARTS, second: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", year: "numeric" });
 const FULL = new Intl.DateTimeFormat("en-US", { dateStyle: "full", timeStyle: "long" });
 const UNITS = [
@@ -12,9 +14,10 @@ const UNITS = [
   ["min", 60_000],
 ];
 
-/** "Nov 22, 17:00" */
+/** "Nov 22, 17:00"; with its year, unless it is this one. */
 export function formatTime(at) {
-  return SHORT.format(new Date(at));
+  const moment = new Date(at);
+  return (moment.getFullYear() === new Date().getFullYear() ? SHORT : DATED).format(moment);
 }
 
 /** "Nov 22, 17:00:42" */

@@ -263,8 +263,11 @@ function numbers(generations, failed, millicredits) {
 
 function drawDays() {
   const { days, series, format } = view;
-  const cell = (value) => element("td", { class: value ? "amount" : "amount quiet-text" }, value ? format(value) : "–");
-  const row = (head, values) => line(head, [...values, values.reduce((total, value) => total + value, 0)].map(cell));
+  const cell = (text, value) => element("td", { class: value ? "amount" : "amount quiet-text" }, text);
+  const row = (head, values) => {
+    const total = values.reduce((sum, value) => sum + value, 0);
+    return line(head, [...values.map((value) => cell(value ? format(value) : "–", value)), cell(format(total), total)]);
+  };
   const ofDay = (day, index) => row(element("time", { datetime: day }, TABLE_DAY.format(new Date(day))), series.map(({ values }) => values[index]));
   const heads = ["Day", ...series.map(({ name, color }) => element("th", { scope: "col", class: "amount" }, swatch(color), " ", name)), "Total"];
   show(byId("days"), table(heads, days.map(ofDay).reverse(), { foot: row("Total", series.map(({ total }) => total)) }));
