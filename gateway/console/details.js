@@ -175,7 +175,7 @@ function outputsOf(generation) {
 }
 
 function sizeOf({ width, height, duration_seconds: seconds, bytes }) {
-  return [`${width}×${height}`, seconds && `${formatExact(seconds)} s`, `${Math.ceil(bytes / 1024).toLocaleString("en-US")} KB`].filter(Boolean).join(" · ");
+  return [width && `${width}×${height}`, seconds && `${formatExact(seconds)} s`, `${Math.ceil(bytes / 1024).toLocaleString("en-US")} KB`].filter(Boolean).join(" · ");
 }
 
 function promptOf(prompt) {

@@ -86,6 +86,7 @@ function listenToForm() {
     draft.prompt = byId("prompt").value;
     remember("draft", draft);
     showPromptProblem("");
+    if (isPricedByPrompt()) askQuote();
   });
   byId("inputs").addEventListener("input", () => draft.model && changed());
   byId("generate").addEventListener("click", (event) => {
@@ -147,7 +148,13 @@ function requested() {
   const takesInputs = !byId("inputs-field").hidden;
   const urls = takesInputs ? `${draft.inputs} ${draft.sent ?? ""}`.split(/\s+/).filter(Boolean) : [];
   const inputs = urls.map((url) => ({ kind: "image", url }));
-  return { tool: draft.tool, model: draft.model, settings: draft.settings[draft.model], outputs: draft.outputs, ...(inputs.length && { inputs }) };
+  return { tool: draft.tool, model: draft.model, settings: draft.settings[draft.model], outputs: draft.outputs, ...(inputs.length && { inputs }), ...(isPricedByPrompt() && { prompt: draft.prompt }) };
+}
+
+/** Whether the price depends on the prompt: then a quote is for this prompt only. */
+function isPricedByPrompt() {
+  const { rates, add_ons } = models.find(({ id }) => id === draft.model) ?? {};
+  return JSON.stringify([rates, add_ons]).includes("prompt_characters");
 }
 
 // --- the quote ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import { counted, formatRounded } from "./amounts.js";
 import { generationPath } from "./copying.js";
 import { announce, element, icon, retried, show, showError } from "./dom.js";
 import { hearing } from "./live.js";
-import { againLink, downloadLink, picture } from "./outputs.js";
+import { againLink, controlOf, downloadLink, picture } from "./outputs.js";
 import { formatAgo, time } from "./times.js";
 import { addOutput, catchUp, merge } from "./updates.js";
 import { MARKS, STATES, chargeOf, costOf, hasEnded, shortPrompt, stageOf } from "./words.js";
@@ -96,8 +96,10 @@ export class Card {
   }
 
   #ending(generation) {
-    const saved = generation.outputs.length > 0 && !generation.outputs_deleted && downloadLink(generation, generation.outputs[0]);
+    const first = !generation.outputs_deleted && generation.outputs[0];
+    const saved = first && downloadLink(generation, first);
     return [
+      first && first.url && controlOf(generation, first),
       generation.error ? element("p", { class: "small clamped", title: generation.error.message }, generation.error.message) : element("p", { class: "small cost" }, chargeOf(generation)),
       element("p", { class: "row apart small quiet-text" }, time(generation.created_at, formatAgo(generation.created_at)), element("span", { class: "row" }, againLink(generation), saved)),
     ];

@@ -13,6 +13,7 @@ from gateway.outputs.names import (
     upload_size,
 )
 from gateway.outputs.store import OutputStore, StoredObject
+from gateway.outputs.texts import texts_of
 from gateway.outputs.uploads import UPLOAD_SCHEME, UploadAddresses
 from gateway.outputs.watch import StoreWatch
 
@@ -31,6 +32,7 @@ __all__ = [
     "input_key",
     "output_key",
     "parse_data_url",
+    "texts_of",
     "upload_expires_at",
     "upload_measures",
     "upload_size",

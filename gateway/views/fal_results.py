@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from gateway.domain import FINAL_STATES, FailureCode, Output, State
@@ -17,6 +19,14 @@ from gateway.views.generations import CREDIT
 _CLIENT_CANCELLED = 499
 _OF_THE_REQUEST = frozenset({FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED})
 _NOT_STARTED = frozenset({FailureCode.QUEUE_TIMEOUT, FailureCode.WAITING_TIMEOUT})
+_NO_TEXTS: Mapping[int, str] = MappingProxyType({})
+# The member with the file, by what was requested; else a list of images.
+_NAMES: Mapping[MediaKind | None, str] = {
+    MediaKind.VIDEO: "video",
+    MediaKind.AUDIO: "audio",
+    MediaKind.TEXT: "file",
+    MediaKind.FILE: "file",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +39,20 @@ class NoResult:
     body: dict[str, Any]
 
 
-def result_shape(generation: outcomes.Generation, links: OutputLinks) -> dict[str, Any]:
-    """The members of a result, as far as delivered."""
+def result_shape(
+    generation: outcomes.Generation, links: OutputLinks, texts: Mapping[int, str] = _NO_TEXTS
+) -> dict[str, Any]:
+    """The members of a result, as far as delivered. Without its text, a text is a file like others."""
     files = [_file(generation, output, links) for output in generation.outputs]
     asked = generation.request
-    video = asked.kind is MediaKind.VIDEO
-    members: dict[str, Any] = {"video": files[0]} if video else {"images": files}
-    if video and len(files) > 1:
-        members["videos"] = files
+    members: dict[str, Any]
+    if generation.outputs and all(output.index in texts for output in generation.outputs):
+        written = [texts[output.index] for output in generation.outputs]
+        members = {"output": written[0]} | ({"outputs": written} if len(written) > 1 else {})
+    elif (name := _NAMES.get(asked.kind)) is not None:
+        members = {name: files[0]} | ({f"{name}s": files} if len(files) > 1 else {})
+    else:
+        members = {"images": files}
     members |= {"prompt": asked.prompt, "credits": as_number(generation.committed_millicredits / CREDIT)}
     if isinstance(asked.settings.get("seed"), int):
         members["seed"] = asked.settings["seed"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from gateway.domain import State
@@ -20,6 +22,8 @@ COUNT = "num_outputs"
 
 STREAM = "stream"
 """What a signature in the address of a prediction's stream grants access to."""
+
+_NO_TEXTS: Mapping[int, str] = MappingProxyType({})
 
 STARTING = "starting"
 STATUSES = {
@@ -43,16 +47,20 @@ def is_list(model: Model) -> bool:
 
 
 def prediction_shape(
-    generation: outcomes.Generation, card: RateCard, links: OutputLinks, public_address: str
+    generation: outcomes.Generation,
+    card: RateCard,
+    links: OutputLinks,
+    public_address: str,
+    texts: Mapping[int, str] = _NO_TEXTS,
 ) -> dict[str, Any]:
-    """A prediction: status, input, output, and the credits charged."""
+    """A prediction: status, input, output, and the credits charged. An output is its text, or else its URL."""
     asked, url = generation.request, f"{public_address}{ROOT}/predictions/{generation.id}"
     return {
         "id": generation.id,
         "model": f"{OWNER}/{asked.model}",
         "version": version_of(asked.model),
         "input": _input(generation),
-        "output": _output(generation, card, links),
+        "output": _output(generation, card, links, texts),
         "logs": _logs(generation),
         "error": error_of(generation),
         "status": STATUSES[generation.state],
@@ -79,11 +87,13 @@ def error_of(generation: outcomes.Generation) -> str | None:
     return f"{generation.error}: {failure_message(generation)}"
 
 
-def _output(generation: outcomes.Generation, card: RateCard, links: OutputLinks) -> list[str] | str | None:
-    """The delivered outputs' URLs: a list if the model can make more than one, as in its `openapi_schema`."""
+def _output(
+    generation: outcomes.Generation, card: RateCard, links: OutputLinks, texts: Mapping[int, str]
+) -> list[str] | str | None:
+    """The delivered outputs' URLs or texts: a list if the model can make more than one, as in its `openapi_schema`."""
     if not generation.outputs or generation.outputs_deleted:
         return None
-    urls = [links.url(generation.id, output.index) for output in generation.outputs]
+    urls = [texts.get(output.index) or links.url(generation.id, output.index) for output in generation.outputs]
     model = card.models.get(generation.request.model)
     return urls if len(urls) > 1 or generation.request.outputs > 1 or (model and is_list(model)) else urls[0]
 

@@ -53,6 +53,28 @@ async def test_every_result_has_its_cost_and_filters_find_it(stack: Stack, windo
     await expect(page.get_by_label("Model").get_by_role("option", name="FLUX dev")).to_have_count(0)
 
 
+async def test_audio_is_played_and_a_text_is_read_and_copied(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    tune = stack.ended(account, tool="audio", model="sound-effects", prompt="waves", settings={"duration": 3})
+    stack.ended(account, tool="text", model="prompt-enhancer", prompt="a red bicycle")
+    page = await windows.open("/gallery", account)
+    cards = page.locator(".card-of-work")
+    await expect(cards.nth(0).locator(".words")).to_contain_text("a red bicycle, ")
+    await page.context.grant_permissions(["clipboard-write"])
+    await cards.nth(0).get_by_role("button", name="Copy the text").click()
+    await expect(cards.nth(0)).to_contain_text("Copied")
+    player = cards.nth(1).locator("audio")
+    await expect(player).to_have_js_property("duration", 3)
+    await player.evaluate("async (player) => { player.muted = true; await player.play(); player.pause(); }")
+    await check_appearance(page)
+    await cards.nth(0).get_by_role("link", name="Details: a red bicycle").click()
+    await expect(page.locator(".outputs")).to_contain_text("1 KB")
+    await check_appearance(page)
+    page = await windows.open(f"/generations/{tune['id']}", account)
+    await expect(page.locator(".outputs audio")).to_have_js_property("duration", 3)
+    await expect(page.locator("figcaption")).to_contain_text("3 s · ")
+
+
 async def test_dates_are_days_of_the_reader(stack: Stack, windows: Windows) -> None:
     account = stack.account()
     stack.ended(account)

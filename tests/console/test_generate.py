@@ -56,6 +56,15 @@ async def test_the_sum_is_written_out_with_who_pays_and_what_is_left(stack: Stac
     await expect(quote).to_contain_text("Left at least8,404 credits")
 
 
+async def test_a_price_by_the_prompt_follows_what_is_typed(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/", stack.account(top_up=500))
+    await page.get_by_role("radio", name="Audio").check(force=True)
+    await choose(page, "GPT-4o mini TTS")
+    await page.get_by_label("Prompt", exact=True).fill("x" * 1000)
+    await page.get_by_role("button", name="Generate · 20 credits").click()
+    await expect(page.locator(".card-of-work").first).to_contain_text("charged 20")
+
+
 async def test_a_pro_model_is_locked_with_the_reason_and_the_way_to_open_it(stack: Stack, windows: Windows) -> None:
     page = await windows.open("/", stack.account(top_up=500))
     await choose(page, "Nano Banana 2")

@@ -36,6 +36,7 @@ _MEMBER = """
     POST /v1/tokens
     POST /openai/v1/images/generations
     POST /openai/v1/images/edits
+    POST /openai/v1/audio/speech
     POST /openai/v1/videos
     GET /openai/v1/videos
     GET /openai/v1/videos/{video}

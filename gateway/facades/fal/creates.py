@@ -75,7 +75,7 @@ async def _stream(request: web.Request, app: str) -> web.StreamResponse:
         news = changed(request, generation, partial(_has_news, len(generation.outputs)))
         generation = await beating(response, b": waiting\n\n", min(BEAT_SECONDS, QUIET_SECONDS), news)
         if generation.outputs:
-            await response.write(_event(made_of(request, generation)))
+            await response.write(_event(await made_of(request, generation)))
         if generation.state in FINAL_STATES:
             if not generation.outputs:
                 await response.write(_event(error_members(generation)))

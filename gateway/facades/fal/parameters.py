@@ -36,6 +36,9 @@ _INPUTS = {
     "last_frame_image_url": "image",
     "video_url": "video",
     "video_urls": "video",
+    "audio_url": "audio",
+    "audio_urls": "audio",
+    "reference_audio_url": "audio",
     "mask_url": "image",
     "mask_image_url": "image",
 }
@@ -86,6 +89,8 @@ def body_of(request: web.Request, app: str, arguments: Mapping[str, Any]) -> Gen
     given = {name: value for name, value in arguments.items() if value is not None}
     model_id = model_of(request, app)
     members: dict[str, Any] = {name: given.pop(name) for name in OURS if name in given}
+    if "prompt" not in given and isinstance(given.get("text"), str):  # what is to be spoken
+        given["prompt"] = given.pop("text")
     if "prompt" not in given:
         raise refused("prompt", "is required")
     members |= {"prompt": given.pop("prompt"), "inputs": _inputs(given)}

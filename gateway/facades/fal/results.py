@@ -9,10 +9,11 @@ from aiohttp import web
 
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.respond import answer_json
-from gateway.api.services import LINKS, SETTINGS
+from gateway.api.services import LINKS, OUTPUTS, SETTINGS
 from gateway.domain import FINAL_STATES, State
 from gateway.facades.fal.errors import REQUEST_ID_HEADER, not_made
 from gateway.ledger import outcomes
+from gateway.outputs import texts_of
 from gateway.views.fal_results import error_members, result_shape
 
 Generation = outcomes.Generation
@@ -45,12 +46,13 @@ async def result_of(request: web.Request, generation: Generation) -> web.Respons
     """The delivered outputs, even if fewer than requested: they are what was charged."""
     if not generation.outputs:
         return not_made(generation)
-    return answer_json(body=json.dumps(made_of(request, generation)).encode(), headers=headers_of(generation))
+    return answer_json(body=json.dumps(await made_of(request, generation)).encode(), headers=headers_of(generation))
 
 
-def made_of(request: web.Request, generation: Generation) -> dict[str, Any]:
+async def made_of(request: web.Request, generation: Generation) -> dict[str, Any]:
     """The members of a result, as far as delivered."""
-    return result_shape(generation, request.app[LINKS])
+    texts = await texts_of(request.app[OUTPUTS], generation.outputs)
+    return result_shape(generation, request.app[LINKS], texts)
 
 
 def headers_of(generation: Generation) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""`/openai/v1`: images and videos, as called by the `openai` packages."""
+"""`/openai/v1`: images, videos and speech, as called by the `openai` packages."""

@@ -51,6 +51,7 @@ SENSES: Mapping[str, Sense] = {
     "output_compression": nothing_but(100, "100"),
     "input_fidelity": nothing_but("low"),
     "seconds": of_duration,
+    "speed": nothing_but(1, 1.0, "1"),
 }
 
 

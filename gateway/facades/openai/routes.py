@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.api.http.route import Route
 from gateway.domain import Scope
-from gateway.facades.openai import images, models, videos
+from gateway.facades.openai import audio, images, models, videos
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
 VIDEO = "/openai/v1/videos/{video}"
@@ -23,6 +23,8 @@ OPENAI_ROUTES: tuple[Route, ...] = (
     Route("GET", f"{VIDEO}/content", videos.content, ACCOUNT, None, None, "Download a video; Range is supported",
           media="*/*"),
     Route("POST", f"{VIDEO}/remix", videos.remix, ACCOUNT, None, None, "Remix a video", own_idempotency=True),
+    Route("POST", "/openai/v1/audio/speech", audio.speech, ACCOUNT, None, None, "Generate speech", own_idempotency=True,
+          media="*/*"),
     Route("GET", "/openai/v1/models", models.listed, ACCOUNT, None, None, "List models", looks_up_key=True),
     Route("GET", "/openai/v1/models/{model}", models.get, ACCOUNT, None, None, "Get a model", looks_up_key=True),
 )

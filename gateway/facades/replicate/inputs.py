@@ -24,6 +24,7 @@ COUNTS = (COUNT, "num_images", "number_of_images")
 IMAGES = ("image", "images", "input_image", "input_images", "image_input", "image_prompt", "start_image",
           "first_frame_image", "reference_image", "reference_images")  # fmt: skip
 VIDEOS = ("video", "videos", "input_video", "input_videos", "video_input")
+AUDIOS = ("audio", "audios", "audio_file", "audio_input", "input_audio", "input_audios")
 _LAST = "mask"
 _OFF = (False,)
 
@@ -54,6 +55,8 @@ def body_of(request: web.Request, model_id: str, call: Mapping[str, Any]) -> Gen
     given = {name: value for name, value in call.get("input", {}).items() if value is not None}
     members: dict[str, Any] = {name: call[name] for name in OURS if name in call}
     members |= {name: given.pop(name) for name in OURS if name in given and name not in model.settings}
+    if "prompt" not in given and "text" not in model.settings and isinstance(given.get("text"), str):
+        given["prompt"] = given.pop("text")  # what is to be spoken
     if "prompt" not in given:
         raise refused("prompt", "is required in `input`")
     members |= {"prompt": given.pop("prompt"), "outputs": 1, "inputs": _files(request, model, given)}
@@ -69,7 +72,7 @@ def body_of(request: web.Request, model_id: str, call: Mapping[str, Any]) -> Gen
 
 def _files(request: web.Request, model: Model, given: dict[str, Any]) -> list[dict[str, str]]:
     """Remove the files from the parameters in `given`, and return them in order, a mask last."""
-    named = [name for name in given if name in {*IMAGES, *VIDEOS, _LAST} and name not in model.settings]
+    named = [name for name in given if name in {*IMAGES, *VIDEOS, *AUDIOS, _LAST} and name not in model.settings]
     named.sort(key=lambda name: name == _LAST)
     files = []
     for name in named:
@@ -77,9 +80,14 @@ def _files(request: web.Request, model: Model, given: dict[str, Any]) -> list[di
         for url in value if isinstance(value, list) else [value]:
             if not isinstance(url, str):
                 raise refused(name, "must be a file, or its URL")
-            kind = MediaKind.VIDEO if name in VIDEOS else MediaKind.IMAGE
-            files.append({"kind": kind, "url": _input_url(request, name, url)})
+            files.append({"kind": _kind_of(name), "url": _input_url(request, name, url)})
     return files
+
+
+def _kind_of(name: str) -> MediaKind:
+    if name in AUDIOS:
+        return MediaKind.AUDIO
+    return MediaKind.VIDEO if name in VIDEOS else MediaKind.IMAGE
 
 
 def _input_url(request: web.Request, name: str, url: str) -> str:

@@ -81,7 +81,7 @@ def _version(request: web.Request, model_id: str) -> dict[str, Any]:
         "id": version_of(model_id),
         "created_at": utc(card.file_time_ms),
         "cog_version": _COG_VERSION,
-        "openapi_schema": openapi_schema(card.models[model_id]),
+        "openapi_schema": openapi_schema(card.models[model_id], card.kind_of(card.models[model_id])),
     }
 
 

@@ -65,12 +65,12 @@ async def create_of_model(request: web.Request) -> web.StreamResponse:
 
 async def get(request: web.Request) -> web.Response:
     """`GET /replicate/v1/predictions/{prediction}`."""
-    return _answer(request, await own_generation(request, request.match_info["prediction"]))
+    return await _answer(request, await own_generation(request, request.match_info["prediction"]))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """`POST /replicate/v1/predictions/{prediction}/cancel`: no effect on one that has ended."""
-    return _answer(request, await cancel_own(request, request.match_info["prediction"], "prediction"))
+    return await _answer(request, await cancel_own(request, request.match_info["prediction"], "prediction"))
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ async def listed(request: web.Request) -> web.Response:
         request, own(request), what=f"prediction {before} in this account's list", limit=PAGE, before=before
     )
     following = None if page.next is None else url_of(request, f"/predictions?cursor={page.next}")
-    results = [prediction_of(request, generation) for generation in page.data]
+    results = [await prediction_of(request, generation) for generation in page.data]
     return answer_json(body=json.dumps({"results": results, "next": following, "previous": None}).encode())
 
 
@@ -100,7 +100,7 @@ async def _create(request: web.Request, model_id: str, call: Mapping[str, object
     headers = created_headers(ordered)
     seconds = came_at + preferred_wait(request) - monotonic()
     if seconds <= 0 or ordered.generation.state in FINAL_STATES:
-        return await send_whole(request, _answer(request, ordered.generation, created=True, headers=headers))
+        return await send_whole(request, await _answer(request, ordered.generation, created=True, headers=headers))
     return await _waited(request, ordered.generation, seconds, headers)
 
 
@@ -135,25 +135,25 @@ async def _waited(
     generation = await beating(response, b" \n", beat_seconds, ended(request, generation, seconds=seconds))
     if generation.state not in FINAL_STATES and request.app[HUB].closed:
         raise ConnectionResetError("the gateway stops: the response is cut off, so that the client sees it")
-    await response.write(_text(request, generation, created=True))
+    await response.write(await _text(request, generation, created=True))
     await response.write_eof()
     answered(request)
     return response
 
 
-def _answer(
+async def _answer(
     request: web.Request, generation: Generation, *, created: bool = False, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     return answer_json(
-        body=_text(request, generation, created=created),
+        body=await _text(request, generation, created=created),
         status=HTTPStatus.CREATED if created else HTTPStatus.OK,
         headers={GENERATION_HEADER: generation.id, **(headers or {})},
     )
 
 
-def _text(request: web.Request, generation: Generation, *, created: bool) -> bytes:
+async def _text(request: web.Request, generation: Generation, *, created: bool) -> bytes:
     """A prediction as JSON. A new one must be `starting`: `run` takes any other status for its end."""
-    shape = prediction_of(request, generation)
+    shape = await prediction_of(request, generation)
     if created and generation.state not in FINAL_STATES:
         shape["status"] = STARTING
     return json.dumps(shape, ensure_ascii=False, separators=(",", ":")).encode()

@@ -17,8 +17,8 @@ _TYPES = {ValueKind.TEXT: "string", ValueKind.FLAG: "boolean", ValueKind.NUMBER:
 _URI = {"type": "string", "format": "uri"}
 
 
-def openapi_schema(model: Model) -> dict[str, Any]:
-    """The input and output of a model, in cog's form."""
+def openapi_schema(model: Model, kind: MediaKind | None) -> dict[str, Any]:
+    """The input and output of a model, which makes this kind of thing, in cog's form."""
     return {
         "openapi": "3.0.2",
         "info": {"title": model.name, "version": "1"},
@@ -31,19 +31,21 @@ def openapi_schema(model: Model) -> dict[str, Any]:
                     "required": ["prompt"],
                     "properties": _in_order(_inputs(model)),
                 },
-                "Output": {"title": "Output", **_output(model)},
+                "Output": {"title": "Output", **_output(model, kind)},
             }
         },
     }
 
 
-def _output(model: Model) -> dict[str, Any]:
-    return {"type": "array", "items": _URI} if is_list(model) else _URI
+def _output(model: Model, kind: MediaKind | None) -> dict[str, Any]:
+    one = {"type": "string"} if kind is MediaKind.TEXT else _URI
+    return {"type": "array", "items": one} if is_list(model) else one
 
 
 def _inputs(model: Model) -> dict[str, dict[str, Any]]:
     properties: dict[str, dict[str, Any]] = {"prompt": {"type": "string", "description": "What to generate."}}
-    for most, kind in ((model.inputs.image, MediaKind.IMAGE), (model.inputs.video, MediaKind.VIDEO)):
+    for kind in (MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO):
+        most = model.inputs.of(kind)
         if most == 1:
             properties[kind] = dict(_URI)
         elif most > 1:

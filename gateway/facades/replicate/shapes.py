@@ -6,12 +6,13 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.services import LINKS, RATE_CARDS, SETTINGS
+from gateway.api.services import LINKS, OUTPUTS, RATE_CARDS, SETTINGS
 from gateway.ledger import outcomes
+from gateway.outputs import texts_of
 from gateway.views.predictions import prediction_shape
 
 
-def prediction_of(request: web.Request, generation: outcomes.Generation) -> dict[str, Any]:
+async def prediction_of(request: web.Request, generation: outcomes.Generation) -> dict[str, Any]:
     """Status, input and output, and what it was charged."""
-    app = request.app
-    return prediction_shape(generation, app[RATE_CARDS].card, app[LINKS], app[SETTINGS].public_address)
+    app, texts = request.app, await texts_of(request.app[OUTPUTS], generation.outputs)
+    return prediction_shape(generation, app[RATE_CARDS].card, app[LINKS], app[SETTINGS].public_address, texts)

@@ -11,10 +11,11 @@ from gateway.api.access.auth import ACCOUNT_CALLER, owner_of
 from gateway.api.handlers.outputs import signed_generation
 from gateway.api.ownership.awaited import Read
 from gateway.api.ownership.own_generations import own_generation
-from gateway.api.services import HUB, LINKS
+from gateway.api.services import HUB, LINKS, OUTPUTS
 from gateway.domain import FINAL_STATES, State
 from gateway.facades.held import BEAT_SECONDS, beating, changed
 from gateway.ledger import outcomes
+from gateway.outputs import texts_of
 from gateway.views.predictions import STREAM, error_of
 
 
@@ -46,9 +47,10 @@ async def _stream(
     while True:
         news = changed(request, generation, partial(_has_news, sent), read=read)
         generation = await beating(response, b": waiting\n\n", BEAT_SECONDS, news)
+        texts = await texts_of(request.app[OUTPUTS], generation.outputs[sent:])
         for output in generation.outputs[sent:]:
-            url = request.app[LINKS].url(generation.id, output.index)
-            await response.write(_event("output", f"{generation.id}:{output.index}", url))
+            data = texts.get(output.index) or request.app[LINKS].url(generation.id, output.index)
+            await response.write(_event("output", f"{generation.id}:{output.index}", data))
         sent = len(generation.outputs)
         if generation.state in FINAL_STATES:
             await response.write(_end(generation))
@@ -75,4 +77,5 @@ def _has_news(sent: int, generation: outcomes.Generation) -> bool:
 
 
 def _event(kind: str, event_id: str, data: str) -> bytes:
-    return f"event: {kind}\nid: {event_id}\ndata: {data}\n\n".encode()
+    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    return f"event: {kind}\nid: {event_id}\n{lines}\n".encode()

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from gateway.domain import Interval
+from gateway.kinds import MediaKind
 from gateway.pricing.card import RateCard
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.gating import gating
+from gateway.pricing.measures import PROMPT_CHARACTERS
 from gateway.pricing.quote import quote
 
 IMAGES = {
@@ -140,9 +142,25 @@ def test_every_model_has_a_shape_that_the_sandbox_renders_and_says_that_it_is_th
     for model in default_card.models.values():
         assert model.provider == "sandbox"
         assert "sandbox" in (model.description or "")
-        assert "aspect_ratio" in model.settings
-        assert model.settings.keys() & {"resolution", "megapixels"}
-        assert ("duration" in model.settings) is (model.tool == "video")
+        if model.tool in {"image", "video"}:
+            assert "aspect_ratio" in model.settings
+            assert model.settings.keys() & {"resolution", "megapixels"}
+            assert ("duration" in model.settings) is (model.tool == "video")
+
+
+def test_r35_audio_is_priced_by_its_length_or_its_text_and_text_by_its_characters(default_card: RateCard) -> None:
+    assert price(default_card, "sound-effects", duration=7) == 14
+    spoken = quote(
+        default_card,
+        tool="audio",
+        model="gpt-4o-mini-tts",
+        settings={},
+        measured={PROMPT_CHARACTERS: Decimal(120)},
+    )
+    assert spoken.price_millicredits == 2_400
+    assert default_card.kind_of(default_card.models["prompt-enhancer"]) is MediaKind.TEXT
+    enhanced = quote(default_card, tool="text", model="prompt-enhancer", settings={})
+    assert (enhanced.price_millicredits, enhanced.metering is not None) == (4_000, True)
 
 
 @pytest.mark.parametrize(
@@ -182,4 +200,6 @@ def test_estimated_generations_say_which_model_they_are_of(
     assert estimated_generations(default_card, plan) == {
         "image": {"model": "flux-dev", "generations": images},
         "video": {"model": "wan-2.2", "generations": videos},
+        "audio": {"model": "sound-effects", "generations": images // 2},
+        "text": {"model": "prompt-enhancer", "generations": images * 5 // 4},
     }
