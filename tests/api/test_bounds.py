@@ -43,6 +43,7 @@ NAMES = {
     "member": "mem_none",
     "provider": "replicate",
     "kind": "tool",
+    "tool": "image",
     "token": "none",
     "checkout": "chk_" + "a" * 24,
     "digest": "none",
