@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Record one finished output: from now on it can be downloaded, and will be charged (R9); its first report stands (R29).
+-- Record one finished output: it can be downloaded now, and will be charged (R9); its first report stands (R29).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} {"noted"}

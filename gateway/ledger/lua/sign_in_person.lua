@@ -5,7 +5,7 @@
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "nobody" | "taken"} {"signs_in", member or "": the account itself}
 -- Writes   account
---- @include "lib/members"
+--- @include "lib/accounts" "lib/members"
 local
   person, -- <provider>.<person>, digests of both
   by_email -- the member with their email; "account": the account has it; "": nobody

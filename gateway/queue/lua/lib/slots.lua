@@ -33,8 +33,8 @@ local function requests()
   return sum
 end
 
--- Why it takes no other job now: "open", its breaker; "full"; "rate"; nil if it does. Once its breaker has been open for
--- long enough, it takes one job at a time, the trial, until one of them succeeds.
+-- Why it takes no other job now: "open", its breaker; "full"; "rate"; nil if it does. Once its breaker has been open
+-- for long enough, it takes one job at a time, the trial, until one of them succeeds.
 function slots.refusal()
   local opens, trial = unpack(redis.call("HMGET", breaker_key, "until", "trial"))
   slots.trying = slots.has_breaker and opens
