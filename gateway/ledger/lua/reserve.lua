@@ -41,15 +41,15 @@ if remembered then
   id = made
 end
 local existing = generations.load(id)
+local paused = pauses.of(a.real, a.id, a.fields.pause, tool, model, providers)
 if existing then
   -- The Redis client re-sent this call: reply as the first time. Otherwise it is the caller's retry.
   if existing.operation ~= operation then return {"replayed", generations.reply(id)} end
   local deadline = redis.call("ZSCORE", keys.deadlines(), id)
-  local dispatch = existing.state == "queued" and generations.dispatch(existing, tonumber(deadline)) or {}
+  local dispatch = existing.state == "queued" and not paused and generations.dispatch(existing, tonumber(deadline)) or {}
   return {"resent", generations.reply(id), dispatch}
 end
 
-local paused = pauses.of(a.real, a.id, a.fields.pause, tool, model, providers)
 if paused and paused[4] == "refuse" then return {"paused", unpack(paused)} end
 local p = policy.load(a.fields.plan)
 steps.roll(a, p)

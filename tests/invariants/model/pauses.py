@@ -40,14 +40,14 @@ class PausingModel(Model):
         key, digest = asked["idempotency"] or ("", "")
         known_digest, made = self.asked.get((asked["account"], key), (digest, asked["generation"]))
         known = asked["account"] not in self.accounts or known_digest != digest or made in self.generations
-        pause = None if known else self.pause_of(asked["account"], asked["request"])
-        if pause and pause.new == "refuse":
+        pause = asked["account"] in self.accounts and self.pause_of(asked["account"], asked["request"])
+        if pause and pause.new == "refuse" and not known:
             return "Paused", None
         word, detail = super().reserve(**asked)
         if not pause or word != "Reserved":
             return word, detail
         g = self.generations[made]
-        if g.state == "queued":
+        if g.state == "queued" and not known:
             g.deadline = pause.checked_again(self.clock)
         return word, None
 
