@@ -46,8 +46,8 @@ if existing then
   -- The Redis client re-sent this call: reply as the first time. Otherwise it is the caller's retry.
   if existing.operation ~= operation then return {"replayed", generations.reply(id)} end
   local deadline = redis.call("ZSCORE", keys.deadlines(), id)
-  local dispatch = existing.state == "queued" and not paused and generations.dispatch(existing, tonumber(deadline)) or {}
-  return {"resent", generations.reply(id), dispatch}
+  local starts = existing.state == "queued" and not paused
+  return {"resent", generations.reply(id), starts and generations.dispatch(existing, tonumber(deadline)) or {}}
 end
 
 if paused and paused[4] == "refuse" then return {"paused", unpack(paused)} end
