@@ -50,7 +50,7 @@ def test_pages_scripts_in_one_file_run_each_on_its_page_only() -> None:
 
 
 def test_an_exported_name_is_the_same_short_one_in_every_file_that_has_it() -> None:
-    """It is nobody else's: not another variable's, and none that a file uses as a property."""
+    """It is nobody else's; a property of that name keeps it."""
     other = 'import { say } from "./words.js";\n\nconst aa = 1;\nsay(aa);\n'
     sent = bundled(SCRIPTS | {"sign-in.js": other})
     (new,) = re.findall(r"export function (\w+)", sent["base.js"])
@@ -59,7 +59,8 @@ def test_an_exported_name_is_the_same_short_one_in_every_file_that_has_it() -> N
     for page in ("usage.js", "sign-in.js"):
         assert f', {new} }} from "./base.js"' in sent[page]
         assert f"\n{new}(" in sent[page]
-    assert "function say" in bundled(SCRIPTS | {"sign-in.js": other + "a.say = 1;\n"})["base.js"]
+    assert f"a.say = {new};" in bundled(SCRIPTS | {"sign-in.js": other + "a.say = say;\n"})["sign-in.js"]
+    assert "function say" in bundled(SCRIPTS | {"sign-in.js": other + "class A { one = say; }\n"})["base.js"]
     assert "function say" in bundled(SCRIPTS | {"sign-in.js": 'import("./words.js");\n'})["base.js"]
     own = bundled(SCRIPTS | {"sign-in.js": "const say = 1;\n"})
     assert "const say = 1" in own["sign-in.js"], "this one imports nothing"
