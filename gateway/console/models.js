@@ -11,6 +11,7 @@ export function drawModels(models, offers, choose) {
   const isOpen = ({ id }) => !offers.get(id)?.reason;
   const groups = [["In your plan", cheapest.filter(isOpen)], ["Not in your plan", cheapest.filter((model) => !isOpen(model))]];
   show(byId("models"), groups.map(([title, members]) => members.length > 0 && group(title, members, offers, choose)));
+  byId("models").onclick = ({ detail }) => detail && byId("picker").hidePopover(); // a sheet on a phone; arrow keys go on
   byId("model-search").value = "";
   byId("model-search").oninput = ({ target }) => search(target.value, models);
   byId("no-model").hidden = true;
@@ -21,6 +22,7 @@ export function showChosen(id) {
   const list = byId("models");
   const choice = list.querySelector(`[value="${CSS.escape(id)}"]`);
   choice.checked = true;
+  byId("model-open").textContent = choice.ariaLabel;
   const { top, bottom } = choice.parentElement.getBoundingClientRect();
   const seen = list.getBoundingClientRect();
   if (top < seen.top || bottom > seen.bottom) list.scrollTop += top - seen.top - seen.height / 3;

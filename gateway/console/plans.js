@@ -151,7 +151,7 @@ function freeElement(free) {
   );
 }
 
-function factsOf({ estimated_generations, concurrency, max_waiting, head_start_seconds, allow }, every) {
+function factsOf({ estimated_generations, concurrency, max_waiting, head_start_seconds, allow, seats }, every) {
   const model = (id) => card.models.find((one) => one.id === id)?.name ?? id;
   const tool = (id) => card.tools.find((one) => one.id === id)?.name.toLowerCase() ?? id;
   const atOnce = card.tools.map(({ id, name }) => counted(concurrency[id] ?? 1, name.toLowerCase()));
@@ -159,6 +159,7 @@ function factsOf({ estimated_generations, concurrency, max_waiting, head_start_s
     ...Object.entries(estimated_generations).map(([id, { model: of, generations }]) => `about ${counted(generations, tool(id))} ${every} with ${model(of)}`),
     `${atOnce.join(" and ")} at once`,
     `${counted(max_waiting, "more", "more")} can wait, per tool`,
+    seats ? `up to ${counted(seats, "member")}` : "any number of members",
     head_start_seconds > 0 && `${formatLength(head_start_seconds * 1000)} head start in the queue`,
     ...Object.entries(allow).flatMap(([id, settings]) => Object.entries(settings).map(([name, values]) => `${tool(id)}: ${settingName(name).toLowerCase()} ${values.join(", ")} only`)),
   ];
