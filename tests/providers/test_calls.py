@@ -69,6 +69,24 @@ async def test_a_status_says_what_may_be_done_next(
         assert len(wild.asked) == 1
 
 
+@cases(
+    ("status", "refused"),
+    [
+        (429, True), (500, True), (503, True), (507, True), (418, True), (402, True),
+        (502, False), (504, False), (408, False), (520, False), (524, False), (599, False),  # a proxy, after the call
+        (301, False), (303, False), (307, False), (400, False),
+    ],
+)  # fmt: skip
+async def test_only_what_the_provider_itself_has_not_accepted_is_refused(status: int, *, refused: bool) -> None:
+    """R30: another provider must not be asked while this one may have the job."""
+    async with calls_to(always(status, headers={"Location": "/jobs/1"})) as (calls, _):
+        answer = await calls.ask("POST", "/jobs", repeatable=False)
+        assert calls.refusal(answer).refused is refused
+        with pytest.raises(ProviderError) as of_an_output:  # which is there, and paid for
+            await calls.fetch("/1.png")
+        assert not of_an_output.value.refused
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

@@ -2,9 +2,10 @@
 
 What matters is whether the provider may have accepted the job. If no connection was made, it has not:
 ProviderUnreachable, retry. Nor if it answered with an error of its own (429, 500, 503, …): both are `refused`. If the
-response was lost, or a proxy answered in its place (502, 504), nobody knows: for a repeatable call (a poll; a submit
-with an idempotency key) that is ProviderUnreachable too, otherwise ProviderFailed, which is retried at most
-`attempts_max` times. So this module itself neither retries nor follows redirects.
+response was lost, or a proxy answered in its place (502, 504, Cloudflare's 520 to 527), nobody knows: for a repeatable
+call (a poll; a submit with an idempotency key) the first two are ProviderUnreachable too, otherwise ProviderFailed,
+which is retried at most `attempts_max` times. Nor after a redirect, which may follow an accepted job (303). So this
+module itself neither retries nor follows redirects.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ _OURS_TO_MEND = {
 }
 _REQUEST_AT_FAULT = frozenset({400, 406, 409, 411, 413, 414, 415, 416, 422, 451})
 _LOST_ON_THE_WAY = frozenset({408, 425, 502, 503, 504})  # from proxies in front of it
+# The others come from proxies, after the call may have arrived: 524 says that the answer took too long.
+_ITS_OWN_ERRORS = frozenset({500, 501, 505, 506, 507, 508, 510})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,9 @@ class ProviderCalls:
             answer = ProviderResponse("GET", response.status, response.headers, b"", repeatable=True)
         if answer.status in {401, 403, 404, 410}:  # expired signed links return 403
             raise ProviderFailed(f"an output at {at.host} cannot be fetched: {answer.status}")
-        raise self.refusal(answer)
+        error = self.refusal(answer)
+        error.refused = False  # the job has been made
+        raise error
 
     @asynccontextmanager
     async def socket(self, path: str) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
@@ -208,9 +213,9 @@ class ProviderCalls:
             return error
         if answer.broken:
             failed = ProviderUnreachable if answer.method == "GET" else ProviderFailed
-            return failed(detail, refused=True)
+            return failed(detail, refused=status in _ITS_OWN_ERRORS)
         hint = "; check `base_url`" if 300 <= status < 400 else ""  # noqa: PLR2004 - HTTP's own numbers
-        return ProviderFailed(detail + hint, refused=True)
+        return ProviderFailed(detail + hint, refused=not answer.ok and not hint)
 
     async def close(self) -> None:
         """Close the sessions, if there are any."""
