@@ -28,6 +28,7 @@ FareboxError
     ├── ProviderRejected     the provider rejects this request
     ├── Moderated            the provider's moderation refused it
     ├── ProviderFailed       the provider tried and failed: worth another attempt
+    │   └── InputUnavailable an input cannot be fetched now: the same, but not the provider's fault
     └── ProviderUnreachable  unknown is not failed: keep the hold and retry (R17)
         ├── ProviderBusy     it is at capacity or limits our rate: wait, then retry
         └── ProviderNotSetUp this worker's rate card or environment lacks it
@@ -231,6 +232,10 @@ class ProviderFailed(ProviderError):
     """The provider tried and failed. Another attempt may succeed."""
 
     code = FailureCode.PROVIDER_FAILED
+
+
+class InputUnavailable(ProviderFailed):
+    """An input cannot be fetched from the client's server now, or not be converted here: no failure of the provider."""
 
 
 class OutputUnusable(ProviderError):

@@ -14,7 +14,15 @@ import pytest
 from aiohttp import web
 
 from gateway.domain import FailureCode, Input, State
-from gateway.errors import Moderated, ProviderBusy, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
+from gateway.errors import (
+    InputUnavailable,
+    Moderated,
+    ProviderBusy,
+    ProviderError,
+    ProviderFailed,
+    ProviderNotSetUp,
+    ProviderRejected,
+)
 from gateway.media import Media, inspect
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.pricing.load import load_card
@@ -208,7 +216,7 @@ async def test_an_input_by_its_address_is_fetched_also_after_a_redirect(vendor: 
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted"), [(404, ProviderRejected), (403, ProviderRejected), (503, ProviderFailed)]
+    ("status", "wanted"), [(404, ProviderRejected), (403, ProviderRejected), (503, InputUnavailable)]
 )
 async def test_an_input_that_cannot_be_had_is_the_requests_fault_unless_it_may_come_back(
     vendor: OpenAiVendor, status: int, wanted: type[ProviderError]

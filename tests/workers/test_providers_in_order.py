@@ -11,6 +11,7 @@ import pytest
 
 from gateway.domain import EntryKind, FailureCode, PauseKind, State
 from gateway.errors import (
+    InputUnavailable,
     Moderated,
     ProviderBusy,
     ProviderError,
@@ -301,6 +302,17 @@ async def test_failures_with_a_success_between_them_do_not_open_it(scene: Two) -
 
 
 @pytest.mark.parametrize("scene", [BREAKER], indirect=True)
+async def test_inputs_that_clients_do_not_serve_do_not_open_it(scene: Two) -> None:
+    """One client's broken server would have opened it for everybody."""
+    scene.a.refuse_submits = [InputUnavailable("its server responded with 500")] * 2
+    assert [(await scene.made(attempts_max=1)).error for _ in range(2)] == [FailureCode.PROVIDER_FAILED] * 2
+    assert (await scene.made()).request.provider == "a"
+    await until(lambda: _has_succeeded(scene))
+    assert (await scene.state()).outcomes == {"succeeded": 1}
+    assert not await scene.opened()
+
+
+@pytest.mark.parametrize("scene", [BREAKER], indirect=True)
 async def test_with_both_down_it_waits_and_is_refunded_when_its_time_is_up(scene: Two) -> None:
     await scene.open_breaker()
     await scene.stage.ledger.pause(kind=PauseKind.PROVIDER, name="b", reason="down")
@@ -354,6 +366,10 @@ async def _is(scene: Two, *, opened: bool) -> bool:
 
 async def _counted(scene: Two, outcome: str) -> bool:
     return (await scene.state()).outcomes.get(outcome) == 1
+
+
+async def _has_succeeded(scene: Two) -> bool:
+    return "succeeded" in (await scene.state()).outcomes
 
 
 async def _has_no_failures(scene: Two) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 
 from gateway.clock import now_ms
 from gateway.domain import FailureCode, operation_id
-from gateway.errors import OutputNotStored, ProviderBusy, ProviderError
+from gateway.errors import InputUnavailable, OutputNotStored, ProviderBusy, ProviderError
 from gateway.ledger.outcomes import Ended, Parked, Renewed, Requeued, Stale
 from gateway.ledger.tried import REFUSED, Tried
 from gateway.queue.slots import BUSY, SUCCEEDED, UNREACHABLE
@@ -56,7 +56,8 @@ class Ending:
             case ProviderError() if state.leaves(error):
                 return await self._leave(error)
             case ProviderError():
-                state.slot.note(error.code, error.detail)
+                if not isinstance(error, InputUnavailable):  # a client could open the breaker for everybody
+                    state.slot.note(error.code, error.detail)
                 state.log.warning("attempt_failed", code=error.code, detail=error.detail)
                 # Its job may still be running: perhaps one of its files could not be read, or a poll failed.
                 return await self._settle(error.code, stop_provider=True)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import aiohttp
 from yarl import URL
 
-from gateway.errors import MediaUnreadable, ProviderFailed, ProviderRejected
+from gateway.errors import InputUnavailable, MediaUnreadable, ProviderRejected
 from gateway.kinds import MediaKind
 from gateway.media import EXTENSIONS, OPENING_BYTES, Readers, content_type_as, converted_by_opening
 from gateway.outside.addresses import AddressGuard, is_refusal
@@ -47,7 +47,7 @@ class Inputs:
         self._converting = asyncio.Semaphore(_CONVERTED_MAX)
 
     async def read(self, given: ProviderInput) -> InputBytes:
-        """The input's bytes. ProviderRejected: it is not acceptable; ProviderFailed: it is not available now."""
+        """The input's bytes. ProviderRejected: it is not acceptable; InputUnavailable: not now."""
         data = given.data if given.data is not None else await self._fetch(given.url or "")
         if given.kind == MediaKind.IMAGE and converted_by_opening(data[:OPENING_BYTES]) is not None:
             data = await self._converted(data)
@@ -70,7 +70,7 @@ class Inputs:
             except MediaUnreadable as error:
                 raise ProviderRejected(f"an input {error}") from None
             except OSError as error:
-                raise ProviderFailed(f"an input could not be converted here: {error.strerror}") from None
+                raise InputUnavailable(f"an input could not be converted here: {error.strerror}") from None
             return await asyncio.to_thread(_all_of, into)
 
     async def _fetch(self, address: str) -> bytes:
@@ -90,7 +90,7 @@ class Inputs:
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             if is_refusal(error):
                 raise ProviderRejected("an input URL resolves to an address that is not public") from None
-            raise ProviderFailed(f"an input could not be fetched: {type(error).__name__}") from None
+            raise InputUnavailable(f"an input could not be fetched: {type(error).__name__}") from None
 
 
 def _file_of(data: bytes) -> BinaryIO:
@@ -107,7 +107,7 @@ def _all_of(file: BinaryIO) -> bytes:
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
     if response.status >= 500 or response.status == 429:  # noqa: PLR2004 - HTTP's own numbers
-        raise ProviderFailed(f"an input could not be fetched: its server responded with {response.status}")
+        raise InputUnavailable(f"an input could not be fetched: its server responded with {response.status}")
     if response.status != 200:  # noqa: PLR2004 - HTTP's own number
         raise ProviderRejected(f"an input could not be fetched: its server responded with {response.status}")
     body = bytearray()
