@@ -99,6 +99,26 @@ async def test_what_all_of_its_providers_refuse_ends_in_time(world: World) -> No
     assert the(outcomes.Ended, begun).generation.error is FailureCode.PROVIDER_TIMEOUT
 
 
+async def test_a_provider_that_asks_for_a_long_pause_does_not_prolong_the_hold(world: World) -> None:
+    generation = await world.running(terms=TIME)
+    given_up = (await world.generation(generation)).give_up_at
+    dispatch = (await left(world, generation, not_before=await world.now() + 15 * MINUTE)).dispatch
+    assert dispatch.not_before == dispatch.deadline == given_up
+    await world.pass_time(generation, 10 * MINUTE + SECOND)
+    ended = the(outcomes.Ended, await world.rescue(generation)).generation
+    assert (ended.error, await world.held()) == (FailureCode.PROVIDER_TIMEOUT, 0)
+
+
+async def test_a_limit_that_a_version_before_has_dropped_does_not_stop_a_rescue(world: World) -> None:
+    """It knows `give_up_at`, which a failure ends, but not `keeps_limit`."""
+    generation = await world.running(terms=TIME)
+    await left(world, generation)
+    await world.redis.hdel(world.ledger.generation_key(generation), "give_up_at")
+    await world.pass_time(generation, MINUTE)
+    the(outcomes.Requeued, await world.rescue(generation))
+    assert (await world.begin(generation, 2)).give_up_at is not None
+
+
 async def test_with_no_provider_at_work_it_waits_until_its_time_is_up(world: World) -> None:
     generation = await world.spend(terms=TIME)
     waiting = await world.ledger.wait_for_slot(generation=generation, attempt=1, limited=True)

@@ -19,7 +19,9 @@ end
 if not generations.held_by(g, attempt) then return generations.ended_by(g, operation) or {"stale"} end
 if g.cancel_requested then return ending.run(g, "cancelled", "", operation, tonumber(dispatch_ms)) end
 
+-- A provider may ask to be left alone for longer than the hold lasts.
+not_before = math.min(tonumber(not_before) or 0, tonumber(g.give_up_at))
 redis.call("HSET", KEYS[1], "operation", operation)
 if free == "1" then generations.release(g, tried) end
 if tried ~= "" then redis.call("HSET", KEYS[1], "keeps_limit", "1") end
-return {"requeued", generations.queue(g, amounts.real_now(), tonumber(not_before) or 0, tonumber(dispatch_ms))}
+return {"requeued", generations.queue(g, amounts.real_now(), not_before, tonumber(dispatch_ms))}

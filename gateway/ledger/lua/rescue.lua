@@ -68,7 +68,7 @@ if paused then
   generations.set_deadline(g.id, checked_again)
   return {"not_due"}
 end
-if g.keeps_limit and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
+if g.keeps_limit and now >= tonumber(g.give_up_at or math.huge) then return timed_out("provider_timeout") end
 if not g.ref and now >= standstill.gives_up_at(g, now) then return timed_out("queue_timeout") end
 generations.set_deadline(g.id, now + dispatch_ms)
 return rescued("dispatched", {"requeued", generations.dispatch(g, now + dispatch_ms)})
