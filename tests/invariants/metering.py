@@ -47,7 +47,7 @@ MUTANTS = [
     ),
     Mutant(
         "reported units are charged at their ceilings",
-        "if g.meters then plan.committed, plan.charged = metered(g, plan.committed) end",
+        "if g.meters then plan.committed, plan.charged = metering.charge(g, plan.committed) end",
         "",
     ),
     Mutant(

@@ -147,7 +147,7 @@ async def test_what_a_process_of_the_version_before_ends_is_charged_its_ceiling_
     redis_url: str,
 ) -> None:
     """Its scripts know no reported units, and it has no way to be told: nobody pays more than was quoted."""
-    without = ("if g.meters then plan.committed, plan.charged = metered(g, plan.committed) end", "")
+    without = ("if g.meters then plan.committed, plan.charged = metering.charge(g, plan.committed) end", "")
     with replaced(without) as changed:
         client = connect_ledger(redis_url)
         await client.set(CLOCK, 1_800_000_000_000)

@@ -19,7 +19,7 @@ end
 local function prepare(a, p, g, state)
   local price = tonumber(g.price)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
-  if g.meters then plan.committed, plan.charged = metered(g, plan.committed) end
+  if g.meters then plan.committed, plan.charged = metering.charge(g, plan.committed) end
   local commit, refund, lapsed, revoked = refunds.close(a, p, holds.decode(g.allocation), plan.committed)
   local entries = {}
   if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g) end

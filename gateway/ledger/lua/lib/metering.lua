@@ -1,12 +1,13 @@
 -- What a price with reported units charges (R29): each delivered output for what was reported of it.
 --- @include "lib/amounts"
+local metering = {}
 
 -- How much of `ceiling`, the delivered share of the price, is charged, and for how many millionths of each unit. A
 -- single function, so that a price without reported units creates no others.
 --
 -- Exact until it is rounded up once: rates are millicredits and millionths of them, at most 10^9 per unit, and outputs
 -- together have at most 10^15 millionths of a unit; so no product and no sum reaches 2^53.
-local function metered(g, ceiling)
+function metering.charge(g, ceiling)
   local MILLION = 1000000
   local delivered, outputs = tonumber(g.delivered), tonumber(g.outputs)
 
