@@ -228,6 +228,20 @@ async def test_refused_by_both_it_asks_them_in_turn_after_pauses(scene: Two) -> 
     assert (made.state, scene.asked()) == (State.SUCCEEDED, (1, 0))
 
 
+async def test_a_long_pause_of_the_only_one_that_can_be_asked_holds_no_worker(scene: Two) -> None:
+    ledger, context = scene.stage.ledger, scene.context
+    scene.a.refuse_submits = [ProviderBusy("429", 900.0)]
+    await ledger.pause(kind=PauseKind.PROVIDER, name="b", reason="down")
+    generation = await scene.ordered()
+    await scene.attempt(generation)
+    await generate(context, generation, 2, "a")  # it would have waited for a quarter of an hour
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.attempt, scene.asked()) == (State.QUEUED, 1, (0, 0))
+    assert isinstance(await scene.rescue(generation), Requeued)
+    await ledger.end_pause(kind=PauseKind.PROVIDER, name="b")
+    assert (await scene.made(generation)).request.provider == "b"
+
+
 async def test_a_paused_provider_is_skipped(scene: Two) -> None:
     ledger = scene.stage.ledger
     await ledger.pause(kind=PauseKind.PROVIDER, name="a", reason="down")

@@ -25,6 +25,8 @@ from workers.context import WorkerContext
 # Pauses end by the ledger's clock; ours may be ahead, so check again at least this often, but not in a busy loop.
 _TOO_EARLY_SECONDS = (0.1, 5)
 _SLOTS_AGAIN_SECONDS = 1.0
+# A longer pause of its providers than this leaves no worker with the job: the ledger checks it once a minute.
+_PAUSE_SECONDS_MAX = 30
 _TAKE_OUT_AGAIN_SECONDS = (0.5, 2.0)
 
 log = structlog.get_logger(__name__)
@@ -118,6 +120,10 @@ async def _provider_for(
         choice = await _choose(context, hand_back, found)
         if choice.stale:
             return ""
+        if choice.not_before:
+            log.info("waits_for_provider", generation=generation, until=choice.not_before)
+            await _take_out(context, tool, job_id(generation, attempt))
+            return None
         if not choice.acquired:
             await _wait_for_slot(context, tool, choice)
             return None
@@ -138,7 +144,7 @@ async def _reroute(context: WorkerContext, tool: str, provider: str, job: str) -
 
 
 async def _choose(context: WorkerContext, hand_back: asyncio.Event, found: Generation) -> Choice:
-    """Choose its provider and take a slot there, as soon as the queue's Redis responds."""
+    """Choose its provider and take a slot there, as soon as the queue's Redis responds and after a short pause."""
     while True:
         try:
             choice = await choose(context, found)
@@ -146,7 +152,7 @@ async def _choose(context: WorkerContext, hand_back: asyncio.Event, found: Gener
             log.warning("slots_not_reached", generation=found.id, error=str(error))
             await _wait_seconds(_SLOTS_AGAIN_SECONDS, hand_back)
             continue
-        if not choice.not_before:
+        if not choice.not_before or choice.not_before / 1000 - now_seconds() > _PAUSE_SECONDS_MAX:
             return choice
         await _wait_until(choice.not_before, hand_back)
 
