@@ -151,13 +151,18 @@ function freeElement(free) {
   );
 }
 
+/** What a tool makes one of, for a count: "image", "audio file". */
+function thing({ name, output }) {
+  return name.toLowerCase() + (output === "audio" ? " file" : "");
+}
+
 function factsOf({ estimated_generations, concurrency, max_waiting, head_start_seconds, allow, seats }, every) {
   const model = (id) => card.models.find((one) => one.id === id)?.name ?? id;
-  const tool = (id) => card.tools.find((one) => one.id === id)?.name.toLowerCase() ?? id;
-  const atOnce = card.tools.map(({ id, name }) => counted(concurrency[id] ?? 1, name.toLowerCase()));
+  const tool = (id) => thing(card.tools.find((one) => one.id === id) ?? { name: id });
+  const atOnce = card.tools.map((tool) => counted(concurrency[tool.id] ?? 1, thing(tool)));
   const lines = [
     ...Object.entries(estimated_generations).map(([id, { model: of, generations }]) => `about ${counted(generations, tool(id))} ${every} with ${model(of)}`),
-    `${atOnce.join(" and ")} at once`,
+    `${atOnce.join(", ")} at once`,
     `${counted(max_waiting, "more", "more")} can wait, per tool`,
     seats ? `up to ${counted(seats, "member")}` : "any number of members",
     head_start_seconds > 0 && `${formatLength(head_start_seconds * 1000)} head start in the queue`,
@@ -198,7 +203,7 @@ function planOf(id) {
 /** What a change now does, before it is paid. */
 function preview(plan, every, buy) {
   const before = planOf(own.id);
-  const work = ({ concurrency }) => card.tools.map(({ id, name }) => counted(concurrency[id] ?? 1, name.toLowerCase())).join(", ");
+  const work = ({ concurrency }) => card.tools.map((tool) => counted(concurrency[tool.id] ?? 1, thing(tool))).join(", ");
   const seats = (one) => one.seats ?? "any number";
   const price = (one, at) => (one.price[at] === undefined ? "–" : `${formatMoney(one.price[at])} ${EVERY[at]}`);
   const facts = [["Price", price], ["Credits a month", (one) => withUnit(one.monthly_credits)], ["At once", work], ["Members", seats]];

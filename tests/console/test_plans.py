@@ -18,7 +18,8 @@ async def test_a_plan_is_chosen_paid_and_then_ones_own(stack: Stack, windows: Wi
         "3,000 credits",
         "about 600 images",
         "with FLUX dev",
-        "4 images and 2 videos at once",
+        "about 300 audio files",
+        "4 images, 2 videos, 2 audio files, 4 texts at once",
     ):
         await expect(basic).to_contain_text(text)
     await check_appearance(page)
