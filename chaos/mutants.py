@@ -52,8 +52,8 @@ MUTANTS = {
     ),
     "a quote gives way to the new card": Mutant(
         "gateway/api/ordering/ordering.py",
-        "millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card\n",
-        "lines = locked.lines\n",
+        "price = self._quote_tokens.open(body.quote, account, quote)\n",
+        "self._quote_tokens.open(body.quote, account, quote)\n",
         "quotes",
         "was quoted",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -27,7 +27,7 @@ def render(card: RateCard, proof: Proof) -> Group:
     for tool_id, tool in card.tools.items():
         models = {model_id: model for model_id, model in card.models.items() if model.tool == tool_id}
         parts.append(_models_table(f"{tool.name}: {len(models)} models, credits per output", models, proof))
-    parts.extend((_plans_table(card), _limits_table(card)))
+    parts.extend((_plans_table(card), _concurrency_table(card), _coverage_table(card)))
     if card.bundles:
         parts.append(_bundles_table(card))
     parts.extend(Text(f"Warning: {warning}", style="yellow") for warning in _warnings(proof))
@@ -133,24 +133,32 @@ def _plans_table(card: RateCard) -> Table:
     return table
 
 
-def _limits_table(card: RateCard) -> Table:
-    """For each tool its concurrency limit, and how many outputs of its baseline model the credits pay for."""
-    table = _table("Plans: concurrent generations, and what the credits pay for")
-    table.add_column("plan", no_wrap=True)
-    for tool_id, tool in card.tools.items():
-        table.add_column(f"{escape(tool_id)} at once", justify="right", no_wrap=True)
-        table.add_column(f"of {escape(tool.baseline_model)}", justify="right", no_wrap=True)
-    table.add_row(FREE_PLAN, *_by_tool(card, FREE_PLAN, card.free.concurrency))
-    for plan_id, plan in card.plans.items():
-        table.add_row(escape(plan_id), *_by_tool(card, plan_id, plan.concurrency))
+def _concurrency_table(card: RateCard) -> Table:
+    """How many generations of each tool may be in work at once, by plan."""
+    table = _table("Plans: concurrent generations")
+    rows = {plan_id: plan.concurrency for plan_id, plan in card.plans.items()}
+    limits: dict[str, Concurrency] = {FREE_PLAN: card.free.concurrency, **rows}
+    _add_plan_columns(table, "tool", limits)
+    for tool_id in card.tools:
+        table.add_row(escape(tool_id), *(str(limit.get(tool_id, CONCURRENCY_DEFAULT)) for limit in limits.values()))
     return table
 
 
-def _by_tool(card: RateCard, plan_id: str, concurrency: Concurrency) -> Iterator[str]:
-    estimates = estimated_generations(card, plan_id)
-    for tool_id in card.tools:
-        yield str(concurrency.get(tool_id, CONCURRENCY_DEFAULT))
-        yield f"{estimates[tool_id]['generations']:,}" if tool_id in estimates else ""
+def _coverage_table(card: RateCard) -> Table:
+    """How many outputs of each tool's baseline model a plan's credits pay for."""
+    table = _table("Plans: how many outputs the credits pay for")
+    covered = {plan_id: estimated_generations(card, plan_id) for plan_id in (FREE_PLAN, *card.plans)}
+    _add_plan_columns(table, "of", covered)
+    for tool_id, tool in card.tools.items():
+        found = (one[tool_id]["generations"] if tool_id in one else None for one in covered.values())
+        table.add_row(escape(tool.baseline_model), *("" if count is None else f"{count:,}" for count in found))
+    return table
+
+
+def _add_plan_columns(table: Table, first: str, plans: Iterable[str]) -> None:
+    table.add_column(first, overflow="fold")
+    for plan_id in plans:
+        table.add_column(escape(plan_id), justify="right", overflow="fold")
 
 
 def _price(plan: Plan, interval: Interval) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.pricing.load import read_card
 from tests.whole.everything import Up, metrics_of, started, until
 
 _CARD = (Path(__file__).parents[2] / "pricing.toml").read_text()
@@ -97,7 +98,7 @@ def has_workers_for_its_card(up: Up, card: Path) -> None:
 
 def stops_everything_in_order(up: Up) -> None:
     children = Path(f"/proc/{up.process.pid}/task/{up.process.pid}/children").read_text().split()
-    assert len(children) == 5
+    assert len(children) == len(read_card(_CARD.encode()).tools) + 3  # Redis, gateway, caretaker
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(timeout=60) == 0
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

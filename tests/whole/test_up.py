@@ -8,6 +8,7 @@ import signal
 import av
 from PIL import Image
 
+from gateway.pricing.load import default_card_path, load_card
 from tests.whole.everything import Up, metrics_of, until
 
 
@@ -56,7 +57,8 @@ def test_redis_killed_and_started_again_has_everything_that_was_acknowledged(sha
 def test_all_processes_metrics_are_on_one_page_even_if_some_are_dead_or_stuck(shared_up: Up) -> None:
     """A worker's and the caretaker's were nowhere to be had under `up`."""
     up = shared_up
-    processes = {"gateway", "worker-image", "worker-video", "caretaker"}
+    tools = load_card(default_card_path(None)).tools
+    processes = {"gateway", "caretaker", *(f"worker-{tool}" for tool in tools)}
     until(lambda: metrics_of(up)["farebox_process_up"] == dict.fromkeys(processes, 1))
     metrics = metrics_of(up)
     assert set(metrics["farebox_store_up"]) == processes

@@ -189,7 +189,7 @@ async def test_a_worker_may_be_started_before_redis(own_redis: RedisServer, tmp_
 async def test_a_tool_that_the_rate_card_does_not_have_is_refused_with_those_it_has(stage: Stage) -> None:
     worker = stage.worker("imgae")
     assert await worker.wait() == 2
-    assert "the rate card has no tool 'imgae'; it has image, video" in worker.log
+    assert "the rate card has no tool 'imgae'; it has audio, image, text, video" in worker.log
 
 
 async def test_a_worker_serves_its_own_figures(stage: Stage) -> None:

@@ -44,7 +44,7 @@ def guarded(
     `looks_up_key`: it runs no script of the account that would notice that a cached key has been revoked, so the key is
     looked up. `rate_wait`: for how many seconds a request waits while its key has made too many, instead of a refusal.
     """
-    operators = Scope.ACCOUNT not in scopes
+    operators, unlogged = Scope.ACCOUNT not in scopes, _READS - {"GET" if logged_read else ""}
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if not request.app[STARTUP].ready:
@@ -65,7 +65,7 @@ def guarded(
                 run: Run = partial(handler, request)
                 if request.method in _WRITES and not own_idempotency:
                     run = partial(once, request, who, run, shown_once)
-                if _is_logged(request, who, for_members, logged_read=logged_read):
+                if request.method not in unlogged and (who.account is None or (who.role and manages(who, for_members))):
                     run = partial(logged, request, who, run)
                 return await run()
             except KeysStale:
@@ -76,13 +76,6 @@ def guarded(
         raise LedgerDown("The account's API keys are being changed. Try again in a moment.")
 
     return answer
-
-
-def _is_logged(request: web.Request, who: Caller, members: ForMembers | None, *, logged_read: bool) -> bool:
-    """Whether the call is in the audit log: one of an operator, or of a member who manages the account."""
-    if request.method in _READS and not (logged_read and request.method == "GET"):
-        return False
-    return who.account is None or (who.role is not None and manages(who, members))
 
 
 def _check_admitted(who: Caller, scopes: Collection[Scope], members: ForMembers | None) -> None:

@@ -60,12 +60,12 @@ def test_a_policy_has_the_terms_of_every_plan(default_card: RateCard) -> None:
     assert (policy.version, policy.file_time_ms) == (default_card.version, default_card.file_time_ms)
     assert (policy.daily_millicredits, policy.free_for_everyone, policy.reset_ms) == (100_000, True, 0)
     assert (policy.refund_grace_ms, policy.keep_upgrade_leftover) == (24 * HOUR_MS, True)
-    assert policy.free == PlanTerms(concurrency={"image": 2, "video": 1}, max_waiting=20)
+    assert policy.free == PlanTerms(concurrency={"image": 2, "video": 1, "audio": 1, "text": 2}, max_waiting=20)
     assert policy.plans.keys() == {"basic", "standard", "ultimate", "creator"}
     assert policy.plans["standard"] == PlanTerms(
         monthly_millicredits=8_000_000,
         price_cents={1: 3_000, 3: 7_650, 12: 25_200},
-        concurrency={"image": 8, "video": 3},
+        concurrency={"image": 8, "video": 3, "audio": 3, "text": 8},
         max_waiting=200,
         head_start_ms=600_000,
     )

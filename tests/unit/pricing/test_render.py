@@ -33,9 +33,10 @@ def test_plans_and_bundles_are_shown_with_their_prices(default_card: RateCard) -
     lines = shown(default_card)
     assert row(lines, "standard") == "standard 8,000 30.00 76.50 252.00 10 min"
     assert row(lines, "free") == "free 100 a day"
-    limits = lines[next(index for index, line in enumerate(lines) if "image at once" in line) :]
-    assert row(limits, "standard") == "standard 8 1,600 3 266"
-    assert row(limits, "free") == "free 2 20 1 3"
+    limits = lines[next(index for index, line in enumerate(lines) if "concurrent generations" in line) :]
+    assert row(limits, "tool") == "tool free basic standard ultimate creator"
+    assert row(limits, "image") == "image 2 4 8 12 16"
+    assert row(limits, "wan-2.2") == "wan-2.2 3 100 266 533 3,333"
     assert row(lines, "small") == "small 1,000 5.00"
 
 
@@ -45,7 +46,7 @@ def test_nothing_is_cut_off_in_a_terminal_of_80_columns(default_card: RateCard) 
 
 def test_it_ends_with_what_was_proved_and_the_version(default_card: RateCard) -> None:
     lines = shown(default_card)
-    assert "29 models, 56 rates, 761 combinations, each with exactly one price." in " ".join(lines[-3:])
+    assert "32 models, 59 rates, 794 combinations, each with exactly one price." in " ".join(lines[-3:])
     assert lines[-1] == f"version {default_card.version}"
 
 
