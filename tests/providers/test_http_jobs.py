@@ -166,7 +166,7 @@ async def test_the_example_server_does_what_the_page_says(stage: Stage) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     page = (ROOT / "docs" / "providers.md").read_text()
-    snippet = next(part.partition("```")[0] for part in page.split("```toml\n")[1:] if 'kind = "http"' in part)
+    snippet = next(part.partition("```")[0] for part in page.split("```toml\n")[1:] if "[models.mine]" in part)
     card = stage.directory / "pricing.toml"
     card.write_text(CARD.replace("flux-dev", "mine") + snippet.replace(":9000", f":{port}"))
     environment = {"FAREBOX_RATE_CARD": str(card), "GPU_BOX_KEY": KEY}
