@@ -150,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/alerts", alerts.get, OWNER_OR_READER, base_schemas.OfAccount, credit_schemas.AlertsOut,
           "Get the low-credit alerts: their thresholds, and which are reached"),
     Route("PUT", "/v1/alerts", alerts.put, ACCOUNT, account_schemas.AlertsIn, credit_schemas.AlertsOut,
-          "Set the thresholds of the account's low-credit alerts"),
+          "Set the thresholds of the account's low-credit alerts", looks_up_key=True),
     Route("GET", "/v1/key", own_key.get, ACCOUNT, None, account_schemas.OwnKeyOut,
           "Get the API key of this request: what it may do, and what it has spent"),
     Route("POST", "/v1/tokens", tokens.create, ACCOUNT, token_schemas.TokenIn, token_schemas.TokenOut,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from gateway.api import limits
 from gateway.api.access.member_roles import LEAST, admits, for_members
+from gateway.api.description.operations import EXAMPLES
 from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES, SSE
 from gateway.domain import Role, Scope
@@ -40,15 +42,17 @@ class Place:
         named = {"generation": self.generation, "account": "acme", "key": self.key_id, "index": "0"}
         return re.sub(r"{(\w+)}", lambda match: named.get(match[1], "none"), route.named_path)
 
-    async def answer(self, route: Route, who: str, method: str | None = None) -> tuple[int, str]:
-        """The status, and the error's code; a stream is opened and left."""
+    async def answer(
+        self, route: Route, who: str, method: str | None = None, given: dict[str, Any] | None = None
+    ) -> tuple[int, str]:
+        """The status, and the error's code; a stream is opened and left. `given` is the body, by default empty."""
         method, path, key = method or route.method, self.path(route), self.keys[who]
         if route.media == SSE and key is not None:
             headers = {"Authorization": f"Bearer {key}"}
             async with self.gateway.session.get(self.gateway.address + path, headers=headers) as response:
                 error = response.content_type == "application/json"
                 return response.status, Reply(response.status, {}, await response.read()).code if error else ""
-        body: dict[str, str] | None = {} if method in {"POST", "PUT", "PATCH"} else None
+        body = (given or {}) if method in {"POST", "PUT", "PATCH"} else None
         reply = await self.gateway.call(method, path, key, body)
         is_error = reply.status >= 400 and reply.raw and reply.headers["Content-Type"].startswith("application/json")
         return reply.status, reply.code if is_error else ""
@@ -133,7 +137,10 @@ async def test_every_route_admits_exactly_its_scopes(place: Place) -> None:
 
 
 async def test_a_cached_key_revoked_at_another_gateway_is_refused(place: Place) -> None:
-    """`POST /v1/sign-in-links` asked the ledger nothing, and so took a revoked key for as long as it was cached."""
+    """`POST /v1/sign-in-links` asked the ledger nothing, and so took a revoked key for as long as it was cached.
+
+    Bodies are those of the description: a refused one leads to a lookup of the key, and `PUT /v1/alerts` had no other.
+    """
     gateway = place.gateway
     for route in ALL_ROUTES:
         if Scope.ACCOUNT in route.scopes:
@@ -141,7 +148,8 @@ async def test_a_cached_key_revoked_at_another_gateway_is_refused(place: Place) 
             assert (await gateway.call("GET", "/v1/balance", made["key"])).status == 200
             await gateway.ledger.revoke_key(key_id=made["id"], account="acme")  # as another gateway does
             place.keys["revoked"] = made["key"]
-            assert await place.answer(route, "revoked") == (401, "invalid_key"), (route.method, route.path)
+            answer = await place.answer(route, "revoked", given=EXAMPLES.get((route.method, route.path)))
+            assert answer == (401, "invalid_key"), (route.method, route.path)
 
 
 async def test_another_accounts_things_do_not_exist(place: Place) -> None:
