@@ -209,3 +209,21 @@ async def test_a_client_that_goes_away_is_forgotten(gateway: Visitor, monkeypatc
         assert gateway.app[services.HUB].watched == 1
         stream.response.close()
     await until(lambda: not gateway.app[services.HUB].watched)
+
+
+async def test_a_text_with_carriage_returns_is_streamed_to_replicates_clients_as_one_event(gateway: Visitor) -> None:
+    """One ends a line of the stream, too: the rest of the text was lost, and could be an event of its own."""
+    key = await gateway.account()
+    generation = await gateway.made(key)
+    await gateway.begin(generation)
+    await gateway.deliver(generation, data=b"one\rtwo\r\rid: x\r\nthree\n", content_type="text/plain")
+    await gateway.settle(generation)
+    reply = await gateway.call("GET", f"/replicate/v1/predictions/{generation}/stream", key)
+    assert b"\r" not in reply.raw
+    output, _, done = reply.raw.decode().partition("event: done")
+    assert [line for line in output.split("\n") if line and not line.startswith(":")] == [
+        "event: output",
+        f"id: {generation}:0",
+        *(f"data: {line}" for line in ("one", "two", "", "id: x", "three", "")),
+    ]
+    assert done

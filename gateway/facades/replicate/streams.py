@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 
 from aiohttp import web
@@ -17,6 +18,8 @@ from gateway.facades.held import BEAT_SECONDS, beating, changed
 from gateway.ledger import outcomes
 from gateway.outputs import texts_of
 from gateway.views.predictions import STREAM, error_of
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")  # of server-sent events: any of them in a text ends a line, two end the event
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -77,5 +80,5 @@ def _has_news(sent: int, generation: outcomes.Generation) -> bool:
 
 
 def _event(kind: str, event_id: str, data: str) -> bytes:
-    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+    lines = "".join(f"data: {line}\n" for line in _LINE_ENDS.split(data))
     return f"event: {kind}\nid: {event_id}\n{lines}\n".encode()
