@@ -11,6 +11,7 @@ from typing import Any
 from gateway.domain import FINAL_STATES, FailureCode, Output, State
 from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
+from gateway.media import STORED_EXTENSIONS
 from gateway.outputs import OutputLinks
 from gateway.schemas.base import as_number
 from gateway.views.failures import failure_message
@@ -90,11 +91,11 @@ def failure_of(generation: outcomes.Generation) -> NoResult:
 
 
 def _file(generation: outcomes.Generation, output: Output, links: OutputLinks) -> dict[str, Any]:
-    kind = output.content_type.partition("/")[2]
+    extension = STORED_EXTENSIONS.get(output.content_type, "bin")
     file: dict[str, Any] = {
         "url": links.url(generation.id, output.index),
         "content_type": output.content_type,
-        "file_name": f"{generation.id}-{output.index}.{kind}",
+        "file_name": f"{generation.id}-{output.index}.{extension}",
         "file_size": output.bytes,
     }
     if output.width is not None and output.height is not None:

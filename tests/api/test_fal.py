@@ -115,6 +115,18 @@ async def test_versions_with_one_host_reach_the_queue_by_its_name(gateway: Visit
     assert reply.body["status_url"].endswith(f"/fal/queue/farebox/sketch/requests/{reply.body['request_id']}/status")
 
 
+async def test_a_file_is_named_by_what_it_is(gateway: Visitor, key: str) -> None:
+    """A text was `….plain`, a model `….gltf-binary`: no program opens them."""
+    types = {"image/jpeg": "jpg", "audio/mpeg": "mp3", "model/gltf-binary": "glb", "application/octet-stream": "bin"}
+    generation = await gateway.made(key, outputs=len(types))
+    await gateway.begin(generation)
+    for index, content_type in enumerate(types):
+        await gateway.deliver(generation, index, content_type=content_type)
+    await gateway.settle(generation)
+    files = (await gateway.call("GET", f"/fal/farebox/sketch/requests/{generation}", key)).body["images"]
+    assert [file["file_name"].rpartition(".")[2] for file in files] == list(types.values())
+
+
 @cases("argument", ["nonsense", "num_images", "image_size", "image_url", "sync_mode"])
 async def test_what_is_wrong_is_named(gateway: Visitor, argument: str) -> None:
     reply = await gateway.call("POST", "/fal/farebox/sketch", await gateway.account(), SKETCH | {argument: [7]})

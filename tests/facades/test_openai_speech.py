@@ -82,6 +82,7 @@ def test_speech_streams_to_a_file(stack: Stack, tmp_path: Any) -> None:
         ({"stream_format": "sse"}, (400, "invalid_request", "stream_format")),
         ({"instructions": "Whisper."}, (400, "invalid_settings", "instructions")),
         ({"input": ""}, (400, "invalid_request", "input")),
+        ({"extra_body": {"n": 2}}, (400, "invalid_request", "n")),
     ],
 )
 def test_what_cannot_be_spoken_is_refused_by_name(

@@ -48,6 +48,8 @@ def _as_ours(asked: Asked) -> Asked:
         raise refused("input", "is required")
     if "prompt" in given:
         raise refused("prompt", "is not a parameter of this call: send `input`")
+    if "n" in given:
+        raise refused("n", "is not a parameter of this call: its response is one file")
     text = given["prompt"] = given.pop("input")
     if not isinstance(text, str) or not 0 < len(text) <= PROMPT_MAX_CHARACTERS:
         raise refused("input", f"must be text of at most {PROMPT_MAX_CHARACTERS:,} characters")
