@@ -138,7 +138,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_READER, None, receipt_schemas.Receipt,
           "Get a generation's receipt"),
     Route("POST", "/v1/uploads", uploads.create, ACCOUNT, None, upload_schemas.UploadOut,
-          "Upload an image or a video to use as an input", 201, takes_bytes=uploads.TAKEN_TYPES,
+          "Upload an image, a video or audio to use as an input", 201, takes_bytes=uploads.TAKEN_TYPES,
           errors=("store_unavailable",), own_idempotency=True, looks_up_key=True),
     Route("POST", "/v1/quotes", quotes.create, CLIENT, generation_schemas.QuoteIn, price_schemas.QuoteOut,
           "Create a quote: a firm price for ten minutes", errors=("invalid_settings", "unknown_model")),

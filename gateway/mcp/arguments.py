@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.schemas.base import AmountIn
-from gateway.schemas.generations import OUTPUTS_MAX
+from gateway.schemas.generations import OUTPUTS_MAX, InputKind
 
 WAIT_SECONDS_MAX = 45
 """The longest wait: many clients time out a tool after a minute."""
@@ -29,9 +29,9 @@ class ListModelsArguments(Arguments):
 
 
 class MediaInput(Arguments):
-    """An image or video for the model to work from."""
+    """An image, a video or audio for the model to work from."""
 
-    kind: Literal["image", "video"]
+    kind: InputKind
     url: Annotated[str, Field(description="A public https: URL, or a data: URL.")]
 
 

@@ -25,9 +25,9 @@ from gateway.mcp import refusals
 from gateway.mcp.tools import TOOLS, OfferedTool
 
 _INSTRUCTIONS = (
-    "Farebox makes images and videos for credits. Before spending any: choose a model with list_models, get the exact "
-    "price with quote, show it to the user, and pass what they accept to generate as confirm_credits. Then read the "
-    "outputs with get_generation. Nothing is charged for what is not delivered."
+    "Farebox makes images, videos, audio and text for credits. Before spending any: choose a model with list_models, "
+    "get the exact price with quote, show it to the user, and pass what they accept to generate as confirm_credits. "
+    "Then read the outputs with get_generation. Nothing is charged for what is not delivered."
 )
 _NAMED = {tool.name: tool for tool in TOOLS}
 

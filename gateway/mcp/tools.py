@@ -69,7 +69,7 @@ async def quote(client: GatewayClient, given: arguments.QuoteArguments) -> Resul
 
 
 async def generate(client: GatewayClient, given: arguments.GenerateArguments) -> Result:
-    """Make images or videos, for the price that `quote` gave and the user accepted: it spends the account's credits.
+    """Make images, videos, audio or text, for the price that `quote` gave and the user accepted: it spends credits.
 
     Returns at once; read the outputs with `get_generation`. What is not delivered is not charged. If the price has
     changed, nothing is made, and the error states the new price. `already_made` marks the generation of an earlier,
@@ -129,7 +129,7 @@ async def get_balance(client: GatewayClient, given: arguments.GetBalanceArgument
 TOOLS = (
     OfferedTool("list_models", "List models and prices", arguments.ListModelsArguments, list_models),
     OfferedTool("quote", "Get a price", arguments.QuoteArguments, quote),
-    OfferedTool("generate", "Generate images or videos", arguments.GenerateArguments, generate, reads=False),
+    OfferedTool("generate", "Generate media or text", arguments.GenerateArguments, generate, reads=False),
     OfferedTool("get_generation", "Get a generation", arguments.GetGenerationArguments, get_generation),
     OfferedTool(
         "cancel_generation", "Cancel a generation", arguments.CancelGenerationArguments, cancel_generation, reads=False

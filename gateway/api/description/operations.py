@@ -128,9 +128,9 @@ LOGGED_READS = frozenset({"exportAccount"})
 """Reads of operators that are in the audit log: they take everything of a person along."""
 
 TAGS: dict[str, str] = {
-    "generations": "Create images and videos, follow their progress, download the outputs.",
+    "generations": "Create images, videos, audio and text, follow their progress, download the outputs.",
     "events": "Live events of an account's generations and balance.",
-    "uploads": "Upload images and videos to use as inputs.",
+    "uploads": "Upload images, videos and audio to use as inputs.",
     "quotes": "Firm prices for single requests.",
     "estimates": "Estimate a month's cost.",
     "balance": "An account's available and held credits.",
