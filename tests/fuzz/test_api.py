@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.api.routes import ROUTES
+from gateway.domain import FailureCode
 from tests.api.visitor import Visitor, open_gateway
 from tests.fuzz.report import Report, read_report
 from tests.lengths import LONG
@@ -70,6 +71,7 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor
         begun = await gateway.made(key, model="flux-dev")
         await gateway.begin(begun)
         queued = await gateway.made(key, model="flux-dev")
+        failed = [await _failed(gateway, key) for _ in range(SPARES)]
         bought = (await gateway.call("POST", "/v1/top-ups", key, {"bundle": "small"})).body
         names = {
             "address": gateway.address,
@@ -78,6 +80,7 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor
             "handing_key": await gateway.owner("handing"),
             "admin_key": gateway.admin,
             "generations": _listed(finished, begun, queued),
+            "failed": _listed(*failed),
             "leaving": _listed(*[await _leaving(gateway, f"leaving-{number}") for number in range(SPARES)]),
             "webhooks": _listed("default", *webhooks),
             "deliveries": _listed(*[delivery["id"] for delivery in told]),
@@ -134,6 +137,14 @@ async def _run(names: dict[str, str], directory: Path) -> tuple[str, int]:
             process.kill()
     assert process.returncode is not None
     return said.decode(), process.returncode
+
+
+async def _failed(gateway: Visitor, key: str) -> str:
+    """A generation that has failed, which can be retried."""
+    generation = await gateway.made(key, model="flux-dev")
+    await gateway.begin(generation)
+    await gateway.settle(generation, FailureCode.PROVIDER_REJECTED)
+    return generation
 
 
 async def _leaving(gateway: Visitor, name: str) -> str:
