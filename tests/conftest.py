@@ -75,11 +75,11 @@ def _compile_a_share(number: int, of: int) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three processes for two cores: tests also wait, for Redis, disks and processes. Each costs ten seconds to begin.
+    """Two processes for each core: tests also wait, for Redis, disks and processes. Each costs ten seconds to begin.
 
     More than 16 gain nothing: the console's tests, which are one process's and begin first, take two minutes.
     """
-    return min(max(3 * (os.cpu_count() or 1) // 2, 2), 16)
+    return min(2 * (os.cpu_count() or 1), 16)
 
 
 @pytest.hookimpl(optionalhook=True)
