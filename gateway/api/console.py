@@ -9,21 +9,23 @@ clients the API's error.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.api.bundles import bundled, home_of
+from gateway.api.bundles import home_of, joined, with_short_exports
 from gateway.api.lean import lean_script, lean_style
 
 STATIC = "/static/"
@@ -40,13 +42,14 @@ _TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_LEAN = {".css": lean_style, ".js": lean_script}
 # Of what is sent, from the files as they are written.
 _MAKERS = ("bundles.py", "lean.py", "script_tokens.py", "short_names.py")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"  # cached, but revalidated each time, by its ETag
 _IMPORT = re.compile(r"""^import\b[^"';]*["']\./([\w-]+\.js)["']""", re.MULTILINE)
 _DIGEST_DIGITS = 16
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ class Asset:
     def content(self) -> bytes:
         """What is sent."""
         return self.lean(self.source).encode()
+
+    async def made(self) -> Self:
+        """Itself, with its content: made in a thread the first time, since requests in progress go on meanwhile."""
+        if "compressed" not in self.__dict__:
+            await asyncio.to_thread(lambda: (self.compressed, self.etag))
+        return self
 
     @cached_property
     def etag(self) -> str:
@@ -111,9 +120,11 @@ class Console:
         texts = {path.name: path.read_text() for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
         digest = _digest("".join([*texts.values(), *map(_maker, _MAKERS)]).encode())
         scripts = {name: texts.pop(name) for name in list(texts) if name.endswith(".js")}
-        texts |= bundled(scripts, {name.removesuffix(".html") for name in texts if name.endswith(".html")})
+        texts |= joined(scripts, {name.removesuffix(".html") for name in texts if name.endswith(".html")})
+        # Shortened together, when the first of them is asked for: no start waits for it.
+        short = _once(lambda: with_short_exports({name: text for name, text in texts.items() if name.endswith(".js")}))
         static = {
-            name: Asset(text, _TYPES[Path(name).suffix], _LEAN.get(Path(name).suffix, str))
+            name: Asset(text, _TYPES[Path(name).suffix], _lean_of(name, short))
             for name, text in texts.items()
             if Path(name).suffix in _TYPES and not name.endswith(".html")
         }
@@ -173,7 +184,7 @@ async def static(request: web.Request) -> web.Response:
         raise web.HTTPNotFound
     # Another gateway may have served the page during an upgrade: then our file must not be cached under its URL.
     ours = request.match_info.get("digest") == console.digest
-    return asset.respond(request, _FOR_EVER if ours else _ASK_AGAIN)
+    return (await asset.made()).respond(request, _FOR_EVER if ours else _ASK_AGAIN)
 
 
 def mount(app: web.Application) -> None:
@@ -187,6 +198,29 @@ def mount(app: web.Application) -> None:
 def path_of(stem: str) -> str:
     """A page's path: `gallery.html` at `/gallery`, the first one at `/`."""
     return _PATHS.get(stem, f"/{stem}")
+
+
+def _once(make: Callable[[], T]) -> Callable[[], T]:
+    """`make`, called once by whichever thread is first; the others wait for it, as with no cache of the library."""
+    lock, made = threading.Lock(), list[T]()
+
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get
+
+
+def _lean_of(name: str, short: Callable[[], Mapping[str, str]]) -> Callable[[str], str]:
+    match Path(name).suffix:
+        case ".js":
+            return lambda _: lean_script(short()[name])
+        case ".css":
+            return lean_style
+        case _:
+            return str
 
 
 def _folder() -> Path:

@@ -134,12 +134,17 @@ async def _away(request: web.Request, generations: Sequence[outcomes.Generation]
 
     If the queue does not respond, it is unknown; everything else is still shown.
     """
-    begun_before = now_ms() - SLOW_MS
+    begun_before, providers = now_ms() - SLOW_MS, request.app[RATE_CARDS].card.providers
     slow = {
         one.id: one.request.provider
         for one in generations
-        if one.state is State.RUNNING and not one.progress_thousandths and (one.started_at or 0) < begun_before
+        if one.state is State.RUNNING
+        and not one.progress_thousandths
+        and (one.started_at or 0) < begun_before
+        and one.request.provider in providers  # no other is ever unreachable
     }
+    if not slow:
+        return [False] * len(generations)
     away = set[str]()
     with suppress(QueueUnavailable):
         away = await request.app[SLOTS].away(slow.values())
