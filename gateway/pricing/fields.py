@@ -144,19 +144,19 @@ def _above_zero(value: object) -> Decimal:
 
 def _unit_count(value: object) -> Decimal:
     """A number of reported units, in whole millionths: scripts add them up exactly."""
-    number = _number(value, "30 or 2.5")
-    exponent = number.as_tuple().exponent
-    if not 0 <= number <= UNITS_MAX or not isinstance(exponent, int) or exponent < -_UNIT_DECIMALS_MAX:
-        msg = f"must be between 0 and {UNITS_MAX:,}, with at most {_UNIT_DECIMALS_MAX} decimals"
-        raise ValueError(msg)
-    return number
+    return _between(value, "30 or 2.5", UNITS_MAX, _UNIT_DECIMALS_MAX)
 
 
 def _factor(value: object) -> Decimal:
-    number = _number(value, "1.5")
+    return _between(value, "1.5", _FACTOR_MAX, _FACTOR_DECIMALS_MAX)
+
+
+def _between(value: object, example: str, most: int, decimals: int) -> Decimal:
+    """A number from 0 to `most`."""
+    number = _number(value, example)
     exponent = number.as_tuple().exponent
-    if not 0 <= number <= _FACTOR_MAX or not isinstance(exponent, int) or exponent < -_FACTOR_DECIMALS_MAX:
-        msg = f"must be between 0 and {_FACTOR_MAX}, with at most {_FACTOR_DECIMALS_MAX} decimals"
+    if not 0 <= number <= most or not isinstance(exponent, int) or exponent < -decimals:
+        msg = f"must be between 0 and {most:,}, with at most {decimals} decimals"
         raise ValueError(msg)
     return number
 

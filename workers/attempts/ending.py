@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from gateway.clock import now_ms
 from gateway.domain import FailureCode, operation_id
@@ -66,24 +67,14 @@ class Ending:
 
     async def _leave(self, error: ProviderError) -> str:
         """The provider refused the job: not a failure. The next attempt asks another one, or this one after a pause."""
-        state, operation, now = self._state, operation_id(), now_ms()
+        state, now = self._state, now_ms()
         state.slot.note(_word_for(error), error.detail)
         asked_ms = round(1000 * (getattr(error, "retry_after_seconds", None) or 0))
         tried = state.tried(REFUSED, now, [max(pause, asked_ms) for pause in _REFUSED_PAUSES_MS])
         not_before = None if state.untried(tried) else min(one.until for one in tried)
         state.log.warning("provider_refused", provider=state.provider, detail=error.detail)
         PROVIDERS_LEFT.labels(state.provider, REFUSED).inc()
-        outcome = await state.context.retry_until_answered(
-            "hand_back",
-            lambda: state.ledger.hand_back(
-                generation=state.generation.id,
-                attempt=state.number,
-                operation=operation,
-                free=True,
-                tried=tried,
-                not_before=not_before,
-            ),
-        )
+        outcome = await self._hand_back(free=True, tried=tried, not_before=not_before)
         state.slot.release()
         return await self._conclude("hand_back", outcome, stop_provider=False)
 
@@ -111,19 +102,27 @@ class Ending:
 
     async def handed_back(self) -> str:
         """The worker must stop: another worker makes the next attempt."""
+        state = self._state
+        outcome = await self._hand_back(free=state.ref is None and not state.in_doubt)
+        if state.ref is None:
+            state.slot.release()  # otherwise the provider continues, and the next attempt has the slot
+        return await self._conclude("hand_back", outcome, stop_provider=True)
+
+    async def _hand_back(
+        self, *, free: bool, tried: Sequence[Tried] = (), not_before: int | None = None
+    ) -> Requeued | Ended | Stale:
         state, operation = self._state, operation_id()
-        outcome = await state.context.retry_until_answered(
+        return await state.context.retry_until_answered(
             "hand_back",
             lambda: state.ledger.hand_back(
                 generation=state.generation.id,
                 attempt=state.number,
                 operation=operation,
-                free=state.ref is None and not state.in_doubt,
+                free=free,
+                tried=tried,
+                not_before=not_before,
             ),
         )
-        if state.ref is None:
-            state.slot.release()  # otherwise the provider continues, and the next attempt has the slot
-        return await self._conclude("hand_back", outcome, stop_provider=True)
 
     async def _broken(self, error: BaseException) -> str:
         self._state.log.error("attempt_crashed", exc_info=error)
@@ -166,9 +165,9 @@ class Ending:
                 untried=state.untried(tried) if tried else 0,
             ),
         )
-        if tried and isinstance(outcome, Requeued):
-            PROVIDERS_LEFT.labels(state.provider, failure).inc()
         if isinstance(outcome, Requeued):
+            if tried:
+                PROVIDERS_LEFT.labels(state.provider, failure).inc()
             state.slot.release()
             if stop_provider and failure is FailureCode.PROVIDER_FAILED:
                 state.stop_job()  # the ledger has dropped its ref, and the next attempt submits another

@@ -209,7 +209,7 @@ def test_a_fault_names_the_table_and_the_way_to_mend_it(tables: str, message: st
         ),
         (
             'credits = 1\n[[models.clip.add_ons]]\nname = "A"\nfactor = 1.1234567',
-            "#1: `factor` must be between 0 and 1000",
+            "#1: `factor` must be between 0 and 1,000",
         ),
         (
             'credits = 1\n[[models.clip.add_ons]]\nname = "A"\ncredits = 1\nper = "second"',
