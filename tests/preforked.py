@@ -95,7 +95,7 @@ def _become(
     prelude: str,
 ) -> None:
     _be_a_process(lifeline, arguments, environment, log_path, log_path)
-    exec(prelude, {})  # noqa: S102 - of a test
+    exec(prelude, {})  # noqa: S102 - lines that the test itself wrote
     getattr(workers.commands, command)()
 
 

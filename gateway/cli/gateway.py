@@ -32,7 +32,7 @@ class _Processes(click.ParamType[Any]):
 
 @click.command()
 @click.option(
-    "--processes", type=_Processes(), help="Processes on this port (FAREBOX_GATEWAYS, else 1); auto: one a core."
+    "--processes", type=_Processes(), help="Processes on this port (FAREBOX_GATEWAYS, else 1); auto: one per core."
 )
 @click.option("--number", type=int, hidden=True)
 @click.option("--under-up", is_flag=True, hidden=True)

@@ -46,6 +46,7 @@ async def serve(settings: Settings, command: tuple[str, ...]) -> None:
         if supervisor.gave_up.done():
             supervisor.gave_up.result()
     finally:
+        columns.show("farebox", "stopping one process after the other: press Ctrl-C again to stop everything now")
         await supervisor.stop()
 
 

@@ -29,15 +29,15 @@ class Pause:
 class Waiting:
     clock: int
 
-    def pause_of(self, account: str, request: GenerationRequest) -> Pause | None:  # noqa: ARG002 - for those that know
+    def pause_of(self, account: str, request: GenerationRequest) -> Pause | None:  # noqa: ARG002 - a model of pauses uses it
         """The pause that holds it, if it is paused."""
         return None
 
-    def pauses_in(self, account: str) -> dict[str, str]:  # noqa: ARG002 - for those that know
+    def pauses_in(self, account: str) -> dict[str, str]:  # noqa: ARG002 - a model of pauses uses it
         """What is stored of the account's own pauses."""
         return {}
 
-    def stood_still(self, g: Generation, since: int) -> int:  # noqa: ARG002 - for those that know
+    def stood_still(self, g: Generation, since: int) -> int:  # noqa: ARG002 - a model of pauses uses it
         """For how long it was paused since then."""
         return 0
 
