@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -224,6 +225,13 @@ async def test_each_role_changes_what_it_may_and_nobody_above_it(world: World, b
         else:
             assert outcome == outcomes.Refused("forbidden", ""), (action, target)
             assert await world.contents() == before
+
+
+async def test_members_are_listed_as_they_came_also_within_one_millisecond(world: World) -> None:
+    await world.account()
+    ids = [member_id() for _ in range(40)]
+    await asyncio.gather(*(world.ledger.add_member(account="ann", member=one, name=one) for one in ids))
+    assert [one.id for one in (await world.look()).members] == ids
 
 
 @pytest.mark.cluster

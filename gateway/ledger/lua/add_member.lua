@@ -27,7 +27,7 @@ if not members.find(a, member) then
   local plan, most = seats.lacking(a, p)
   if plan then return {"refused", "no_seat", plan .. " " .. most} end
   if not members.make_room(a) then return {"refused", "too_many_members", ""} end
-  members.put(a, {id = member, created = amounts.text(a.real), role = role, name = name})
+  members.put(a, {id = member, created = members.arrival(a), role = role, name = name})
   if email ~= "" then a.fields["email:" .. member] = email end
   if limit ~= "" then a.fields["limit:" .. member] = limit end
 end

@@ -41,6 +41,16 @@ function members.all(a)
   return current, former
 end
 
+-- When whoever comes now came: later than everybody before, also within one millisecond, so that their order is told.
+function members.arrival(a)
+  local arrival, current, former = a.real, members.all(a)
+  for _, list in ipairs({current, former}) do
+    local last = list[#list]
+    if last then arrival = math.max(arrival, tonumber(last.created) + 1) end
+  end
+  return amounts.text(arrival)
+end
+
 -- Make room for another one by forgetting whoever was removed first; false if all are members.
 function members.make_room(a)
   local current, former = members.all(a)
