@@ -54,9 +54,10 @@ from gateway.process_metrics import ProcessMetrics
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.follow_ups import FollowUps
 from gateway.queue.queue import Queue
+from gateway.queue.servers import QueueServers
 from gateway.queue.slots import Slots
 from gateway.queue.workforce import Workforce
-from gateway.redis_link.connections import connect_ledger, connect_queue
+from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.durability import check_durability, watch_durability
 from gateway.startup.readiness import Startup
@@ -170,23 +171,23 @@ def _add_payments(app: web.Application, settings: Settings) -> None:
 
 
 async def _connections(app: web.Application) -> AsyncIterator[None]:
-    redis = connect_queue(app[services.SETTINGS].queue_address)
-    app[services.QUEUE] = Queue(redis)
-    app[services.SLOTS] = Slots(app[services.QUEUE], lease_ms=app[services.SETTINGS].lease_ms)
+    settings = app[services.SETTINGS]
+    app[services.QUEUE] = Queue(QueueServers.connect(settings.queue_address, settings.queue_urls))
+    app[services.SLOTS] = Slots(app[services.QUEUE], lease_ms=settings.lease_ms)
     app[services.HUB] = Hub(app[services.QUEUE])
     app[services.WORKFORCE] = Workforce(
         app[services.QUEUE],
         lambda: app[services.RATE_CARDS].card,
-        accept_seconds=app[services.SETTINGS].accept_without_worker_seconds,
+        accept_seconds=settings.accept_without_worker_seconds,
     )
-    app[services.RECEIVERS] = Receivers(app[services.SETTINGS].address_guard)
-    _add_ordering(app, app[services.SETTINGS])
+    app[services.RECEIVERS] = Receivers(settings.address_guard)
+    _add_ordering(app, settings)
     yield
     await app[services.RECEIVERS].close()
     if (openid := app[services.OPENID]) is not None:
         await openid.close()
     await app[services.BACKGROUND].close()
-    await redis.aclose()
+    await app[services.QUEUE].aclose()
     payments = app[services.PAYMENTS]
     if payments is not None:
         await payments.close()

@@ -27,14 +27,15 @@ from gateway.local import kept_secrets
 from gateway.local.cores import usable_cores
 from gateway.local.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.local.openid_settings import OpenIdSettings
+from gateway.local.queue_settings import QUEUE_SCHEMES, QueueSettings, with_scheme
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.outside.cors import parse_origins
 from gateway.outside.proxies import Proxies, ProxyHeader
 from gateway.outside.return_urls import ReturnUrls, origin_of
 from gateway.outside.secret_strength import MAKE_ONE, check_strength
+from gateway.queue.variables import OF_A_TOOL
 
-_LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
-_QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
+_LEDGER_SCHEMES = QUEUE_SCHEMES | {"redis+cluster", "rediss+cluster"}
 _CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
 DAYS_MAX = 3650
 _CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
@@ -45,7 +46,7 @@ PROCESSES_MAX = 64  # gateways on one port
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
 
 
-class Settings(OpenIdSettings):
+class Settings(OpenIdSettings, QueueSettings):
     """One validated, immutable object. `embedded` says that Farebox runs its own Redis."""
 
     model_config = SettingsConfigDict(env_prefix="FAREBOX_", frozen=True, extra="ignore")
@@ -56,7 +57,6 @@ class Settings(OpenIdSettings):
     data: Path = Path(".farebox")
     rate_card: Path | None = None
     ledger_url: str | None = None
-    queue_url: str | None = None
     outputs_url: str | None = None
     outputs_credentials: Literal["environment", "instance"] = "environment"
     public_url: str | None = None
@@ -98,12 +98,7 @@ class Settings(OpenIdSettings):
     @field_validator("ledger_url")
     @classmethod
     def _known_ledger_scheme(cls, url: str | None) -> str | None:
-        return _with_scheme(url, _LEDGER_SCHEMES)
-
-    @field_validator("queue_url")
-    @classmethod
-    def _known_queue_scheme(cls, url: str | None) -> str | None:
-        return _with_scheme(url, _QUEUE_SCHEMES)
+        return url if url is None else with_scheme(url, _LEDGER_SCHEMES)
 
     @field_validator("admin_key", "signing_key", "metrics_key")
     @classmethod
@@ -330,7 +325,9 @@ class Settings(OpenIdSettings):
             if value is not None
         }
         values["data"] = str(self.data.resolve())
-        return {**os.environ, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
+        values.pop("queue_urls", None)
+        of_tools = {OF_A_TOOL + name: url for name, url in self.queue_urls.items()}
+        return {**os.environ, **of_tools, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
 
     def secret(self, name: SecretName) -> str:
         """The `admin-key` or `signing-key`: as set, else from the data folder (0600), generated at first use."""
@@ -390,10 +387,3 @@ def read_settings(settings: type[Read], **overrides: object) -> Read:
 
 def _scheme(url: str) -> str:
     return url.partition("://")[0]
-
-
-def _with_scheme(url: str | None, schemes: frozenset[str]) -> str | None:
-    if url is not None and _scheme(url) not in schemes:
-        msg = f"must start with one of {', '.join(sorted(f'{scheme}://' for scheme in schemes))}"
-        raise ValueError(msg)
-    return url

@@ -75,7 +75,7 @@ class ToolWorker(Worker):
         super().__init__(
             functions=[func(cast("WorkerCoroutine", function), name=name) for name, function in functions.items()],
             queue_name=queue_key(tool),
-            redis_pool=ArqRedis(queue.redis.connection_pool),
+            redis_pool=ArqRedis(queue.servers.of(tool).connection_pool),
             ctx=context,
             max_jobs=jobs_max,
             handle_signals=False,
@@ -121,7 +121,7 @@ class ToolWorker(Worker):
         finally:
             await cancel(seen)
         try:
-            await worker_gone(self._queue.redis, self._tool, self.name)
+            await worker_gone(self._queue.servers.of(self._tool), self._tool, self.name)
         except QueueUnavailable as error:
             log.warning("worker_not_signed_off", worker=self.name, error=str(error))
 
@@ -179,7 +179,7 @@ class ToolWorker(Worker):
         self._all_started = len(claimed) < room
         for job in claimed:
             if self._stopping.is_set():
-                await self._queue.give_back(job.id)
+                await self._queue.give_back(self._tool, job.id)
             elif job.id not in self.tasks:
                 self._start(job)
         if claimed:
@@ -209,7 +209,7 @@ class ToolWorker(Worker):
         try:
             await self._make(self.ctx, generation, attempt, job.provider)
         except (LeftForAnotherWorker, asyncio.CancelledError):
-            await asyncio.shield(self._queue.give_back(job.id))
+            await asyncio.shield(self._queue.give_back(self._tool, job.id))
         except Exception:
             log.exception("job_crashed", job=job.id)
             await self._queue.take_out(self._tool, job.id)
@@ -257,10 +257,11 @@ class ToolWorker(Worker):
             return
 
     async def _say_that_seen(self) -> None:
+        redis = self._queue.servers.of(self._tool)
         while True:
             self._capabilities.log_missing()
             try:
-                await worker_seen(self._queue.redis, self._tool, self.name, self._capabilities.providers)
+                await worker_seen(redis, self._tool, self.name, self._capabilities.providers)
             except QueueUnavailable as error:
                 log.debug("worker_not_seen", worker=self.name, error=str(error))
             await asyncio.sleep(SEEN_EVERY_SECONDS)

@@ -18,7 +18,8 @@ from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
-from gateway.redis_link.connections import connect_ledger, connect_queue
+from gateway.queue.servers import QueueServers
+from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.signing_key import check_signing_key
 from gateway.tasks import cancel
@@ -51,8 +52,8 @@ async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
         )
         ledger.seconds = TRANSITION_SECONDS
         stack.push_async_callback(ledger.close)
-        queue = Queue(connect_queue(settings.queue_address))
-        stack.push_async_callback(queue.redis.aclose)
+        queue = Queue(QueueServers.connect(settings.queue_address, settings.queue_urls))
+        stack.push_async_callback(queue.aclose)
         await retry_until_answered("start", ledger.start, lease_seconds=settings.lease_seconds)
         if settings.public_url is not None or settings.existing_secret("signing-key") is not None:
             await _check_signing_key(ledger, settings)  # a worker that signs nothing needs none

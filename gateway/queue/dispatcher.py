@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
 import structlog
+from redis.asyncio import Redis
 
 from gateway.clock import now_seconds
 from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
@@ -44,25 +45,25 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Collects dispatches and notices and writes them in batches. Use it as an async context manager."""
+    """Collects dispatches and notices and writes them in batches. Use it as an async context manager.
+
+    Each of the queue's servers has batches of its own, so one that hangs delays no other tool's generations.
+    """
 
     def __init__(self, *, ledger: Ledger, queue: Queue, tasks: Tasks | None = None) -> None:
         self._tasks = Tasks() if tasks is None else tasks
         self._ledger = ledger
         self._queue = queue
-        self._ready: deque[Dispatch] = deque(maxlen=KEPT_MAX)
-        self._notices: deque[ChangeNotice] = deque(maxlen=KEPT_MAX)
-        self._drops = False
-        self._something_ready = asyncio.Event()
+        self._outboxes = {server: _Outbox(queue, server, self._note_in_arq) for server in queue.servers.all}
         self._pauses: set[asyncio.TimerHandle] = set()
         self._in_arq: list[Dispatch] = []
         self._mark_seconds = min(_MARK_SECONDS_MAX, ledger.dispatch_ms / 1000 / _MARKS_A_DEADLINE)
         self._marking: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._writer: asyncio.Task[None] | None = None
+        self._writers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._writer = self._tasks.keep("dispatcher", self._write_batches)
+        self._writers = [self._tasks.keep("dispatcher", outbox.write_batches) for outbox in self._outboxes.values()]
         return self
 
     async def __aexit__(
@@ -70,10 +71,11 @@ class Dispatcher:
     ) -> None:
         """Write what is ready. Retries that are still pausing are left to the caretaker."""
         self._closing = True
-        self._something_ready.set()
+        for outbox in self._outboxes.values():
+            outbox.close()
         for pause in self._pauses:
             pause.cancel()
-        tasks = [task for task in (self._writer, *self._marking) if task is not None]
+        tasks = [*self._writers, *self._marking]
         _, late = await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
         self._start_marking()
         if self._marking:
@@ -95,51 +97,21 @@ class Dispatcher:
                 continue
             pause_seconds = dispatch.not_before / 1000 - now_seconds() if dispatch.not_before else 0.0
             if pause_seconds <= 0:
-                self._ready.append(dispatch)
+                self._outbox_of(dispatch).add([dispatch])
             elif not self._closing:
                 self._hold_back(dispatch, pause_seconds)
-        self._notices.extend(notices)
-        if not self._drops and KEPT_MAX in {len(self._ready), len(self._notices)}:
-            self._drops = True
-            log.warning(
-                "dispatcher_full", kept=KEPT_MAX, consequence="left to the caretaker, and to watchers' own reads"
-            )
-        if self._ready or self._notices:
-            self._something_ready.set()
+        self._outboxes[self._queue.redis].add((), notices)
+
+    def _outbox_of(self, dispatch: Dispatch) -> _Outbox:
+        return self._outboxes[self._queue.servers.of(dispatch.tool)]
 
     def _hold_back(self, dispatch: Dispatch, seconds: float) -> None:
         def over() -> None:
             self._pauses.discard(pause)
-            self._ready.append(dispatch)
-            self._something_ready.set()
+            self._outbox_of(dispatch).add([dispatch])
 
         pause = asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, over)
         self._pauses.add(pause)
-
-    async def _write_batches(self) -> None:
-        """Write one batch at a time; what arrives in the meantime is the next one."""
-        while self._ready or self._notices or not self._closing:
-            await self._something_ready.wait()
-            batch, notices = _first(self._ready), _first(self._notices)
-            if not self._ready and not self._notices:
-                self._drops = False
-                if not self._closing:
-                    self._something_ready.clear()
-            if await self._put(batch, notices) and batch:
-                self._note_in_arq(batch)
-
-    async def _put(self, batch: list[Dispatch], notices: list[ChangeNotice]) -> bool:
-        try:
-            await self._queue.dispatch(batch, notices)
-        except QueueUnavailable as error:
-            if batch:
-                log.warning("dispatch_left_to_caretaker", generations=len(batch), error=str(error))
-            log.debug("change_notices_lost", notices=len(notices), error=str(error))
-            return False
-        except Exception:
-            log.exception("dispatch_left_to_caretaker", generations=len(batch))
-            return False
-        return True
 
     def _note_in_arq(self, batch: list[Dispatch]) -> None:
         if not self._in_arq and not self._closing:
@@ -161,6 +133,60 @@ class Dispatcher:
             # Harmless: the caretaker dispatches them again, and `begin` gives only one attempt the lease.
             expected = isinstance(error, LedgerUnavailable)
             log.warning("dispatched_not_recorded", generations=len(batch), error=str(error), expected=expected)
+
+
+class _Outbox:
+    """What is to be written to one server: the latest dispatches and notices."""
+
+    def __init__(self, queue: Queue, server: Redis, written: Callable[[list[Dispatch]], None]) -> None:
+        self._queue = queue
+        self._server = server
+        self._written = written
+        self._ready: deque[Dispatch] = deque(maxlen=KEPT_MAX)
+        self._notices: deque[ChangeNotice] = deque(maxlen=KEPT_MAX)
+        self._drops = False
+        self._something_ready = asyncio.Event()
+        self._closing = False
+
+    def add(self, dispatches: Iterable[Dispatch], notices: Iterable[ChangeNotice] = ()) -> None:
+        self._ready.extend(dispatches)
+        self._notices.extend(notices)
+        if not self._drops and KEPT_MAX in {len(self._ready), len(self._notices)}:
+            self._drops = True
+            log.warning(
+                "dispatcher_full", kept=KEPT_MAX, consequence="left to the caretaker, and to watchers' own reads"
+            )
+        if self._ready or self._notices:
+            self._something_ready.set()
+
+    def close(self) -> None:
+        self._closing = True
+        self._something_ready.set()
+
+    async def write_batches(self) -> None:
+        """Write one batch at a time; what arrives in the meantime is the next one. Returns once closed and empty."""
+        while self._ready or self._notices or not self._closing:
+            await self._something_ready.wait()
+            batch, notices = _first(self._ready), _first(self._notices)
+            if not self._ready and not self._notices:
+                self._drops = False
+                if not self._closing:
+                    self._something_ready.clear()
+            if await self._put(batch, notices) and batch:
+                self._written(batch)
+
+    async def _put(self, batch: list[Dispatch], notices: list[ChangeNotice]) -> bool:
+        try:
+            await self._queue.dispatch(batch, notices, server=self._server)
+        except QueueUnavailable as error:
+            if batch:
+                log.warning("dispatch_left_to_caretaker", generations=len(batch), error=str(error))
+            log.debug("change_notices_lost", notices=len(notices), error=str(error))
+            return False
+        except Exception:
+            log.exception("dispatch_left_to_caretaker", generations=len(batch))
+            return False
+        return True
 
 
 def _first(kept: deque[T]) -> list[T]:

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from gateway.queue.keys import CARETAKERS, callable_key, workers_key
 from gateway.queue.redis_calls import execute
+from gateway.queue.servers import QueueServers
 from gateway.redis_link.batches import Command
 
 SEEN_EVERY_SECONDS = 5
@@ -52,22 +53,26 @@ async def caretaker_gone(redis: Redis, caretaker: str) -> None:
     await execute(redis, ("ZREM", CARETAKERS, caretaker))
 
 
-async def alive(redis: Redis, tools: Collection[str]) -> Alive:
-    """The processes alive, in one round trip plus one for the time."""
-    since = await _now(redis) - COUNTED_SECONDS
-    commands: list[Command] = [("ZCOUNT", CARETAKERS, f"({since}", "+inf")]
-    for tool in tools:
-        commands += [
-            ("ZCOUNT", workers_key(tool), f"({since}", "+inf"),
-            ("ZRANGEBYSCORE", callable_key(tool), f"({since}", "+inf"),
-        ]
-    caretakers, *answers = await execute(redis, *commands)
-    said = {tool: frozenset(name.decode() for name in names) for tool, names in zip(tools, answers[1::2], strict=True)}
-    return Alive(
-        workers=dict(zip(tools, answers[::2], strict=True)),
-        callable_providers={tool: names for tool, names in said.items() if names},
-        caretakers=caretakers,
-    )
+async def alive(servers: QueueServers, tools: Collection[str]) -> Alive:
+    """The processes alive: in one round trip to each server, plus one for the time."""
+    workers: dict[str, int] = {}
+    said: dict[str, frozenset[str]] = {}
+    caretakers = 0
+    groups: dict[Redis, list[str]] = {servers.shared: [], **dict(servers.sharing(tools))}
+    for server, some in groups.items():
+        since = await _now(server) - COUNTED_SECONDS
+        commands: list[Command] = [("ZCOUNT", CARETAKERS, f"({since}", "+inf")]  # on the shared one only
+        for tool in some:
+            commands += [
+                ("ZCOUNT", workers_key(tool), f"({since}", "+inf"),
+                ("ZRANGEBYSCORE", callable_key(tool), f"({since}", "+inf"),
+            ]
+        counted, *answers = await execute(server, *commands)
+        caretakers += counted
+        workers |= zip(some, answers[::2], strict=True)
+        for tool, names in zip(some, answers[1::2], strict=True):
+            said[tool] = frozenset(name.decode() for name in names)
+    return Alive(workers, {tool: names for tool, names in said.items() if names}, caretakers)
 
 
 async def _now(redis: Redis) -> int:

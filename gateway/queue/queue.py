@@ -1,7 +1,7 @@
 """The queue in Redis: jobs in arq's own format, and the pub/sub channels for changes and check requests.
 
-One queue for each tool. All keys are on the queue's Redis (`keys.py`, `jobs.py`; see the README). Losing
-them costs only time: the ledger knows what is queued, and a caretaker dispatches it again.
+One queue for each tool. Its keys are on the queue's Redis or the tool's own (`servers.py`, `keys.py`, `jobs.py`; see
+the README). Losing them costs only time: the ledger knows what is queued, and a caretaker dispatches it again.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from gateway.queue.keys import (
 )
 from gateway.queue.messages import ChangeNotice, SubscriptionState, change_message, change_notices_in, check_requests_in
 from gateway.queue.redis_calls import execute, listen, translated
+from gateway.queue.servers import QueueServers
 from gateway.queue.wait_times import class_of
 from gateway.redis_link.batches import Command
 from gateway.redis_link.calls import Calls
@@ -82,23 +83,27 @@ class Depth:
 class Queue:
     """Dispatches, claims and monitors jobs. Every method raises QueueUnavailable when Redis is unavailable."""
 
-    def __init__(self, redis: Redis) -> None:
-        self.redis = redis
+    def __init__(self, redis: Redis | QueueServers) -> None:
+        self.servers = redis if isinstance(redis, QueueServers) else QueueServers(redis)
+        self.redis = self.servers.shared
         self.unreadable: Counter[str] = Counter()
         """The number of invalid entries per channel."""
-        self._calls = Calls(redis, SCRIPTS, translated)
+        self._calls = {server: Calls(server, SCRIPTS, translated) for server in self.servers.all}
 
-    async def ping(self) -> None:
-        """Return when the queue's Redis answers."""
-        await self._send(("PING",))
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.servers.aclose()
 
     # --- dispatching ------------------------------------------------------------------------------------------------
 
-    async def dispatch(self, dispatches: Sequence[Dispatch], notices: Sequence[ChangeNotice] = ()) -> None:
+    async def dispatch(
+        self, dispatches: Sequence[Dispatch], notices: Sequence[ChangeNotice] = (), *, server: Redis | None = None
+    ) -> None:
         """Put generations into arq and notify streams, all in one round trip (arq's `enqueue_job` takes three per job).
 
         Dispatching one twice is harmless: it is the same job, and `begin` gives its attempt to one worker only. A lost
-        notice delays a stream by five seconds at most.
+        notice delays a stream by five seconds at most. `server` has the jobs of all these tools; by default the
+        queue's.
         """
         by_tool: defaultdict[str, list[Job]] = defaultdict(list)
         for dispatch in dispatches:
@@ -107,11 +112,11 @@ class Queue:
         if notices:  # one message: every gateway receives it, and each message costs it 50 µs
             commands.append(("PUBLISH", CHANGES_CHANNEL, dumps(change_message(notices))))
         if commands:
-            await self._send(*commands)
+            await execute(server or self.redis, *commands)
 
     async def stop(self, *, tool: str, generation: str, ref: str) -> None:
         """Queue a job that asks the provider to stop the job `ref` of a generation that has ended (R17)."""
-        await self._send(*_put(tool, [stop_job(generation, ref)]))
+        await self._send(tool, *_put(tool, [stop_job(generation, ref)]))
 
     async def stop_elsewhere(self, *, tool: str, provider: str, generation: str, ref: str, left: bool) -> None:
         """Queue the same for workers that can call the provider, because this one cannot.
@@ -119,7 +124,7 @@ class Queue:
         `left`: it may not be the one that the generation has now.
         """
         job = stop_job(generation, ref, _digest(ref), provider, at=provider if left else "")
-        await self._send(*_put(tool, [job], provider), ("EXPIRE", rerouted_key(tool, provider), JOB_MS // 1000))
+        await self._send(tool, *_put(tool, [job], provider), ("EXPIRE", rerouted_key(tool, provider), JOB_MS // 1000))
 
     async def stop_stray(self, *, tool: str, generation: str, ref: str, provider: str = "") -> None:
         """Queue a stop for a provider job without a generation; only once per job.
@@ -127,9 +132,9 @@ class Queue:
         `provider` has it, if that may not be the one that the generation has now.
         """
         digest = _digest(f"{generation}\n{ref}")
-        (first,) = await self._send(("SET", stray_key(digest), 1, "NX", "EX", _STRAY_SECONDS))
+        (first,) = await execute(self.redis, ("SET", stray_key(digest), 1, "NX", "EX", _STRAY_SECONDS))
         if first:
-            await self._send(*_put(tool, [stop_job(generation, ref, digest, at=provider)]))
+            await self._send(tool, *_put(tool, [stop_job(generation, ref, digest, at=provider)]))
 
     async def take_out(self, tool: str, job: str, *, provider: str | None = None, waited_ms: int | None = None) -> None:
         """Remove a job completely: it has started (from now on the lease counts) or need not start anymore.
@@ -149,7 +154,7 @@ class Queue:
                 ("HINCRBY", waits_key(tool), class_of(waited_ms), 1),
                 ("EXPIRE", waits_key(tool), _WAITS_SECONDS),
             ]
-        await self._send(*commands)
+        await self._send(tool, *commands)
 
     # --- claiming: what workers call -------------------------------------------------------------------------------
 
@@ -168,17 +173,17 @@ class Queue:
         claim = SCRIPTS.command(
             "claim", keys, claim_prefix=CLAIM_PREFIX, job_prefix=JOB_PREFIX, limit=limit, claim_ms=claim_ms
         )
-        *_, claimed = await self._send(*wait, claim)
+        *_, claimed = await self._send(tool, *wait, claim)
         found = list(zip(claimed[::2], claimed[1::2], strict=True))
         odd = [job for job, _ in found if not _is_text(job)]
         if odd:  # not an id of ours: no worker could run it, or pass it to arq
             log.warning("invalid_jobs_dropped", tool=tool, jobs=len(odd))
-            await self._send(("ZREM", queue_key(tool), *odd))
+            await self._send(tool, ("ZREM", queue_key(tool), *odd))
         return [ClaimedJob(job.decode(), provider_in(text)) for job, text in found if _is_text(job)]
 
-    async def give_back(self, job: str) -> None:
+    async def give_back(self, tool: str, job: str) -> None:
         """Release the claim of a job, for any worker."""
-        await self._send(("DEL", claim_key(job)))
+        await self._send(tool, ("DEL", claim_key(job)))
 
     async def reroute(self, tool: str, provider: str, job: str) -> None:
         """Move a claimed job to the queue of workers that can call its provider."""
@@ -192,26 +197,40 @@ class Queue:
             wakeups_max=_WAKEUPS_MAX,
             wakeups_seconds=_WAKEUPS_SECONDS,
         )
-        await self._send(command)
+        await self._send(tool, command)
 
     # --- monitoring ---------------------------------------------------------------------------------------------------
 
     async def positions(self, jobs: Sequence[tuple[str, str]]) -> list[int | None]:
         """For each (tool, job), how many jobs run before it (0: it is next); None if it is not queued."""
-        return await self._ranks([(queue_key(tool), job) for tool, job in jobs])
+        return await self._ranks([(tool, queue_key(tool), job) for tool, job in jobs])
 
     async def rerouted_positions(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
         """For each (tool, provider, job), how many rerouted jobs run before it; None if it was not rerouted."""
-        return await self._ranks([(rerouted_key(tool, provider), job) for tool, provider, job in jobs])
+        return await self._ranks([(tool, rerouted_key(tool, provider), job) for tool, provider, job in jobs])
 
-    async def _ranks(self, members: Sequence[tuple[str, str]]) -> list[int | None]:
+    async def _ranks(self, members: Sequence[tuple[str, str, str]]) -> list[int | None]:
         """Calls from concurrent requests share round trips: one per request would cost more than the rest of it."""
-        ranks = await asyncio.gather(*(self._calls.command("ZRANK", key, member) for key, member in members))
+        asked = [self._calls[self.servers.of(tool)].command("ZRANK", key, job) for tool, key, job in members]
+        ranks = await asyncio.gather(*asked)
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def depths(self, tools: Iterable[str]) -> list[Depth]:
-        """The state of each tool's queue, in one round trip."""
+        """The state of each tool's queue, in one round trip to each server."""
         tools = list(tools)
+        found = await asyncio.gather(*(self._depths(*some) for some in self.servers.sharing(tools)))
+        depths = {depth.tool: depth for depth in chain(*found)}
+        return [depths[tool] for tool in tools]
+
+    async def waits(self, tools: Iterable[str]) -> dict[str, dict[int, int]]:
+        """How many generations of each tool were queued how long (classes of `wait_times.py`) before their start."""
+        waits: dict[str, dict[int, int]] = {}
+        for server, some in self.servers.sharing(tools):
+            hashes = await execute(server, *(("HGETALL", waits_key(tool)) for tool in some))
+            waits |= {tool: _classes(found) for tool, found in zip(some, hashes, strict=True)}
+        return waits
+
+    async def _depths(self, server: Redis, tools: Sequence[str]) -> list[Depth]:
         asked: list[Command] = [("TIME",)]
         for tool in tools:
             asked += [
@@ -219,7 +238,7 @@ class Queue:
                 ("ZRANGE", queued_key(tool), 0, 0, "WITHSCORES"),
                 ("ZRANGE", workers_key(tool), 0, -1, "WITHSCORES"),
             ]
-        (seconds, microseconds), *answers = await self._send(*asked)
+        (seconds, microseconds), *answers = await execute(server, *asked)
         now_ms = seconds * 1000 + microseconds // 1000
         depths = []
         for tool, queued, oldest, workers in zip(tools, answers[::3], answers[1::3], answers[2::3], strict=True):
@@ -232,7 +251,7 @@ class Queue:
 
     async def now(self) -> int:
         """The queue's clock, in milliseconds."""
-        ((seconds, microseconds),) = await self._send(("TIME",))
+        ((seconds, microseconds),) = await execute(self.redis, ("TIME",))
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def change_notices(self) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
@@ -246,7 +265,7 @@ class Queue:
 
         If the message is lost, the next renewal (a third of a lease) or the next poll notices.
         """
-        await self._send(("PUBLISH", CHECKS_CHANNEL, dumps([generation])))
+        await execute(self.redis, ("PUBLISH", CHECKS_CHANNEL, dumps([generation])))
 
     async def check_requests(self) -> AsyncGenerator[str | None, None]:
         """The ids of running generations to check, from now on; None means all of them."""
@@ -275,9 +294,9 @@ class Queue:
                 for one in entries:
                     yield one
 
-    async def _send(self, *commands: Command) -> list[Any]:
-        """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
-        return await execute(self.redis, *commands)
+    async def _send(self, tool: str, *commands: Command) -> list[Any]:
+        """Send commands to a tool's server in one round trip; QueueUnavailable if one fails."""
+        return await execute(self.servers.of(tool), *commands)
 
 
 def _places(tool: str, providers: Sequence[str]) -> list[tuple[str, str]]:
@@ -302,6 +321,10 @@ def _put(tool: str, jobs: Sequence[Job], provider: str | None = None) -> Iterato
     yield "LPUSH", wakeup, *[1] * min(len(jobs), _WAKEUPS_MAX)
     yield "LTRIM", wakeup, 0, _WAKEUPS_MAX - 1
     yield "EXPIRE", wakeup, _WAKEUPS_SECONDS
+
+
+def _classes(found: Mapping[bytes, bytes]) -> dict[int, int]:
+    return {int(class_): int(count) for class_, count in found.items()}
 
 
 def _digest(text: str) -> str:

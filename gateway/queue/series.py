@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby, pairwise
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
 
 from gateway.ledger.sums import Totals
-from gateway.queue.keys import SERIES_LAST, series_key, waits_key
+from gateway.queue.keys import SERIES_LAST, series_key
 from gateway.queue.queue import Depth, Queue
 from gateway.queue.redis_calls import queue_errors
 
@@ -88,19 +88,19 @@ class Series:
     """Writes and reads samples. Times are by the queue's clock, in milliseconds. Raises QueueUnavailable."""
 
     def __init__(self, queue: Queue) -> None:
-        self._redis = queue.redis
+        self._queue, self._redis = queue, queue.redis
 
     async def add(self, now: int, totals: Totals, depths: Iterable[Depth]) -> Sample | None:
         """Take the sample of the interval that contains `now`; None if it, or a later one, already exists."""
         at = now - now % SAMPLE_MS
         depths = list(depths)
+        waits = await self._queue.waits(depth.tool for depth in depths)
         with queue_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 await pipe.watch(SERIES_LAST)
                 before = _Counted.decode(await pipe.get(SERIES_LAST))
                 if before is not None and before.at >= at:
                     return None
-                waits = {depth.tool: _classes(await _hash(pipe, waits_key(depth.tool))) for depth in depths}
                 counted = _Counted(at, dict(totals.outcomes), waits)
                 sample = _sample(at, totals, depths, *counted.since(before))
                 pipe.multi()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
@@ -241,16 +241,6 @@ def _sample(
         ended=ended,
         waits=waits,
     )
-
-
-async def _hash(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
-    """A hash, read immediately because the pipeline is in WATCH mode."""
-    found: Any = await pipe.execute_command("HGETALL", key)
-    return dict(found)
-
-
-def _classes(found: Mapping[bytes, bytes]) -> dict[int, int]:
-    return {int(class_): int(count) for class_, count in found.items()}
 
 
 def _added(now: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int] | None:

@@ -93,7 +93,7 @@ class Workforce:
         """Check once; log what went missing and what is back."""
         providers = _providers_of(self._card())
         try:
-            found = await alive(self._queue.redis, sorted(providers))
+            found = await alive(self._queue.servers, sorted(providers))
         except QueueUnavailable:
             self._since, self._caretakers = {}, None
             return

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from gateway.client.settings import ClientSettings
 from gateway.local.supervisor import PARENT_VARIABLE
 from gateway.pricing.values import did_you_mean
+from gateway.queue.variables import OF_A_TOOL
 from gateway.settings import Settings
 
 _PREFIX = "FAREBOX_"
@@ -25,7 +26,7 @@ def misspelt(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     found = {}
     for variable in sorted(environment):
         name = variable.removeprefix(_PREFIX)
-        if not variable.startswith(_PREFIX) or variable in _OURS or name in known:
+        if not variable.startswith(_PREFIX) or variable.startswith(OF_A_TOOL) or variable in _OURS or name in known:
             continue
         meant = did_you_mean(name, known).partition('"')[2].partition('"')[0]
         if meant:

@@ -115,13 +115,13 @@ async def test_rerouted_jobs_are_claimed_in_queue_order(stage: Stage) -> None:
 
     assert await claim(2) == jobs[:2]
     await stage.queue.reroute("image", "box", jobs[1])
-    await stage.queue.give_back(jobs[0])
+    await stage.queue.give_back("image", jobs[0])
     assert await claim(1, "other") == jobs[:1]
-    await stage.queue.give_back(jobs[0])
+    await stage.queue.give_back("image", jobs[0])
     assert await claim(3, "other", "box") == jobs
     assert await claim(3, "other", "box") == []
     # Whoever died with it leaves it in the tool's queue, as any other.
-    await stage.queue.give_back(jobs[1])
+    await stage.queue.give_back("image", jobs[1])
     assert await claim(3) == [jobs[1]]
     await stage.queue.take_out("image", jobs[1])
     assert await _left(stage.queue) == [jobs[0], jobs[2]]

@@ -82,7 +82,10 @@ class HangingQueue(Queue):
         self.written: list[str] = []
         self.told: list[int] = []
 
-    async def dispatch(self, dispatches: Iterable[Dispatch], notices: Iterable[ChangeNotice] = ()) -> None:
+    async def dispatch(
+        self, dispatches: Iterable[Dispatch], notices: Iterable[ChangeNotice] = (), *, server: Any = None
+    ) -> None:
+        assert server is self.redis
         self.hangs.set()
         await self.go_on.wait()
         self.written += [each.generation for each in dispatches]

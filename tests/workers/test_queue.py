@@ -204,7 +204,7 @@ async def test_only_one_of_two_workers_claims_a_job(queue: Queue) -> None:
 async def test_a_job_that_was_given_back_can_be_claimed_again(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     (job,) = await claim(queue, limit=1)
-    await queue.give_back(job)
+    await queue.give_back("image", job)
     assert await claim(queue, limit=1) == [job]
 
 
@@ -305,12 +305,11 @@ async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> 
     queue = Queue(connect_queue(own_redis.url))
     own_redis.kill()
     calls = [
-        queue.ping(),
         queue.dispatch([dispatch()]),
         queue.take_out("image", "job"),
         queue.claim("image", limit=1, claim_ms=1),
         queue.claim("image", limit=1, claim_ms=1, wait_seconds=0.1),
-        queue.give_back("job"),
+        queue.give_back("image", "job"),
         worker_seen(queue.redis, "image", "worker"),
         queue.positions([("image", "job")]),
         queue.depths(["image"]),

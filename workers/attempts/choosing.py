@@ -64,7 +64,7 @@ async def _candidates(context: WorkerContext, found: Generation) -> tuple[Sequen
     )
     lacking = {name for name in names if context.providers.missing(name) is not None}
     if lacking:
-        elsewhere = (await alive(context.queue.redis, [found.request.tool])).callable_providers
+        elsewhere = (await alive(context.queue.servers, [found.request.tool])).callable_providers
         lacking -= elsewhere.get(found.request.tool, frozenset())
     able = [name for name in names if name not in paused | lacking] or [current]
     until = {one.provider: one.until for one in found.tried}

@@ -18,7 +18,7 @@ from gateway.api.services import (
 )
 from gateway.api.watching import audit_if_known, events_waiting, provider_states
 from gateway.clock import CLOCK, now_ms
-from gateway.errors import LedgerUnavailable, QueueUnavailable
+from gateway.errors import LedgerUnavailable
 from gateway.ledger.audit import LastAudit
 from gateway.schemas import ops as operations_schemas
 from gateway.schemas.base import utc
@@ -46,12 +46,13 @@ async def readyz(request: web.Request) -> web.Response:
     problems += filter(None, [CLOCK.problem, app[STORE_WATCH].problem])
     if app[RATE_CARDS].problem is not None:
         problems.append(f"the rate card on disk is not in force: {app[RATE_CARDS].problem}")
-    try:
-        await app[QUEUE].ping()
-    except QueueUnavailable:
-        problems.append("the queue's Redis is not responding: work is accepted and starts when it is back")
-    else:  # without the queue there are no notices anyway, and its own problem is reported
-        problems += filter(None, [app[HUB].problem])
+    away = await app[QUEUE].servers.problems()
+    # Without the queue there are no notices anyway, and its own problem is reported.
+    problems += away or filter(None, [app[HUB].problem])
+    problems += [
+        f"{variable} belongs to no tool of the rate card: rename it, or unset it"
+        for variable in app[SETTINGS].queues_without_a_tool(app[RATE_CARDS].card.tools)
+    ]
     problems += [
         f"the provider {name!r} cannot be reached: "
         f"{'other providers make its models' if app[RATE_CARDS].card.is_replaceable(name) else 'its generations wait'}"
