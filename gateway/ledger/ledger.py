@@ -79,13 +79,16 @@ class Ledger(
         Also reads the ledger's time, which this process then uses.
         """
         await CLOCK.measure(self.time)
-        mine = f"{SCHEMA_VERSION},{self.partitions}"
+        if not await self.has_been_started():
+            # Only if missing, so that starting works on a ledger whose memory is full.
+            await self.command("SET", keys.META, f"{SCHEMA_VERSION},{self.partitions}", "NX")
+            await self.has_been_started()
+
+    async def has_been_started(self) -> bool:
+        """Whether a process has written to it; LedgerBroken if its schema version or partitions are others."""
         found = await self._meta()
-        if found is None:  # only if missing, so that starting works on a ledger whose memory is full
-            await self.command("SET", keys.META, mine, "NX")
-            found = await self._meta()
-        if found is None or found == mine:
-            return
+        if found is None:
+            return False
         version, partitions = found.split(",")
         if int(version) != SCHEMA_VERSION:
             msg = (
@@ -93,11 +96,13 @@ class Ledger(
                 "Farebox that wrote it, or a newer one"
             )
             raise LedgerBroken(msg)
-        msg = (
-            f"the ledger has {partitions} partitions, but this Farebox is configured for {self.partitions}: they must "
-            "be equal"
-        )
-        raise LedgerBroken(msg)
+        if int(partitions) != self.partitions:
+            msg = (
+                f"the ledger has {partitions} partitions, but this Farebox is configured for {self.partitions}: they "
+                "must be equal"
+            )
+            raise LedgerBroken(msg)
+        return True
 
     async def time(self) -> int:
         """The ledger's time, in milliseconds since the epoch."""

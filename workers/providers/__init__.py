@@ -31,6 +31,7 @@ __all__ = [
     "Rendered",
     "Result",
     "make_provider",
+    "vendor_address",
 ]
 
 KINDS = {
@@ -42,6 +43,18 @@ KINDS = {
     "sandbox": "workers.providers.sandbox:Sandbox",
 }
 """Kind → the path of its class, which is created with a Connection."""
+
+_ADDRESSES = {
+    "fal": "workers.providers.fal:BASE_URL",
+    "replicate": "workers.providers.replicate:BASE_URL",
+    "openai": "workers.providers.openai_images:OPENAI_URL",
+}
+
+
+def vendor_address(kind: str) -> str | None:
+    """Where a kind of provider is called if its table has no `base_url`; None: nowhere, or in this process."""
+    module, _, name = _ADDRESSES.get(kind, "").partition(":")
+    return str(getattr(import_module(module), name)) if module else None
 
 
 def make_provider(kind: str, connection: Connection) -> Provider:

@@ -44,6 +44,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("operator", "keys"): (),
     ("operator", "revoke"): ("key_1",),
     ("demo",): (),
+    ("doctor",): (),
     ("audit",): (),
     ("audit-log",): (),
     ("signing-key", "show"): (),
