@@ -263,6 +263,8 @@ class GenerationRequest:
     providers: tuple[str, ...] = ()
     """All that may make it, if there are several (R30); `provider` is the one that makes it, or is next to."""
     output: MediaKind | None = None
+    erased: bool = False
+    """Whether what its account's person wrote was removed (R38)."""
 
     @property
     def kind(self) -> MediaKind | None:

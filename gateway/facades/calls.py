@@ -23,7 +23,7 @@ from gateway.api.services import BACKGROUND, CLIENT_CALLS, ORDERING, RATE_CARDS
 from gateway.domain import OwnWebhook, SettingValue
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.facades.open_calls import OPEN_CALLS, OpenCall
-from gateway.facades.parameters import RETRY_COUNT_HEADER
+from gateway.facades.parameters import RETRY_COUNT_HEADER, refused
 from gateway.kinds import MADE, MediaKind
 from gateway.ledger.client_calls import ClientCall
 from gateway.pricing import facade_settings
@@ -76,6 +76,13 @@ def settings_of(
         return facade_settings.settings_of(request.app[RATE_CARDS].card, model_id, facade, given, senses)
     except RequestRefused as refused:
         raise refusal_of_request(refused) from None
+
+
+def prompt_of(request: web.Request, model_id: str, given: dict[str, Any], where: str = "") -> Any:
+    """Remove the prompt from the parameters in `given`, and return it; "" if the model does not require one."""
+    if "prompt" not in given and request.app[RATE_CARDS].card.models[model_id].prompt == "required":
+        raise refused("prompt", f"is required{where}")
+    return given.pop("prompt", "")
 
 
 def generation_of(request: web.Request, model_id: str, members: Mapping[str, Any]) -> GenerationIn:

@@ -61,6 +61,7 @@ def encode_request(request: GenerationRequest) -> str:
         "metadata": request.metadata,
         "sandbox": request.sandbox,
         "output": request.output,
+        "erased": request.erased or None,
     }
     return to_json({name: value for name, value in members.items() if value not in (None, [], {})}).decode()
 
@@ -94,6 +95,7 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
         sandbox=data.get("sandbox"),
         metering=decode_metering(fields["meters"]) if "meters" in fields else None,
         output=MediaKind(data["output"]) if "output" in data else None,
+        erased=data.get("erased", False),
     )
 
 

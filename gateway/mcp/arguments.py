@@ -64,7 +64,7 @@ class QuoteArguments(Order):
 class GenerateArguments(Order):
     """What to make, and the accepted price."""
 
-    prompt: Annotated[str, Field(min_length=1)]
+    prompt: Annotated[str, Field(description="Required, unless `list_models` says otherwise of the model.")] = ""
     confirm_credits: Annotated[
         AmountIn,
         Field(

@@ -23,6 +23,7 @@ COMBINATIONS_MAX = 1000
 COMBINATIONS_PER_MODEL = 100
 """Combinations per model, unless it is the only one."""
 _TRIES = 3
+_SHOWN = ("id", "name", "tool", "description", "pro", "outputs_max", "prompt", "inputs")
 _BESIDE_SETTINGS = frozenset({*INPUT_COUNTS, *MEASURES})
 
 Settings = dict[str, Any]
@@ -110,7 +111,7 @@ async def _priced(client: GatewayClient, lists: Sequence[_Combinations]) -> tupl
 def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     model = combinations.model
     gates = [{} if item["allowed"] else {"allowed": False, "reason": item["reason"]} for item in priced]
-    shown = {name: model[name] for name in ("id", "name", "tool", "description", "pro", "outputs_max", "inputs")}
+    shown = {name: model[name] for name in _SHOWN}
     shown["settings"] = model["settings"]
     if all(gate == gates[0] for gate in gates):
         shown |= gates[0]

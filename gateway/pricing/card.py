@@ -62,6 +62,8 @@ Concurrency = Mapping[str, Count]
 Seats = Annotated[Whole, Field(ge=1, le=500)]
 """How many members an account may have (R25); none: as many as it likes."""
 Allow = Mapping[str, Mapping[str, ValueOrValues]]
+PromptUse = Literal["required", "optional", "none"]
+"""Whether a model takes a prompt: an upscaler needs none."""
 
 
 class Free(Table):
@@ -220,6 +222,7 @@ class Model(Table):
     description: Text | None = None
     pro: Flag = False
     outputs_max: Annotated[Whole, Field(ge=1, le=OUTPUTS_MAX)] = 1
+    prompt: PromptUse = "required"
     inputs: InputLimits = InputLimits()
     check: Check = Check()
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)

@@ -24,6 +24,7 @@ from gateway.pricing.measures import (
     INPUT_VIDEO_SECONDS,
     MEASURED_COUNTS,
     MEASURES,
+    PROMPT_CHARACTERS,
     factors,
 )
 from gateway.pricing.messages import Fault
@@ -136,6 +137,8 @@ def _no_such_name(model: Model, name: str) -> str | None:
             return None
         inputs = f"inputs = {{ {COUNTED_KINDS[name]} = 4 }}"
         return f"counts inputs that this model does not accept: write `{inputs}` on the model"
+    if name == PROMPT_CHARACTERS and model.prompt == "none":
+        return 'counts the prompt of a model with prompt = "none"'
     if name in MEASURES:
         return _not_measured(model, name)
     if name in model.settings:

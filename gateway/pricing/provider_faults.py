@@ -17,6 +17,7 @@ from gateway.pricing.providers import (
     INPUT_IMAGES,
     INPUT_VIDEOS,
     OUTPUTS,
+    PROMPT,
     RESERVED,
     SANDBOX,
     Offer,
@@ -53,6 +54,8 @@ def model_provider_faults(card: RateCard, at: Location, model: Model) -> Iterato
             yield Fault(named, f"is {show(name)}, and there is no [providers.{name}]{hint}")
             continue
         here = at if short else (*at, "at", name)
+        if model.prompt == "none" and PROMPT in offer.provider_settings:
+            yield Fault((*here, "provider_settings", PROMPT), 'names the prompt of a model with prompt = "none"')
         for setting, translation in offer.provider_settings.items():
             yield from _translation_faults((*here, "provider_settings", setting), model, setting, translation)
         if (provider := card.providers.get(name)) is not None:
@@ -103,6 +106,9 @@ def _kind_limits(
     if kind is not None and kind not in provider.makes:
         text = f"makes {MADE[kind]}, but providers of kind {provider.kind} only make {_listed(provider.makes)}"
         yield Fault(named, f"{text}: choose another provider")
+    if model.prompt != "required" and provider.needs_prompt:
+        text = f"is {show(model.prompt)}, but providers of kind {provider.kind} need a prompt: remove it"
+        yield Fault((*at, "prompt"), text)
     for name in ("image", "video", "audio"):
         if model.inputs.of(name) and name not in provider.accepts:
             text = f"accepts {MADE[MediaKind(name)]}, but providers of kind {provider.kind} only accept"

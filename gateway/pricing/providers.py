@@ -116,6 +116,11 @@ class ProviderTable(BaseModel):
         return self.kind == "comfyui"
 
     @property
+    def needs_prompt(self) -> bool:
+        """Whether none of its calls can do without a prompt."""
+        return self.kind == "openai"
+
+    @property
     def makes(self) -> frozenset[MediaKind]:
         """The kinds of output that its models can make."""
         return _MAKES.get(self.kind, _ALL_KINDS)

@@ -18,6 +18,7 @@ from gateway.providers.workflows import (
     OUTPUTS,
     PROMPT,
     SEED,
+    WITHOUT_PROMPT,
     placeholders,
     read_workflow,
 )
@@ -39,7 +40,9 @@ def workflow_faults(folder: Path, at: Location, model: Model, offer: Offer) -> I
     inputs |= {f"{INPUT_VIDEO}{number}" for number in range(1, model.inputs.video + 1)}
     inputs |= {f"{INPUT_AUDIO}{number}" for number in range(1, model.inputs.audio + 1)}
     sent = _arguments(model, offer)
-    known = {PROMPT, OUTPUTS, SEED} | inputs | sent
+    known = {OUTPUTS, SEED} | inputs | sent | ({PROMPT} if model.prompt != "none" else set())
+    if model.prompt != "none" and PROMPT not in named:
+        yield Fault(at, f'names the workflow {name}, which {WITHOUT_PROMPT}: or write prompt = "none" on the model')
     for unknown in sorted(named - known):
         hint = (
             did_you_mean(unknown, sorted(known)) or "; add a setting of this name, or an entry in `provider_settings`"

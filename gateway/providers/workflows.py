@@ -15,6 +15,7 @@ from typing import Any
 from gateway.errors import WorkflowUnusable
 
 PROMPT = "prompt"
+WITHOUT_PROMPT = 'has no "{{prompt}}", so every prompt would give the same result'
 OUTPUTS = "outputs"
 SEED = "seed"
 INPUT_IMAGE, INPUT_VIDEO, INPUT_AUDIO = "input_image_", "input_video_", "input_audio_"  # followed by a number, from 1
@@ -48,8 +49,6 @@ def _checked(document: object) -> dict[str, Any]:
         raise WorkflowUnusable("is in the editor's format: export it with Export (API)")
     if not isinstance(document, dict) or not document or not all(map(_is_node, document.values())):
         raise WorkflowUnusable("is not in ComfyUI's API format (nodes by number, each with `class_type` and `inputs`)")
-    if PROMPT not in placeholders(document):
-        raise WorkflowUnusable('has no "{{prompt}}", so every prompt would give the same result')
     return document
 
 

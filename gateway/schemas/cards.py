@@ -106,6 +106,9 @@ class ModelOut(Answer):
     pro: bool
     aliases: list[str] = Field(description="Other names of the model, for clients of other APIs.")
     outputs_max: int
+    prompt: Literal["required", "optional", "none"] = Field(
+        description="Whether a request needs a prompt; `none`: it must not have one."
+    )
     inputs: InputsOut
     settings: dict[str, SettingOut]
     forbidden: list[ForbiddenOut]

@@ -90,7 +90,14 @@ class GenerationIn(Body):
 
     tool: Annotated[Text, Field(min_length=1, max_length=64, examples=["image"])]
     model: Annotated[Text, Field(min_length=1, max_length=128, examples=["flux-dev"])]
-    prompt: Annotated[FreeText, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
+    prompt: Annotated[
+        FreeText,
+        Field(
+            max_length=PROMPT_MAX_CHARACTERS,
+            examples=["a red bicycle"],
+            description="Required, unless the model's `prompt` in `GET /v1/rate-card` is `optional` or `none`.",
+        ),
+    ] = ""
     settings: SettingsIn = Field(default_factory=dict)
     inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
     outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Number of outputs. Default: 1."), WHOLE] = 1

@@ -115,6 +115,7 @@ def _model_shape(
         pro=model.pro,
         aliases=list(model.aliases),
         outputs_max=model.outputs_max,
+        prompt=model.prompt,
         inputs=card_schemas.InputsOut(
             image=model.inputs.image,
             video=model.inputs.video,

@@ -54,7 +54,8 @@ def result_shape(
         members = {name: files[0]} | ({f"{name}s": files} if len(files) > 1 else {})
     else:
         members = {"images": files}
-    members |= {"prompt": asked.prompt, "credits": as_number(generation.committed_millicredits / CREDIT)}
+    members |= {"prompt": asked.prompt} if asked.prompt else {}
+    members["credits"] = as_number(generation.committed_millicredits / CREDIT)
     if isinstance(asked.settings.get("seed"), int):
         members["seed"] = asked.settings["seed"]
     if generation.state in FINAL_STATES and len(files) < asked.outputs:

@@ -101,7 +101,7 @@ def _output(
 def _input(generation: outcomes.Generation) -> dict[str, Any]:
     """The request, in our own terms. Files' bytes are not repeated."""
     asked = generation.request
-    given: dict[str, Any] = {"prompt": asked.prompt}
+    given: dict[str, Any] = {"prompt": asked.prompt} if asked.prompt else {}
     given |= {
         name: value if isinstance(value, str | int) else as_number(value) for name, value in asked.settings.items()
     }

@@ -28,7 +28,7 @@ async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor, key: str
 @cases(
     ("change", "path", "said"),
     [
-        ({"prompt": ""}, "prompt", "at least 1 character"),
+        ({"prompt": ""}, "prompt", "is required by Sketch"),
         ({"prompt": "x" * 10_001}, "prompt", "at most 10000 characters"),
         ({"prompt": None}, "prompt", "valid string"),
         ({"tool": 5}, "tool", "valid string"),
@@ -80,7 +80,7 @@ async def test_422_a_wrong_field_is_named_with_what_is_right(
 async def test_422_a_missing_field_is_named(gateway: Visitor) -> None:
     reply = await gateway.call("POST", "/v1/generations", await gateway.account(), {"tool": "image"})
     assert reply.code == "invalid_request"
-    assert reply.fields == ["model", "prompt"]
+    assert reply.fields == ["model"]
     assert "`model` is required" in reply.message
 
 

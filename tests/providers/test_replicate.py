@@ -63,6 +63,12 @@ async def test_a_model_is_named_by_its_owner_by_a_version_of_it_or_by_a_version(
     assert "webhook" not in body
 
 
+async def test_a_model_without_a_prompt_is_sent_none(provider: Replicate, vendor: ReplicateVendor) -> None:
+    """Many models refuse an argument that they do not have."""
+    ref = await provider.submit(request(prompt=""))
+    assert vendor.jobs[ref].asked["input"] == {"megapixels": "1", "num_outputs": 2}
+
+
 async def test_what_is_no_model_of_replicates_is_said_before_anything_is_sent(provider: Replicate) -> None:
     with pytest.raises(ProviderNotSetUp, match="owner/name"):
         await provider.submit(request(provider_model="a/b/c"))

@@ -32,7 +32,9 @@ async def arguments(request: ProviderRequest, address_of: AddressOf) -> dict[str
     ProviderNotSetUp if the rate card has no name for inputs that the request has: dropping them would waste money.
     """
     names = request.names
-    named: dict[str, Any] = {**request.arguments, names.prompt: request.prompt}
+    named: dict[str, Any] = dict(request.arguments)
+    if request.prompt:
+        named[names.prompt] = request.prompt
     if names.outputs is not None:
         named[names.outputs] = len(request.indices)
     for kind, name, one in (

@@ -121,6 +121,8 @@ class Ordering:
         if body.inputs:
             measures = measured(body.inputs, self._uploads, caller.account)
         model = card.models.get(body.model)
+        if body.prompt and model is not None and model.prompt == "none":
+            raise _wrong_prompt(f"is not accepted by {model.name}: leave it out")
         if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave it out
             measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
         try:
@@ -194,6 +196,8 @@ class Ordering:
     def _priced(self, caller: AccountCaller, body: GenerationIn, webhook: OwnWebhook | None) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
         account, quote = caller.account, self.price(caller, body)
+        if not body.prompt and quote.model.prompt == "required":
+            raise _wrong_prompt(f"is required by {quote.model.name}")
         price = LockedPrice(quote.price_millicredits, quote.lines, quote.rate_card, quote.metering)
         if body.quote is not None:
             price = self._quote_tokens.open(body.quote, account, quote)
@@ -273,6 +277,10 @@ def _no_worker(model: Model) -> NoWorker:
         f"{model.name} is unavailable: no worker for it is running. Nothing was reserved. Retry later, or choose "
         "another model."
     )
+
+
+def _wrong_prompt(reason: str) -> InvalidRequest:
+    return InvalidRequest(f"`prompt` {reason}.", fields=[FieldProblem("prompt", reason)])
 
 
 def _check_ceiling(max_credits: Decimal, millicredits: int) -> None:

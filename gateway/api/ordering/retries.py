@@ -84,7 +84,8 @@ class Retries:
     def _why_not(self, original: outcomes.Generation, model: Model) -> str | None:
         if original.state is not State.FAILED:
             return "not_failed"
-        if not original.request.prompt:  # every order has one
+        # Earlier versions erased without a mark, but then every order had a prompt.
+        if original.request.erased or (model.prompt == "required" and not original.request.prompt):
             return "erased"
         if model.tool != original.request.tool:
             return "unknown_model"

@@ -101,7 +101,7 @@ class Erasure:
         """Whether something was generated after the first step: an operator may have made a key meanwhile."""
         await self._ledger.erase_account(await self._read(), finished=False)  # so that there is no more
         newest = await self._ledger.generations(account=self._account, keys_version=None, limit=1)
-        return isinstance(newest, outcomes.Page) and any(one.request.prompt for one in newest.data)
+        return isinstance(newest, outcomes.Page) and any(not one.request.erased for one in newest.data)
 
     async def _step(self, phase: str, cursor: str) -> str | None:
         """One step; where the next one begins, or None after the last."""

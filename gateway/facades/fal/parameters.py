@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.domain import SettingValue
-from gateway.facades.calls import OURS, generation_of, model_of, settings_of
+from gateway.facades.calls import OURS, generation_of, model_of, prompt_of, settings_of
 from gateway.facades.parameters import nothing_but, of_duration, refused, whole
 from gateway.pricing.card import Model
 from gateway.pricing.facade_settings import Sense, of_pixels
@@ -91,9 +91,7 @@ def body_of(request: web.Request, app: str, arguments: Mapping[str, Any]) -> Gen
     members: dict[str, Any] = {name: given.pop(name) for name in OURS if name in given}
     if "prompt" not in given and isinstance(given.get("text"), str):  # what is to be spoken
         given["prompt"] = given.pop("text")
-    if "prompt" not in given:
-        raise refused("prompt", "is required")
-    members |= {"prompt": given.pop("prompt"), "inputs": _inputs(given)}
+    members |= {"prompt": prompt_of(request, model_id, given), "inputs": _inputs(given)}
     if _OUTPUTS in given:
         members["outputs"] = whole(given, _OUTPUTS, 1, least=1)
         del given[_OUTPUTS]

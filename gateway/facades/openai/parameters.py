@@ -16,7 +16,7 @@ from gateway.api.handlers.uploads import keep_upload
 from gateway.api.http.intake import MULTIPART_TYPE, FormFile
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body, read_object
 from gateway.api.services import INTAKE
-from gateway.facades.calls import OURS, generation_of, model_of, settings_of
+from gateway.facades.calls import OURS, generation_of, model_of, prompt_of, settings_of
 from gateway.facades.parameters import nothing_but, of_duration, refused, whole
 from gateway.kinds import MediaKind
 from gateway.outside.strict_json import read_json
@@ -106,9 +106,8 @@ def body_of(
     users = {name: given.pop(name) for name in _USERS if name in given}
     if users and isinstance(members.setdefault("metadata", {}), dict):
         members["metadata"] = users | members["metadata"]
-    if "prompt" not in given:
-        raise refused("prompt", "is required")
-    members |= {"prompt": given.pop("prompt"), "inputs": asked.inputs, "outputs": whole(given, "n", 1, least=1)}
+    members |= {"prompt": prompt_of(request, model_id, given), "inputs": asked.inputs}
+    members["outputs"] = whole(given, "n", 1, least=1)
     given.pop("n", None)
     for name in elsewhere:
         given.pop(name, None)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.api.http.parse import read_object
 from gateway.api.services import RATE_CARDS
-from gateway.facades.calls import OURS, generation_of, settings_of
+from gateway.facades.calls import OURS, generation_of, prompt_of, settings_of
 from gateway.facades.parameters import nothing_but, of_duration, refused, whole
 from gateway.facades.replicate import webhooks
 from gateway.facades.replicate.files import FILES_PATH, address_of
@@ -57,9 +57,8 @@ def body_of(request: web.Request, model_id: str, call: Mapping[str, Any]) -> Gen
     members |= {name: given.pop(name) for name in OURS if name in given and name not in model.settings}
     if "prompt" not in given and "text" not in model.settings and isinstance(given.get("text"), str):
         given["prompt"] = given.pop("text")  # what is to be spoken
-    if "prompt" not in given:
-        raise refused("prompt", "is required in `input`")
-    members |= {"prompt": given.pop("prompt"), "outputs": 1, "inputs": _files(request, model, given)}
+    members["prompt"] = prompt_of(request, model_id, given, " in `input`")
+    members |= {"outputs": 1, "inputs": _files(request, model, given)}
     for name in COUNTS:
         if name in given and name not in model.settings:
             members["outputs"] = whole({name: given.pop(name)}, name, 1, least=1)

@@ -28,7 +28,7 @@ def openapi_schema(model: Model, kind: MediaKind | None) -> dict[str, Any]:
                 "Input": {
                     "title": "Input",
                     "type": "object",
-                    "required": ["prompt"],
+                    "required": ["prompt"] if model.prompt == "required" else [],
                     "properties": _in_order(_inputs(model)),
                 },
                 "Output": {"title": "Output", **_output(model, kind)},
@@ -43,7 +43,9 @@ def _output(model: Model, kind: MediaKind | None) -> dict[str, Any]:
 
 
 def _inputs(model: Model) -> dict[str, dict[str, Any]]:
-    properties: dict[str, dict[str, Any]] = {"prompt": {"type": "string", "description": "What to generate."}}
+    properties: dict[str, dict[str, Any]] = {}
+    if model.prompt != "none":
+        properties["prompt"] = {"type": "string", "description": "What to generate."}
     for kind in (MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO):
         most = model.inputs.of(kind)
         if most == 1:

@@ -5,7 +5,7 @@
 -- Returns  {"not_found"} {"keys_changed"} {"changed", account}: also if this member was added before
 --          {"refused", "forbidden" | "needs_owner" | "has_owner" | "email_taken" | "no_seat" | "too_many_members", …}
 -- Writes   account; journal: only what rolling forward changed
---- @include "lib/amounts" "lib/members" "lib/seats"
+--- @include "lib/members" "lib/seats"
 local
   keys_version, -- or "": do not check
   by, -- the member who adds it; "": an operator

@@ -25,6 +25,7 @@ tool = "image"
 provider = "flux-box"
 provider_model = "acme/flux"
 outputs_max = {outputs_max}
+prompt = "{prompt}"
 inputs = {{ image = {images} }}
 [models.flux-dev.settings]
 resolution = {{ values = ["1K", "2K"] }}
@@ -39,8 +40,9 @@ credits = 5
 SIZES = 'resolution = { "1K" = { size = "1024x1024" }, "2K" = { size = "2048x2048", tiles = [2, 2] } }'
 
 
-def card(kind: str = "openai", provider: str = "", settings: str = "", outputs_max: int = 1, images: int = 0) -> bytes:
-    return CARD.format(kind=kind, provider=provider, settings=settings, outputs_max=outputs_max, images=images).encode()
+def card(**parts: object) -> bytes:
+    usual = {"kind": "openai", "provider": "", "settings": "", "outputs_max": 1, "prompt": "required", "images": 0}
+    return CARD.format(**(usual | parts)).encode()
 
 
 def test_settings_are_put_into_the_providers_words() -> None:
@@ -111,6 +113,18 @@ def test_what_is_no_setting_may_have_another_name_too() -> None:
         (card().replace(b"image = 0", b"video = 1"), "accepts videos"),
         (card(kind="replicate", outputs_max=2), 'needs `outputs = "…"`'),
         (card(kind="fal", images=2), 'needs `input_images = "…"`'),
+        (card(prompt="optional"), '`prompt` is "optional", but providers of kind openai need a prompt'),
+        (card(prompt="never"), "`prompt`"),
+        (
+            card(kind="fal", prompt="none", settings='prompt = "text"'),
+            'names the prompt of a model with prompt = "none"',
+        ),
+        (
+            card(kind="fal", prompt="none").replace(
+                b"credits = 5", b"credits_per = { prompt_characters = { credits = 1 } }"
+            ),
+            'counts the prompt of a model with prompt = "none"',
+        ),
     ],
 )
 def test_what_a_card_leaves_open_or_gets_wrong_is_named(contents: bytes, said: str) -> None:

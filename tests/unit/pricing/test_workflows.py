@@ -58,6 +58,14 @@ def test_a_workflow_that_fits_is_taken(tmp_path: Path) -> None:
     assert check(tmp_path, json.dumps(NODES)) == ""
 
 
+def test_a_workflow_of_a_model_without_a_prompt_has_none(tmp_path: Path) -> None:
+    card, without = CARD.replace("outputs_max", 'prompt = "none"\noutputs_max'), json.dumps(NODES)
+    said = check(tmp_path, without, card)
+    assert "which has {{prompt}}, but nothing provides it" in said
+    (tmp_path / "workflows" / "flux.json").write_text(without.replace("{{prompt}}", "sharp"))
+    load_card(tmp_path / "pricing.toml")
+
+
 @pytest.mark.parametrize(
     ("workflow", "said"),
     [

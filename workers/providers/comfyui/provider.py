@@ -41,7 +41,9 @@ from gateway.providers.workflows import (
     OUTPUTS,
     PROMPT,
     SEED,
+    WITHOUT_PROMPT,
     filled,
+    placeholders,
     read_workflow,
 )
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
@@ -176,6 +178,8 @@ class ComfyUi:
             raise ProviderNotSetUp(
                 f"the workflow {request.provider_model} has {{{{{name}}}}}, which nothing provides"
             ) from None
+        if request.prompt and PROMPT not in placeholders(template):
+            raise ProviderNotSetUp(f"the workflow {request.provider_model} {WITHOUT_PROMPT}")
         return workflow
 
     async def _uploaded(self, request: ProviderRequest, job: str) -> dict[str, str]:
