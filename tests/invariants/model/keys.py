@@ -92,7 +92,8 @@ class Keys(Accounts):
         a = self.rolled(account)
         if member not in a.members:
             role = "member" if any(not one.removed_at for one in a.members.values()) else "owner"
-            a.members[member] = Member(member, role, self.clock, limit)
+            came = max([self.clock, *(one.created_at + 1 for one in a.members.values())])
+            a.members[member] = Member(member, role, came, limit)
         self.keep(a)
         return "Account", a.available()
 
