@@ -2,9 +2,11 @@
 
 Environment, all of it optional:
 
-    QUICK=1          take 90 seconds, and only report
-    ONLY=http,start  measure those subjects: http reserve million pick-up burst memory streams start idle usage pages
-                     waiting
+    QUICK=1          take three minutes, and only report
+    ONLY=http,start  measure those subjects: http creates reserve connections sizes million pick-up burst memory streams
+                     start idle usage pages waiting
+
+The table and the plots are also written to build/bench/index.html.
 
 Exit 0: every target is met, or missed within noise. Exit 1: one is missed.
 """
@@ -22,14 +24,32 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import http_calls, idle_workers, memory, pages, queueing, reserve_cost, start, streams, usage, waiting
+from benchmarks import (
+    creates,
+    curves,
+    http_calls,
+    idle_workers,
+    memory,
+    page,
+    pages,
+    queueing,
+    reserve_cost,
+    start,
+    streams,
+    usage,
+    waiting,
+)
 from benchmarks.bench import Bench, Subject
+from benchmarks.plot import Plot
 from benchmarks.result import Result, Verdict
 from benchmarks.table import table
 
 SUBJECTS = (
     Subject("http", 80, http_calls.measure),
+    Subject("creates", 130, creates.measure),
     Subject("reserve", 15, reserve_cost.against_plain_commands),
+    Subject("connections", 100, curves.by_connections),
+    Subject("sizes", 150, curves.by_size),
     Subject("million", 90, reserve_cost.among_a_million),
     Subject("pick-up", 40, queueing.pick_up),
     Subject("burst", 120, queueing.burst),
@@ -56,16 +76,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started_at = time.monotonic()
     try:
-        results = _measure(subjects, quick=quick, console=console)
+        results, plots = _measure(subjects, quick=quick, console=console)
     except KeyboardInterrupt:
         console.print("Stopped; everything that was started is ended.")
         return EXIT_INTERRUPTED
-    console.print(table(results, quick=quick, seconds=time.monotonic() - started_at))
+    drawn = table(results, quick=quick, seconds=time.monotonic() - started_at)
+    console.print(drawn)
+    console.print(f"Also in {page.write(drawn, plots)}.")
     missed = any(result.verdict is Verdict.MISSED for result in results)
     return EXIT_MISSED if missed and not quick else 0
 
 
-def _measure(subjects: list[Subject], *, quick: bool, console: Console) -> list[Result]:
+def _measure(subjects: list[Subject], *, quick: bool, console: Console) -> tuple[list[Result], list[Plot]]:
     results: list[Result] = []
     columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
@@ -75,7 +97,7 @@ def _measure(subjects: list[Subject], *, quick: bool, console: Console) -> list[
             with Runner(loop_factory=uvloop.new_event_loop) as runner:
                 results += runner.run(subject.measure(bench))
             bench.end()
-    return results
+    return results, bench.plots
 
 
 def _chosen(only: str) -> list[Subject]:

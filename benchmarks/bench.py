@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
+from benchmarks.plot import Plot
 from benchmarks.result import ROUNDS, Result
 
 ROUNDS_QUICK = 3
@@ -32,6 +33,7 @@ class Bench:
         self._seconds_of_subject = 0.0
         self._seconds_of_rounds = 0.0
         self._name = ""
+        self.plots: list[Plot] = []
 
     def begin(self, subject: Subject) -> None:
         """Show that a subject is being measured."""
@@ -47,6 +49,10 @@ class Bench:
     def say(self, what: str) -> None:
         """Show what is going on."""
         self._progress.update(self._task, description=f"{self._name}: {what}")
+
+    def draw(self, plot: Plot) -> None:
+        """Show it on the page of results."""
+        self.plots.append(plot)
 
     def size(self, full: int, quick: int) -> int:
         """How many, by the length of the run."""

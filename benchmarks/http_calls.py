@@ -51,11 +51,11 @@ async def measure(bench: Bench) -> Sequence[Result]:
         async with ledger_at(redis_socket) as ledger:
             numbers = range(bench.size(ACCOUNTS, ACCOUNTS_QUICK))
             accounts = await make(ledger, redis_socket, numbers, plan=PLAN)
-            generations = [await _generation(ledger, accounts[number], number) for number in range(READ)]
-        posts = [_post(account) for account in accounts]
-        gets = [_get(*pair) for pair in zip(accounts[:READ], generations, strict=True)]
+            generations = [await generation_in_turn(ledger, accounts[number], number) for number in range(READ)]
+        posts = [post_of(account) for account in accounts]
+        gets = [get_of(*pair) for pair in zip(accounts[:READ], generations, strict=True)]
         rounds = Rounds()
-        with _bare_handler() as bare_port, gateway_at(redis_socket) as gateway:
+        with bare_handler() as (bare_port, _), gateway_at(redis_socket) as gateway:
             for _ in bench.rounds():
                 rounds.floor.append(await _load(bench, bare_port, posts))
                 rounds.post.append(await _load(bench, gateway.port, posts))
@@ -102,7 +102,8 @@ async def _load(bench: Bench, port: int, requests: list[str]) -> dict[str, Any]:
     return await asked("benchmarks.load", question)
 
 
-def _post(account: Account) -> str:
+def post_of(account: Account) -> str:
+    """A create, as `benchmarks.load` sends it."""
     body = json.dumps(
         {"tool": REQUEST.tool, "model": REQUEST.model, "prompt": PROMPT, "settings": {"resolution": "1K"}}
     )
@@ -113,13 +114,14 @@ def _post(account: Account) -> str:
     )
 
 
-def _get(account: Account, generation: str) -> str:
+def get_of(account: Account, generation: str) -> str:
+    """A read of one of the account's generations."""
     return (
         f"GET /v1/generations/{generation} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {account.key}\r\n\r\n"
     )
 
 
-async def _generation(ledger: Ledger, account: Account, number: int) -> str:
+async def generation_in_turn(ledger: Ledger, account: Account, number: int) -> str:
     """A generation that is queued, running or succeeded, in turn."""
     reserved = await reserve(ledger, account)
     if not isinstance(reserved, Reserved):
@@ -147,8 +149,9 @@ def an_output(generation: str) -> Output:
 
 
 @contextmanager
-def _bare_handler() -> Iterator[int]:
+def bare_handler() -> Iterator[tuple[int, int]]:
+    """The floor of every HTTP row: its port and its process."""
     port = free_port()
-    with child([sys.executable, "-m", "benchmarks.bare_handler", str(port)]) as process:
+    with child([sys.executable, "-m", "benchmarks.peers.echo", str(port)]) as process:
         wait_until(lambda: answers(port), process)
-        yield port
+        yield port, process.pid

@@ -27,12 +27,12 @@ class AppendOnlyFile:
         """Where the file ends now."""
         return self._path.stat().st_size
 
-    def since(self, position: int) -> list[list[Command]]:
-        """What was written since: the commands of each script (or each lone command), without MULTI and EXEC."""
+    def since(self, position: int, end: int | None = None) -> list[list[Command]]:
+        """What was written since, or up to `end`: the commands of each script or alone, without MULTI and EXEC."""
         reader = hiredis.Reader()
         with self._path.open("rb") as file:
             file.seek(position)
-            reader.feed(file.read())
+            reader.feed(file.read(-1 if end is None else end - position))
         groups: list[list[Command]] = []
         group: list[Command] | None = None
         while (command := reader.gets()) is not False:

@@ -1,4 +1,4 @@
-"""What `reserve` costs the server: beside its own writes as plain commands, and with a million accounts around it.
+"""What `reserve` and a whole life cost the server: beside their own writes, and with a million accounts around.
 
 Redis itself counts the time (`INFO commandstats`), so neither the network nor Python is in it.
 """
@@ -15,9 +15,11 @@ from redis.asyncio.cluster import RedisCluster
 
 from benchmarks.accounts import Account, make, reserve
 from benchmarks.bench import Bench
-from benchmarks.recorded import AppendOnlyFile, RawConnection, packed
+from benchmarks.http_calls import an_output
+from benchmarks.recorded import AppendOnlyFile, Command, RawConnection, packed
 from benchmarks.result import Result, at_most
 from benchmarks.servers import durable_redis, ledger_at
+from gateway.domain import operation_id
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
 
@@ -31,38 +33,62 @@ AT_ONCE = 100
 
 
 async def against_plain_commands(bench: Bench) -> Sequence[Result]:
-    """Reserve for each account; then run the commands that these scripts wrote, each script's as one MULTI.
+    """Reserve for each account, and bring each generation to its end, beside the commands that these scripts wrote.
 
-    The plain commands run on a second server, which first gets everything that the first one had before. The time of
-    EXEC has that of its commands in it, as that of EVALSHA has.
+    The plain commands run on a second server, each script's as one MULTI. It first gets everything that the first one
+    had before. The time of EXEC has that of its commands in it, as that of EVALSHA has.
     """
-    script: list[float] = []
-    plain: list[float] = []
+    reserved, reserved_plain, lived, lived_plain = [], [], [], []
     with durable_redis() as redis_socket, durable_redis() as plain_socket:
         async with ledger_at(redis_socket) as ledger:
             file, raw = AppendOnlyFile(redis_socket), await RawConnection.open(plain_socket)
             accounts = await make(ledger, redis_socket, range(ACCOUNTS))
-            await reserve_and_cancel(ledger, accounts)
+            await live(ledger, await reserve_all(ledger, accounts))
             await _replay(file, 0, raw)
             for _ in bench.rounds():
-                position = file.end()
-                made, microseconds = await timed_reserves(ledger, accounts)
-                script.append(microseconds)
-                plain.append(await _plain_microseconds(file, position, raw, plain_socket))
-                position = file.end()
-                await cancel(ledger, made)
-                await _replay(file, position, raw)
+                start = file.end()
+                made, reserving = await timed_reserves(ledger, accounts)
+                middle = file.end()
+                await live(ledger, made)
+                (everything,) = await _microseconds(ledger.redis, len(made), "evalsha")
+                plain = await _plain_microseconds(file.since(start, middle), len(made), raw, plain_socket)
+                rest = await _plain_microseconds(file.since(middle), len(made), raw, plain_socket)
+                reserved.append(reserving)
+                reserved_plain.append(plain)
+                lived.append(everything)
+                lived_plain.append(plain + rest)
             await raw.close()
+    floor, unit = "its writes as MULTI", "µs"
     return [
         Result(
             what="reserve, server time",
-            figures=script,
-            floors=plain,
-            floor="its writes as MULTI",
-            unit="µs",
+            figures=reserved,
+            floors=reserved_plain,
+            floor=floor,
+            unit=unit,
             target=at_most(3),
-        )
+        ),
+        Result(
+            what="reserve, begin, deliver, settle",
+            figures=lived,
+            floors=lived_plain,
+            floor=floor,
+            unit=unit,
+            target=at_most(4),
+        ),
     ]
+
+
+async def live(ledger: Ledger, generations: Sequence[str]) -> None:
+    """Begin each, deliver its one output, settle it: three scripts."""
+
+    async def one(generation: str) -> None:
+        await ledger.begin(generation=generation, attempt=1, operation=operation_id())
+        await ledger.deliver(generation=generation, attempt=1, output=an_output(generation))
+        await ledger.settle(generation=generation, attempt=1, operation=operation_id(), failure=None)
+
+    for first in range(0, len(generations), AT_ONCE):
+        await asyncio.gather(*map(one, generations[first : first + AT_ONCE]))
 
 
 async def among_a_million(bench: Bench) -> Sequence[Result]:
@@ -126,8 +152,8 @@ async def timed_reserves(ledger: Ledger, accounts: Sequence[Account]) -> tuple[l
     """Reserve for each account; the generations, and how many microseconds each script took the server."""
     await ledger.redis.config_resetstat()
     made = await reserve_all(ledger, accounts)
-    (statistics,) = await _microseconds(ledger.redis, "evalsha")
-    return made, statistics
+    (microseconds,) = await _microseconds(ledger.redis, len(made), "evalsha")
+    return made, microseconds
 
 
 def _reserved(outcome: object) -> str:
@@ -142,19 +168,21 @@ async def _replay(file: AppendOnlyFile, position: int, raw: RawConnection) -> No
         await raw.send(packed(group), len(group))
 
 
-async def _plain_microseconds(file: AppendOnlyFile, position: int, raw: RawConnection, redis_socket: Path) -> float:
-    """Run what was written since as plain transactions; how many microseconds each took the server."""
+async def _plain_microseconds(
+    written: list[list[Command]], generations: int, raw: RawConnection, redis_socket: Path
+) -> float:
+    """Run what was written as plain transactions; how many microseconds that took the server for each generation."""
     redis = Redis(unix_socket_path=str(redis_socket))
     await redis.config_resetstat()
-    groups = [[[b"MULTI"], *group, [b"EXEC"]] for group in file.since(position)]
+    groups = [[[b"MULTI"], *group, [b"EXEC"]] for group in written]
     for first in range(0, len(groups), AT_ONCE):
         batch = [command for group in groups[first : first + AT_ONCE] for command in group]
         await raw.send(packed(batch), len(batch))
-    microseconds = sum(await _microseconds(redis, "multi", "exec"))
+    microseconds = sum(await _microseconds(redis, generations, "multi", "exec"))
     await redis.aclose()
     return microseconds
 
 
-async def _microseconds(redis: Redis | RedisCluster, *commands: str) -> list[float]:
+async def _microseconds(redis: Redis | RedisCluster, generations: int, *commands: str) -> list[float]:
     statistics = await redis.info("commandstats")
-    return [statistics[f"cmdstat_{command}"]["usec_per_call"] for command in commands]
+    return [statistics[f"cmdstat_{command}"]["usec"] / generations for command in commands]

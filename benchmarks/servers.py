@@ -103,10 +103,10 @@ def durable_redis() -> Iterator[Path]:
 
 
 @contextmanager
-def gateway_at(redis_socket: Path, *, tied: bool = True) -> Iterator[Running]:
+def gateway_at(redis_socket: Path, *, tied: bool = True, processes: int = 1) -> Iterator[Running]:
     """The real `farebox gateway` on this Redis, ready; its log goes to a file, as a service's would."""
     port = free_port()
-    command = [sys.executable, "-m", "gateway", "gateway"]
+    command = [sys.executable, "-m", "gateway", "gateway", "--processes", str(processes)]
     log = redis_socket.parent / "gateway.log"
     with child(command, environment=environment(redis_socket, port), log=log, tied=tied) as process:
         wait_until(lambda: answers(port), process, log)
@@ -137,6 +137,14 @@ def environment(redis_socket: Path, port: int = 0) -> dict[str, str]:
         "FAREBOX_PORT": str(port),
         "FAREBOX_LOG_FORMAT": "json",
     }
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time that a process and its children have used so far; the kernel counts it in steps of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    used = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return used + sum(cpu_seconds(int(child)) for child in children)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The floor of every HTTP row: aiohttp and uvloop, a handler that reads the JSON and answers 300 bytes.
 
-`python -m benchmarks.bare_handler PORT`.
+`python -m benchmarks.peers.echo PORT`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,174 @@
+"""Creates beside what others would write: requests per second, p99, and CPU time with the database's in it.
+
+Everything is durable and gets the same requests, 32 at a time, in the same rounds: a bare handler, three small programs
+(`benchmarks/peers/`), and Farebox with one gateway process and with two.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from benchmarks.accounts import make
+from benchmarks.bench import Bench
+from benchmarks.http_calls import PLAN, bare_handler, generation_in_turn, get_of, post_of
+from benchmarks.peers.postgres import MISSING, postgres_at, prepare, programs
+from benchmarks.result import Result, Target, at_least, at_most
+from benchmarks.servers import answers, asked, child, cpu_seconds, durable_redis, gateway_at, ledger_at, wait_until
+from tests.free_ports import free_port
+
+CONNECTIONS = 32
+SECONDS = 3
+SECONDS_QUICK = 1
+ACCOUNTS = 10_000
+ACCOUNTS_QUICK = 1000
+READ = 300
+STEADY_PER_SECOND = 300
+CORES_FREE = 5  # two gateways, Redis, the load, and one for the rest of the machine
+
+ECHO, ONE_CALL, ROW_LOCK, COUNTER = "aiohttp echo", "one PL/pgSQL call", "row lock, statements", "DECRBY and arq"
+UNITS = {"per_second": "/s", "p99_ms": "ms", "cpu": "µs"}
+ONE, TWO = "Farebox", "Farebox, two processes"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One way to create: its port, and what is part of it."""
+
+    port: int
+    servers: Sequence[int]
+    database: int | None = None
+
+    def cpu(self) -> tuple[float, float]:
+        """The CPU seconds so far: of all that answers HTTP, and of the database."""
+        return sum(map(cpu_seconds, self.servers)), cpu_seconds(self.database) if self.database else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One load: what its program said, and the CPU time of one request in µs."""
+
+    per_second: float
+    p99_ms: float
+    server: float
+    database: float
+
+    @property
+    def cpu(self) -> float:
+        """Of both."""
+        return self.server + self.database
+
+
+Rounds = dict[str, list[Measured]]
+
+
+async def measure(bench: Bench) -> Sequence[Result]:
+    """Load each stack in turn, then read from Farebox, then create at a steady rate."""
+    rounds: Rounds = {}
+    seconds = bench.size(SECONDS, SECONDS_QUICK)
+    async with stacks(bench) as (stack, posts, gets):
+        for _ in bench.rounds():
+            for name, one in stack.items():
+                rounds.setdefault(name, []).append(await loaded(one, posts, seconds))
+            rounds.setdefault("read", []).append(await loaded(stack[ONE], gets, seconds))
+            steady = await loaded(stack[ONE], posts, seconds, per_second=STEADY_PER_SECOND)
+            rounds.setdefault("steady", []).append(steady)
+    return list(_results(rounds))
+
+
+async def loaded(
+    stack: Stack, requests: Sequence[str], seconds: float, *, connections: int = CONNECTIONS, per_second: float = 0
+) -> Measured:
+    """Send requests for so long; without `per_second`, as many as it answers."""
+    question: dict[str, Any] = {"port": stack.port, "connections": connections, "seconds": seconds}
+    server, database = stack.cpu()
+    said = await asked("benchmarks.load", {**question, "requests": requests, "per_second": per_second})
+    server_after, database_after = stack.cpu()
+    micro = 1_000_000 / said["sent"]  # the warm-up too: its CPU time is in there
+    return Measured(
+        said["per_second"], said["p99_ms"], (server_after - server) * micro, (database_after - database) * micro
+    )
+
+
+@asynccontextmanager
+async def stacks(bench: Bench) -> AsyncIterator[tuple[dict[str, Stack], list[str], list[str]]]:
+    """Everything that is compared, running; requests that create, and requests that read from Farebox."""
+    with ExitStack() as running:
+        redis_socket, arq_socket = running.enter_context(durable_redis()), running.enter_context(durable_redis())
+        async with ledger_at(redis_socket) as ledger:
+            numbers = range(bench.size(ACCOUNTS, ACCOUNTS_QUICK))
+            accounts = await make(ledger, redis_socket, numbers, plan=PLAN)
+            made = [await generation_in_turn(ledger, accounts[number], number) for number in range(READ)]
+        stack = {ECHO: running.enter_context(_echo())}
+        if (found := programs()) is not None:
+            postgres = running.enter_context(postgres_at(found))
+            await prepare(postgres, len(accounts))
+            for name, module in ((ONE_CALL, "one_call"), (ROW_LOCK, "row_lock")):
+                stack[name] = running.enter_context(_peer(module, postgres.sockets, postgres.pid))
+        stack[COUNTER] = running.enter_context(_peer("counter", str(arq_socket), await _pid(arq_socket)))
+        redis = await _pid(redis_socket)
+        for name, processes in ((ONE, 1), (TWO, 2)):
+            gateway = running.enter_context(gateway_at(redis_socket, processes=processes))
+            stack[name] = Stack(gateway.port, [gateway.pid], redis)
+        reads = [get_of(*pair) for pair in zip(accounts[:READ], made, strict=True)]
+        yield stack, [post_of(account) for account in accounts], reads
+
+
+def _results(rounds: Rounds) -> Iterator[Result]:
+    def of(name: str, figure: str) -> list[float]:
+        return [getattr(measured, figure) for measured in rounds[name]]
+
+    def beside(what: str, ours: str, figure: str, floor: str, target: Target | None = None) -> Result:
+        figures, floors, unit = of(ours, figure), of(floor, figure), UNITS[figure]
+        return Result(what=what, figures=figures, floors=floors, floor=floor, unit=unit, target=target)
+
+    for name in (ONE_CALL, ROW_LOCK, COUNTER):
+        if name in rounds:
+            yield beside(f"peer: {name}", name, "per_second", ECHO)
+            yield beside(f"peer: {name}, CPU", name, "cpu", ECHO)
+    yield beside("create, CPU of gateway and ledger", ONE, "cpu", ECHO, at_most(7.5))
+    yield Result(what="of it the gateway's", figures=of(ONE, "server"), unit="µs", target=None)
+    yield Result(what="of it the ledger's", figures=of(ONE, "database"), unit="µs", target=None)
+    yield beside("read, CPU of gateway and ledger", "read", "cpu", ECHO)
+    yield Result(what="of it the ledger's", figures=of("read", "database"), unit="µs", target=None)
+    if ONE_CALL in rounds:
+        yield beside("creates, one process", ONE, "per_second", ONE_CALL)
+        yield beside("creates, two processes", TWO, "per_second", ONE_CALL, at_least(1.0))
+        yield beside("create, p99", ONE, "p99_ms", ONE_CALL, at_most(2))
+    else:
+        yield Result(what="creates", figures=of(ONE, "per_second"), unit="/s", target=None, note=MISSING)
+    yield beside("creates, two processes", TWO, "per_second", COUNTER, at_least(1.6))
+    free = (os.cpu_count() or 1) >= CORES_FREE
+    note = "" if free else f"no target with fewer than {CORES_FREE} cores: none is free for the second process"
+    scaled = beside("creates, two processes", TWO, "per_second", ONE, at_least(1.8) if free else None)
+    yield replace(scaled, note=note)
+    steady = f"create at {STEADY_PER_SECOND} a second, p99"
+    yield Result(what=steady, figures=of("steady", "p99_ms"), unit="ms", target=at_most(15))
+
+
+@contextmanager
+def _echo() -> Iterator[Stack]:
+    with bare_handler() as (port, pid):
+        yield Stack(port, [pid])
+
+
+@contextmanager
+def _peer(module: str, database: str, pid: int) -> Iterator[Stack]:
+    port = free_port()
+    with child([sys.executable, "-m", f"benchmarks.peers.{module}", str(port), database]) as process:
+        wait_until(lambda: answers(port), process)
+        yield Stack(port, [process.pid], pid)
+
+
+async def _pid(redis_socket: Path) -> int:
+    redis = Redis(unix_socket_path=str(redis_socket))
+    information = await redis.info("server")
+    await redis.aclose()
+    return int(information["process_id"])

@@ -1,0 +1,4 @@
+"""What whoever needs credits would write first, so that a create has something to be compared with.
+
+Each does less than Farebox: no check of the key, one price, no expiry of credits, no plans, limits or webhooks.
+"""
