@@ -5,6 +5,7 @@ Left out is what no rule speaks of: a generation's request, version and last ope
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from datetime import date
 from functools import cache
@@ -90,8 +91,10 @@ def stored(key: str, value: Any) -> Any:
     if isinstance(value, dict):
         left_out = NOT_RULED.get(kind, set())
         fields = {name: text for name, text in value.items() if name not in left_out and text not in {"0", ""}}
-        if kind == "generation" and "ref" not in fields and fields["state"] != "running":
-            fields.pop("give_up_at", None)  # the next attempt has a time of its own
+        if kind == "generation":
+            fields["provider"] = json.loads(value["request"])["provider"]
+            if not fields.keys() & {"ref", "keeps_limit"} and fields["state"] != "running":
+                fields.pop("give_up_at", None)  # the next attempt has a time of its own
         return {name: "" if name.startswith("output:") else text for name, text in fields.items()}
     if kind == "journal":
         return list(map(_without_reason, value))
@@ -173,6 +176,7 @@ def _generation(g: Generation) -> dict[str, str]:
         "meters": g.request.metering and _meters(g.request.metering), "charged": g.charged,
         "tags": "\n".join(f"{tag}\t{value}" for tag, value in g.request.tags.items()),
         "key": g.key, "member": g.member, "token": g.token,
+        "provider": g.provider, "providers": ",".join(g.request.providers), "tried": g.tried and _tried(g),
         "counted": g.counted and ",".join([str(_number(g.counted[0])), *(whose.id for whose in g.counted[1])]),
     }  # fmt: skip
     if ended:
@@ -182,9 +186,15 @@ def _generation(g: Generation) -> dict[str, str]:
         values |= {"not_before": g.not_before, "parked": g.parked, "looks": g.looks, "lease_until": g.lease_until}
         values |= {"retry_pauses": ",".join(map(str, terms.retry_pauses_ms))}
         values |= {"called_back": g.called_back, "in_line": g.in_line, "looked_at": g.looked_at}
-        values["give_up_at"] = g.give_up_at if g.ref or g.state == "running" else 0
+        values |= {"released": g.released, "keeps_limit": g.keeps_limit}
+        values["give_up_at"] = g.give_up_at if g.ref or g.keeps_limit or g.state == "running" else 0
     reported = {f"reported:{index}": _reports(reports) for index, reports in g.outputs.items() if reports}
     return _texts(values) | {f"output:{index}": "" for index in g.outputs} | reported
+
+
+def _tried(g: Generation) -> str:
+    told = [[one.provider, one.result, one.times, one.at, one.until] for one in g.tried]
+    return json.dumps(told, separators=(",", ":"))
 
 
 def _meters(metering: Metering) -> str:

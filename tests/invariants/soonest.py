@@ -86,6 +86,23 @@ SOONEST = {
     "a refund makes no room for its token": 5,
     "what its provider has is held": 50,
     "a pause that lets wait hides one that refuses": 29,
+    "another is chosen although a job may have been accepted": 1,
+    "another is chosen while one has its job": 5,
+    "of two workers that choose the later one wins": 4,
+    "a worker of an older attempt may choose": 24,
+    "a worker that stops leaves no job": 27,
+    "a failure without a verdict leaves no job": 3,
+    "a verdict does not free it for another": 15,
+    "the provider that was left is forgotten": 13,
+    "the last verdict is forgotten": 34,
+    "a provider that was left wakes it": 30,
+    "a provider that was not tried has no attempt of its own": 39,
+    "the next provider is asked after a pause": 6,
+    "each refusal gives it more time": 13,
+    "each attempt has the whole time anew": 13,
+    "a provider may ask for more time than there is": 5,
+    "while none is working it is held for ever": 5,
+    "what its providers refuse is held for ever": 18,
 }
 
 EXAMPLES = 48
@@ -112,12 +129,20 @@ def soonest(mutant: Mutant, moves: Moves, model_of: type[Model]) -> int:
 
 def main() -> None:
     """Print the table."""
-    from tests.invariants import metering, teams, test_correction_mutants, test_mutants, test_pauses  # noqa: PLC0415 - they import this
+    from tests.invariants import (  # noqa: PLC0415 - they import this
+        metering,
+        teams,
+        test_correction_mutants,
+        test_mutants,
+        test_pauses,
+        test_providers,
+    )
 
     groups = (
         (test_mutants.MUTANTS, teams.MOVES, Model), (metering.MUTANTS, teams.MOVES, Model),
         (test_correction_mutants.MUTANTS, test_correction_mutants.CORRECTED, Model),
         (test_pauses.MUTANTS, test_pauses.PAUSED, PausingModel),
+        (test_providers.MUTANTS, test_providers.IN_ORDER, Model),
     )  # fmt: skip
     table = {
         mutant.fault: soonest(mutant, moves, model_of)

@@ -14,6 +14,7 @@ import redis
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.outcomes import Generation
 from gateway.redis_link.connections import connect_ledger
 from tests.invariants.answers import answer_of, in_order
 from tests.invariants.cards import CARDS, START
@@ -34,6 +35,9 @@ ANSWER_AGAIN = {"reserve", "begin", "settle", "park", "hand_back"}
 
 Not beside pauses: what waits for the end of one is dispatched by a `reserve` that is sent again, and then held.
 """
+
+EXPECTED = ("was not asked for", "cannot be parked", "cannot wait", "may have a job")
+"""Of what a worker must not ask for, the ledger says why."""
 
 NEVER = -1
 """What Redis says of a key without a TTL."""
@@ -156,13 +160,22 @@ class Stage:
             if step.name in {"pause", "end_pause"}:
                 with patch("gateway.ledger.pauses.now_ms", lambda: self.model.clock):  # it goes by the gateway's time
                     return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
-            self.outcome = await getattr(self.ledger, step.name)(**step.arguments)
+            asked = self._assign if step.name == "assign" else getattr(self.ledger, step.name)
+            self.outcome = await asked(**step.arguments)
             return answer_of(self.outcome)
         except LedgerBroken as error:
-            if any(words in str(error) for words in ("was not asked for", "cannot be parked", "cannot wait")):
+            if any(words in str(error) for words in EXPECTED):
                 self.outcome = None
                 return "LedgerBroken", None
             self._fail(step, [str(error)])
+
+    async def _assign(self, generation: str, attempt: int, provider: str, to: str) -> object:
+        """By a worker that has read the generation before: with this attempt and provider."""
+        found = await self.ledger.generation(generation=generation)
+        if not isinstance(found, Generation):
+            return found
+        seen = replace(found, attempt=attempt, request=replace(found.request, provider=provider))
+        return await self.ledger.assign(generation=seen, provider=to, provider_model=None)
 
     def _compare(self, step: Step) -> None:
         """What the model says has changed must be so, and of all other keys not one byte may have changed."""

@@ -10,6 +10,7 @@ from math import ceil
 from gateway.domain import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, GenerationRequest, Reports
 from gateway.ledger.limits import Limit
 from gateway.ledger.policy import Terms
+from gateway.ledger.tried import Tried
 from tests.invariants.model.accounts import Answer
 from tests.invariants.model.credits import Entry, Share
 
@@ -74,12 +75,20 @@ class Generation:
     charged: str = ""  # R29: for how much of each unit
     given_back: int = 0
     given_back_by: str = ""
+    provider: str = ""
+    may_have_job: bool = False  # R30: a provider may have a job of it
+    released: int = 0  # the last attempt that left none
+    tried: tuple[Tried, ...] = ()
+    keeps_limit: bool = False
     token: str | None = None
     key: str | None = None
     member: str | None = None
     counted: tuple[date, tuple[Key | Member, ...]] | None = None  # R26: on which day, and for whom
     error: str = ""
     entries: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.provider = self.request.provider
 
     def charge(self) -> None:
         """R9, R29: what the delivered outputs cost: their share of the price, or what was reported at its rates."""

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.domain import GenerationRequest, Output, partition_of_generation
 from gateway.ledger.policy import Terms
+from gateway.ledger.tried import Tried
 from tests.invariants.model.accounts import Answer
+from tests.invariants.model.at_providers import DISPATCH, AtProviders
 from tests.invariants.model.corrections import Corrections
 from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation
 from tests.invariants.model.plans import day
-from tests.invariants.model.waiting import CHECK_AGAIN_MS, Waiting
+from tests.invariants.model.waiting import CHECK_AGAIN_MS
 
 RETRIED = {"provider_failed", "worker_lost"}
-DISPATCH, LEASE, LAST_LOOK, DAY = 2_000, 30_000, 10_000, 86_400_000
+LEASE, LAST_LOOK, DAY = 30_000, 10_000, 86_400_000
 POLL_PAUSES_MS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
 @dataclass
-class Model(Corrections, Waiting):
+class Model(Corrections, AtProviders):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     made_by: defaultdict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -146,14 +149,16 @@ class Model(Corrections, Waiting):
             return "Paused", None
         if g.not_before > self.clock:
             return "TooEarly", g.not_before
-        if g.ref and self.clock >= g.give_up_at:
+        kept = g.ref or g.keeps_limit
+        if kept and self.clock >= g.give_up_at:
             return self.end(g, self.final(g), "provider_timeout", operation)
         g.state, g.attempt, g.operation, g.parked, g.not_before = "running", attempt, operation, False, 0
         g.called_back, g.in_line = None, False
         g.started_at = g.started_at or self.clock
         g.deadline = g.lease_until = self.clock + LEASE
-        if not g.ref:  # R17: a resumed job keeps the time at which it is given up
+        if not kept:  # R17: a resumed job keeps the time at which it is given up; R30: so does one that was refused
             g.give_up_at = self.clock + g.terms.provider_timeout_ms
+        g.may_have_job = True  # from now on a worker may submit it, and die before it can say so
         return "Begun", None
 
     def note(self, *, generation: str, attempt: int, ref: str) -> Answer:
@@ -210,52 +215,59 @@ class Model(Corrections, Waiting):
         g.parked, g.looks, g.looked_at, g.operation, g.lease_until = True, g.looks + 1, self.clock, operation, 0
         return "Parked", self.parked(g)
 
-    def hand_back(self, *, generation: str, attempt: int, operation: str) -> Answer:
+    def hand_back(
+        self, *, generation: str, attempt: int, operation: str, free: bool = False, tried: Sequence[Tried] = (),
+        not_before: int | None = None,
+    ) -> Answer:  # fmt: skip
+        """R16; R30: `free`, its provider has no job of it; `tried`, because it refused it."""
         if answer := self.again(generation, operation):
             return answer
         if not (g := self.held(generation, attempt)):
             return "Stale", None
         if g.cancel_requested:
             return self.end(g, "cancelled", "", operation)
-        g.operation = operation
-        self.queue(g, 0)
+        g.operation, g.keeps_limit = operation, g.keeps_limit or bool(tried)
+        if free:
+            self.released(g, tried)
+        self.queue(g, min(not_before or 0, g.give_up_at))
         return "Requeued", g.dispatch
 
-    def wait_for_slot(self, *, generation: str, attempt: int) -> Answer:
-        """R16: its provider has no room; that is no time in the queue."""
-        g = self.generations.get(generation)
-        if not g or g.state != "queued" or attempt != g.attempt + 1:
-            return "Stale", None
-        if g.ref:
-            return "LedgerBroken", None
-        g.in_line, g.deadline = True, self.clock + CHECK_AGAIN_MS
-        return "WaitingForSlot", g.dispatch
-
-    def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
-        word, detail = self.settled(generation, attempt, operation, failure)
+    def settle(
+        self, *, generation: str, attempt: int, operation: str, failure: str | None, tried: Sequence[Tried] = (),
+        untried: int = 0,
+    ) -> Answer:  # fmt: skip
+        word, detail = self.settled(generation, attempt, operation, failure, tried, untried)
         if word == "Ended" and not failure and detail[0] != "cancelled":
             detail = (detail[0], None, detail[2])  # its job has ended by itself: there is nothing to stop
         return word, detail
 
-    def settled(self, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
+    def settled(  # noqa: PLR0917 - as `settle` has them
+        self, generation: str, attempt: int, operation: str, failure: str | None, tried: Sequence[Tried], untried: int
+    ) -> Answer:
         if answer := self.again(generation, operation):
             return answer
         if not (g := self.held(generation, attempt)):
             return "Stale", None
         if failure:
-            return self.fail(g, failure, operation)
+            return self.fail(g, failure, operation, tried, untried)
         return self.end(g, self.final(g), "" if g.outputs else "internal", operation)
 
-    def fail(self, g: Generation, failure: str, operation: str) -> Answer:
-        """The next attempt after a pause, or the end."""
-        last = failure not in RETRIED or g.failures + 1 >= g.terms.attempts_max
+    def fail(
+        self, g: Generation, failure: str, operation: str, tried: Sequence[Tried] = (), untried: int = 0
+    ) -> Answer:
+        """The next attempt after a pause, or the end. R30: each provider has one try more, and at once."""
+        last = failure not in RETRIED or g.failures + 1 >= g.terms.attempts_max + untried
+        g.tried = tuple(tried) or g.tried
         if last or g.cancel_requested or len(g.outputs) == g.request.outputs:
             return self.end(g, self.final(g), failure, operation)
         g.failures, g.operation = g.failures + 1, operation
         if failure == "provider_failed":
             g.ref, g.ref_attempt, g.ref_at, g.looked_at, g.submission = None, 0, 0, 0, g.submission + 1
+            g.keeps_limit = False
+            if tried:
+                self.released(g, tried)
         pauses = g.terms.retry_pauses_ms
-        self.queue(g, self.clock + pauses[min(g.failures, len(pauses)) - 1])
+        self.queue(g, 0 if untried else self.clock + pauses[min(g.failures, len(pauses)) - 1])
         return "Requeued", g.dispatch
 
     @staticmethod
@@ -316,30 +328,6 @@ class Model(Corrections, Waiting):
         g.deadline = self.clock + DISPATCH
         return "CancelRequested", g.dispatch
 
-    def call_back(self, *, generation: str, job: str) -> Answer:
-        """R17: a provider's hint that its job has ended."""
-        g = self.generations.get(generation)
-        if not g:
-            return "NotFound", None
-        if g.ref != job and (g.ref or g.state not in OPEN):
-            return "Stray", g.request.tool
-        if g.state != "running":
-            return "Unchanged", g.state
-        if not g.parked:
-            g.called_back = job
-            return "CalledBack", None
-        g.deadline = self.clock + DISPATCH
-        return "CalledBack", g.dispatch
-
-    def progress(self, *, generation: str, job: str, thousandths: int) -> Answer:
-        """R17: how far a parked one's job is; it never goes back."""
-        g = self.generations.get(generation)
-        if not g or g.state != "running" or g.ref != job:
-            return "Stale", None
-        if g.parked:
-            g.progress = max(g.progress or 0, thousandths)
-        return "Noted", None
-
     def dispatched(self, *, generation: str, deadline: int) -> Answer:
         """The outbox: looked at again in a minute, or when it has been queued for too long (R16)."""
         g = self.generations.get(generation)
@@ -376,6 +364,8 @@ class Model(Corrections, Waiting):
         if g.in_line:
             g.queued_at, g.in_line = self.clock, False
         held = not g.ref and self.pause_of(g.account, g.request)
+        if g.keeps_limit and not held and self.clock >= g.give_up_at:
+            return "provider_timeout", self.end(g, self.final(g), "provider_timeout", "")
         if not g.ref and not held and self.clock >= self.gives_up_at(g):
             return "queue_timeout", self.end(g, self.final(g), "queue_timeout", "")
         g.deadline = held.checked_again(self.clock) if held else self.clock + DISPATCH
