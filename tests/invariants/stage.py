@@ -160,8 +160,8 @@ class Stage:
             if step.name in {"pause", "end_pause"}:
                 with patch("gateway.ledger.pauses.now_ms", lambda: self.model.clock):  # it goes by the gateway's time
                     return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
-            asked = self._assign if step.name == "assign" else getattr(self.ledger, step.name)
-            self.outcome = await asked(**step.arguments)
+            call = self._assign if step.name == "assign" else getattr(self.ledger, step.name)
+            self.outcome = await call(**step.arguments)
             return answer_of(self.outcome)
         except LedgerBroken as error:
             if any(words in str(error) for words in EXPECTED):
