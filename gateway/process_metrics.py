@@ -88,6 +88,15 @@ async def served(settings: Settings, process: str, own: Callable[[], bytes]) -> 
             server.close()
 
 
+async def is_served(settings: Settings, process: str) -> bool:
+    """Whether a process serves its metrics: it has started, and is ready for its work."""
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return bool(await _receive(_socket_of(settings, process)))
+    except (OSError, TimeoutError, ValueError):
+        return False
+
+
 class ProcessMetrics:
     """Reads the metrics of the processes beside this gateway.
 

@@ -50,6 +50,8 @@ async def _serve(app: web.Application, settings: Settings, number: int) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    if not os.isatty(0):  # a terminal sends it when it is closed
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _refuse_to_be_replaced)
     runner = Runner(app, shutdown_timeout=settings.grace_seconds)
     figures = Runner(metrics_app(app), connections=limits.METRICS_CONNECTIONS_MAX)
     shared = settings.gateway_count > 1
@@ -60,8 +62,9 @@ async def _serve(app: web.Application, settings: Settings, number: int) -> None:
         async with contextlib.AsyncExitStack() as serving:
             if shared:
                 process = gateway_process(number, settings.gateway_count)
-                await serving.enter_async_context(served(settings, process, lambda: own_page(app)))
                 await serving.enter_async_context(_shared_site(runner, settings))
+                # After it listens: the parent takes a process whose metrics are served for ready.
+                await serving.enter_async_context(served(settings, process, lambda: own_page(app)))
             else:
                 await web.TCPSite(runner, settings.host, settings.port).start()
             app[services.STARTUP].listens = True
@@ -90,6 +93,7 @@ async def _shared_site(runner: Runner, settings: Settings) -> AsyncIterator[None
                 await loop.connect_accepted_socket(runner.accepts, connection)
         if late:
             await asyncio.sleep(_ON_THEIR_WAY_SECONDS)
+        await runner.see_clients_off()
 
 
 def _waiting_at(listening: socket.socket) -> list[socket.socket]:
@@ -103,6 +107,11 @@ def _waiting_at(listening: socket.socket) -> list[socket.socket]:
     for connection in found:
         connection.setblocking(False)  # noqa: FBT003 - as above
     return found
+
+
+def _refuse_to_be_replaced() -> None:
+    """SIGHUP asks several gateways for a new version without a gap; one alone cannot give it."""
+    log.warning("SIGHUP_IGNORED", because="a single gateway has nothing to serve meanwhile", fix="FAREBOX_GATEWAYS=2")
 
 
 async def _serve_figures(runner: Runner, host: str, port: int) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.redis_servers import RedisServer
 from tests.whole.everything import until
 
 CONNECTIONS = 12  # enough that each process has one: the chance that not is 1 in 2,048
+CLIENTS = 6
+PAUSE_SECONDS = 0.02  # between a client's requests: together some 200 a second
 BOTH = {"gateway-1": 1.0, "gateway-2": 1.0}
 
 
@@ -95,3 +98,45 @@ def test_both_serve_a_dead_one_comes_back_and_requests_in_flight_finish(gateways
             assert response.status in {200, 201}
         connection.close()
     assert gateways.parent.wait(60) == 0
+
+
+def test_sighup_replaces_both_processes_and_no_request_fails(gateways: Gateways) -> None:
+    """Some clients keep their connection, others open one for each request; none repeats a request."""
+    key = (gateways.data / "admin-key").read_text()
+    before = {gateways.process(number) for number in (1, 2)}
+    over, answered, failed = threading.Event(), [0] * CLIENTS, list[str]()
+
+    def ask(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", gateways.port, timeout=60)
+        while not over.is_set():
+            try:
+                connection.request(
+                    "PUT", f"/v1/admin/accounts/account-{number}", b"{}", {"Authorization": f"Bearer {key}"}
+                )
+                with connection.getresponse() as response:
+                    response.read()
+                    assert response.status in {200, 201}, response.status
+                answered[number] += 1
+            except (OSError, http.client.HTTPException, AssertionError) as error:
+                failed.append(repr(error))
+                connection.close()
+            if number % 2:
+                connection.close()
+            over.wait(PAUSE_SECONDS)
+        connection.close()
+
+    clients = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        until(lambda: all(answered))
+        gateways.parent.send_signal(signal.SIGHUP)
+        until(lambda: b"all processes are replaced" in gateways.log.read_bytes())
+        seen = list(answered)
+        until(lambda: all(now > then for now, then in zip(answered, seen, strict=True)))
+    finally:
+        over.set()
+        for client in clients:
+            client.join()
+    assert failed == []
+    assert before.isdisjoint({gateways.process(number) for number in (1, 2)})

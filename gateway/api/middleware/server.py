@@ -29,6 +29,8 @@ from gateway.settings import Settings
 
 _TOO_MANY_HEADERS = "Too many headers"  # aiohttp has no exception of its own for it
 
+_QUIET_SECONDS = 1.0  # without a response, before idle connections are closed
+_LOOK_SECONDS = 0.05
 _CANCEL_SECONDS = 1.0  # for a request that is cancelled because the server stops
 
 log = structlog.get_logger("gateway.requests")
@@ -104,10 +106,15 @@ class ClientConnection(web.RequestHandler):
         unwanted = hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof()
         if unwanted:
             resp.force_close()  # tells the client not to send its next request here
+        server = cast("Server | None", self._manager)  # None: the client is gone
         if self.place.refusal is not None:
             resp.force_close()  # the reserve is for one response
+        if server is not None and server.leaving:
+            resp.force_close()  # its next request goes to another process
         finished = await super().finish_response(request, resp, start_time)
         self._answered += 1
+        if server is not None:
+            server.answered_at = self._loop.time()
         if self._request_count <= self._answered and self._manager is not None:
             self.admission.note(self.place, ConnectionState.IDLE)
         if unwanted:
@@ -178,6 +185,9 @@ class Server(web.Server):
         self._origins = settings.allowed_origins
         self._error_forms = error_forms
         self.admission = Admission(connections, settings.connections_per_address, proxies)
+        self.leaving = False
+        """Whether clients are asked to go: each response is the last on its connection."""
+        self.answered_at = 0.0
         self._answer = answered(handler)
         self._admit_and_answer = self._admitted(self._answer)
         super().__init__(self._answer, **options)
@@ -238,6 +248,20 @@ class Runner(web.AppRunner):
         if self.server is None:
             raise RuntimeError("the runner is not set up")
         return self.server()
+
+    async def see_clients_off(self) -> None:
+        """Answer what arrives on open connections, and ask each client to open its next one, at another process.
+
+        Without that, a request that a client sends at the moment when its idle connection is closed would be lost. It
+        takes until all are gone, or a second after the last response.
+        """
+        server = cast("Server | None", self.server)
+        if server is None:
+            return
+        loop = asyncio.get_running_loop()
+        server.leaving, server.answered_at = True, loop.time()
+        while server.connections and loop.time() - server.answered_at < _QUIET_SECONDS:  # noqa: ASYNC110 - or nothing
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _make_server(self) -> web.Server:
         # The only way to use our own connection class with aiohttp.
