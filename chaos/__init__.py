@@ -10,9 +10,11 @@
 | `actor.py`, `cast.py` | those who act beside the orders, round after round, each its own story: |
 | `cards.py`, `quoting.py`, `buying.py` | rate cards saved under load, quotes, purchases |
 | `clocks.py`, `keyring.py`, `streams.py` | test clocks, revoked keys, live events |
+| `printing.py`, `box.py` | prints, and the two providers that make them |
 | `faults.py`, `full_memory.py`, `disk.py` | one kind of fault after the other |
-| `counting.py` | what must be true of the books when all is quiet again; with it: |
+| `counting.py`, `findings.py` | what must be true of the books when all is quiet again; with it: |
 | `given.py`, `prices.py`, `receipts.py`, `lifetimes.py` | own sums of what was given and charged; when keys expire |
+| `providers.py` | which provider was asked when, and what was charged by what it reported |
 | `checks.py`, `report.py` | what was looked at, how often; the figures |
 | `mutants.py` | Farebox with one line made wrong, which a run must notice |
 | `model.py` | random steps, each against a plain model of the rules |

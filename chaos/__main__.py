@@ -8,8 +8,8 @@ Environment, all of it optional:
     STEPS=20000    how many steps the model is then compared with the ledger for; 0: none
     REPORT=path    write the figures there too, as JSON
     SHORT=1        half a minute: quick faults, once each, until everybody has acted often enough; no steps
-    ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks or revocation, some of them
-                   with commas between; no faults
+    ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks, providers or revocation, some
+                   of them with commas between; no faults
 
 `--mutant "name"` runs it with one line of Farebox made wrong: it must not pass. Repeated: with several.
 
@@ -44,6 +44,7 @@ from chaos.given import Given
 from chaos.load import CLIENTS, Load
 from chaos.mutants import MUTANTS, mutated
 from chaos.plan import Plan
+from chaos.printing import Prints
 from chaos.processes import LEDGER, WORKERS, Processes
 from chaos.receiver import Receiver
 from chaos.report import Report
@@ -133,14 +134,14 @@ def _scene(plan: Plan, folder: Path, code: Path | None) -> Scene:
     ledger_disk = Disk(folder / LEDGER, lambda: running(LEDGER))
     outputs.open()
     ledger_disk.open()
-    boxes = Box(plan.seed), Box(plan.seed, "spare", polite=True)
+    boxes = Box(plan.seed, short=plan.short), Box(plan.seed, "spare", polite=True)
     receiver, checks = Receiver(plan.seed, 0 if plan.short else 2), Checks()
     lines = random.Random(f"{plan.seed} lines")
-    processes = Processes(folder, outputs.directory / "store", [box.address for box in boxes], lines, code)
+    processes = Processes(folder, outputs.directory / "store", boxes, lines, code)
     clients = 0 if plan.only else CLIENTS_SHORT if plan.short else CLIENTS
     given = Given(processes.card)
     load = Load(processes.addresses, processes.admin_key, plan.seed, given, clients, plan.short)
-    cast = Cast(load, checks, plan, processes.card)
+    cast = Cast(load, checks, plan, processes.card, Prints(load, checks, plan.seed, boxes, processes.said))
     dice = random.Random(f"{plan.seed} faults")
     return Scene(processes, load, cast, checks, outputs, ledger_disk, boxes, receiver, dice)
 

@@ -27,7 +27,7 @@ class Actor(ABC):
         self.dice = random.Random(f"{seed} {self.name}")
         self.rounds = 0
         self.satisfied = asyncio.Event()
-        """Set after `rounds_min`."""
+        """Set when it `has_seen_enough`."""
 
     async def open(self) -> None:  # noqa: B027 - most have nothing to prepare
         """Make what it needs."""
@@ -35,6 +35,10 @@ class Actor(ABC):
     @abstractmethod
     async def act(self) -> None:
         """One round."""
+
+    def has_seen_enough(self) -> bool:
+        """Whether the shortest run need not wait for it any longer."""
+        return self.rounds >= self.rounds_min
 
     async def finish(self) -> None:  # noqa: B027 - most have nothing left to do
         """See to its end what was begun: everything has come to rest, the gateways still run."""
@@ -44,7 +48,7 @@ class Actor(ABC):
         while not self.load.stopping:
             await self.act()
             self.rounds += 1
-            if self.rounds >= self.rounds_min:
+            if self.has_seen_enough():
                 self.satisfied.set()
             await asyncio.sleep(self.dice.uniform(*self.pause_seconds))
 

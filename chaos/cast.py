@@ -14,6 +14,7 @@ from chaos.clocks import ClockMover
 from chaos.keyring import Keyring
 from chaos.load import Load
 from chaos.plan import Plan
+from chaos.printing import Prints
 from chaos.quoting import Quoter
 from chaos.streams import Streams
 
@@ -24,7 +25,7 @@ _WITH = {"quotes": {"quotes", "cards"}}
 class Cast:
     """From `open` to `close`. Only those act whom the plan names; the card's history is always known."""
 
-    def __init__(self, load: Load, checks: Checks, plan: Plan, card: Path) -> None:
+    def __init__(self, load: Load, checks: Checks, plan: Plan, card: Path, prints: Prints) -> None:
         self.cards = CardKeeper(load, checks, plan.seed, card)
         self.streams = Streams(load, checks, plan.seed)
         actors = (
@@ -34,6 +35,7 @@ class Cast:
             Buyer(load, checks, plan.seed),
             ClockMover(load, checks, plan.seed),
             Keyring(load, checks, plan.seed),
+            prints,
         )
         unknown = plan.only - {actor.name for actor in actors}
         if unknown:

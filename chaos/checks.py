@@ -25,6 +25,10 @@ SUBJECTS = (
     "streams that came back after a break",
     "ends told to an account's stream",
     "lifetimes of keys",
+    "jobs that followed another's verdict",
+    "acceptances that were unknown",
+    "late successes discarded and counted",
+    "charges by what was reported, by an independent sum",
 )
 """Each of them must have been looked at in a run of the long form."""
 

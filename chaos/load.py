@@ -45,10 +45,10 @@ _CHECK_SECONDS = 0.1
 _SILENT_SECONDS = 40  # streams say something every 15 s
 _GRANTS_SHARE = 0.6  # of what operators do; the rest are changes of plan
 # What is asked for, and what becomes of it, in a hundred. A mural nobody can pay for.
-_WISHES = {"sketch": 69, "portrait": 15, "poster": 8, "clip": 4, "mural": 4}
-_SHORT = {"poster", "clip", "hang", "fail at first"}
-"""What a short run leaves out: its provider may take minutes, or its next attempt waits."""
-_TOOLS = {"clip": "video", "poster": "print"}
+_WISHES = {"sketch": 69, "portrait": 15, "poster": 5, "etching": 3, "clip": 4, "mural": 4}
+_SHORT = {"poster", "etching", "clip", "hang", "fail at first"}
+"""What the clients of a short run leave out: it may take minutes, or its next attempt waits; prints have their own."""
+_TOOLS = {"clip": "video", "poster": "print", "etching": "print"}
 _INPUT_SHARE = 0.5  # of portraits bring a picture along, which the gateway stores
 _PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 _FATES = {"succeed": 61, "fail": 12, "fail at first": 10, "deliver k of n": 14, "hang": 3}
@@ -343,8 +343,8 @@ def _wish(dice: random.Random, key: str, *, short: bool) -> dict[str, Any]:
             return body
         case "clip":
             return {**body, "settings": {"duration": dice.choice([1, 2])}}
-        case "poster":  # what becomes of it is the provider's to decide
-            return {**body, "outputs": dice.randint(1, 4)}
+        case "poster" | "etching":  # what becomes of it is the provider's to decide
+            return {**body, "outputs": dice.randint(1, 3)}
         case _:
             outputs = dice.randint(1, 4)
             if wish == "portrait" and dice.random() < _INPUT_SHARE:

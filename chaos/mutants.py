@@ -78,6 +78,20 @@ MUTANTS = {
         "clocks",
         "and is to be kept 86400000 ms",
     ),
+    "another provider is asked although the first may have the job": Mutant(
+        "workers/attempts/state.py",
+        "if not error.refused or self.ref is not None or self.in_doubt:",
+        "if self.ref is not None:",
+        "providers",
+        "was begun while",
+    ),
+    "what is reported is charged twice": Mutant(
+        "workers/attempts/reports.py",
+        "return int((Decimal(str(value)) * MILLIONTHS)",
+        "return 2 * int((Decimal(str(value)) * MILLIONTHS)",
+        "providers",
+        "by what was reported of it",
+    ),
 }
 """What is wrong → where. `tests/whole/test_chaos_mutants.py` runs each."""
 

@@ -17,12 +17,14 @@ import shutil
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from chaos.box import Box
 from chaos.lines import Line
 from gateway.ledger.ledger import Ledger
 from gateway.local.supervisor import Program, Supervisor
@@ -63,6 +65,8 @@ class Said:
     rescues: Counter[str] = field(default_factory=Counter)
     not_stored: Counter[str] = field(default_factory=Counter)
     """Outputs that waited for the store, and inputs that were refused, while it was full or away."""
+    late: set[str] = field(default_factory=set)
+    """Jobs that a provider finished after the generation had left it, and that were counted."""
     errors: Counter[str] = field(default_factory=Counter)
     """Lines of the level `error`, by process kind and event."""
 
@@ -84,6 +88,8 @@ class Said:
                 self.not_stored["output"] += 1
             case "input_not_stored":
                 self.not_stored["input"] += 1
+            case "provider_succeeded_late":
+                self.late.add(event["job"])
             case "rescued":
                 self.rescues[event["action"]] += 1
         if event.get("level") in {"error", "critical"}:
@@ -97,13 +103,15 @@ class Said:
 class Processes:
     """All of them, from `start` to `stop`."""
 
-    def __init__(self, folder: Path, outputs: Path, boxes: list[str], dice: random.Random, code: Path | None) -> None:
+    def __init__(
+        self, folder: Path, outputs: Path, boxes: Sequence[Box], dice: random.Random, code: Path | None
+    ) -> None:
         """Everything lives in `folder`; `code` has another Farebox than the one that is installed, or is None."""
         self.said = Said()
         self.card = folder / "pricing.toml"
         text = _CARD.read_text()
-        for there, here in zip(_BOXES, boxes, strict=True):
-            text = text.replace(f'"{there}"', f'"{here}"')
+        for there, box in zip(_BOXES, boxes, strict=True):
+            text = text.replace(f'"{there}"', f'"{box.address}"')
         self.card.write_text(text)
         self.log_path = folder / "chaos.log"
         self.admin_key = "fbx_" + secrets.token_urlsafe(32)
@@ -125,6 +133,7 @@ class Processes:
             "FAREBOX_GRACE_SECONDS": "3",
             "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
             "FAREBOX_LOG_FORMAT": "json",
+            "CHAOS_BOX_SECRET": boxes[0].secret,
         }
         if code is not None:
             self.environment["PYTHONPATH"] = str(code)

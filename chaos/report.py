@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from chaos.counting import Findings
 from chaos.faults import FAULTS, Scene
+from chaos.findings import Findings
 from chaos.plan import Plan
 
 
@@ -53,6 +53,9 @@ class Report:
             "… asked for again": sum(job.asked_again for job in box.jobs.values()),
             "… asked to stop": sum(job.stopped for job in box.jobs.values()),
             "the provider's manners": dict(box.counts),
+            "jobs without a generation": self.findings.jobs_without_generation,
+            "acceptances that were unknown": sum(job.unknown for job in box.jobs.values()),
+            "late successes discarded": len(said.late),
             "events accepted by the receiver": dict(self.scene.receiver.counts),
             "audits meanwhile": dict(self.scene.audits),
             "journal entries": self.findings.entries,
