@@ -26,10 +26,11 @@ BUNDLES = {
     "choices": ("forbidden", "models", "settings"),
     "details": ("details", "gallery", "generation", "receipts", "timeline"),
     "lists": ("account-journal", "journal"),
-    "managing": ("fields", "pauses"),
+    "managing": ("fields", "forms", "pauses"),
+    "media": ("players", "uploads"),
     "money": ("checkout", "credits", "plans", "ways-out"),
     "operators": ("accounts", "audit", "audit-log", "work"),
-    "owners": ("alerts", "forms", "keys", "members", "purchases"),
+    "owners": ("alerts", "keys", "members", "purchases"),
     "pricing": ("estimator", "prices"),
     "webhooks": ("deliveries", "webhook-dialogs", "webhooks"),
 }

@@ -43,7 +43,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 # Of what is sent, from the files as they are written.
-_MAKERS = ("bundles.py", "lean.py", "script_tokens.py", "short_names.py")
+_MAKERS = ("bundles.py", "lean.py", "script_scopes.py", "script_tokens.py", "script_words.py", "short_names.py")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"  # cached, but revalidated each time, by its ETag
 _IMPORT = re.compile(r"""^import\b[^"';]*["']\./([\w-]+\.js)["']""", re.MULTILINE)

@@ -1,12 +1,11 @@
 // What operators do with accounts, pauses and generations: a form with a reason that shows now → then before it is done.
-// Loaded when something is pressed.
 
 import { newKey, operate, withQuery } from "./api.js";
 import { counted, formatCredits, formatMoney, sum, withUnit } from "./amounts.js";
-import { copyButton } from "./copying.js";
-import { openDialog } from "./dialog.js";
+import { openOnce } from "./copying.js";
 import { byId, element, show } from "./dom.js";
 import { choice, field } from "./fields.js";
+import { openForm, valuesOf } from "./forms.js";
 import { records } from "./tables.js";
 import { formatDay, formatTime } from "./times.js";
 import { BUCKETS } from "./words.js";
@@ -25,43 +24,29 @@ function changesTable(changes) {
  */
 export function openAct({ title, about, fields = [], note = "For the audit log.", verb, changes, send, done, account }) {
   const shown = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What it changes", "aria-live": "polite" });
-  const wrong = element("p", { class: "wrong", role: "alert" });
-  const go = element("button", { class: "primary" }, verb);
   const reason = element("input", { name: "reason", required: true, maxlength: 300, autocomplete: "off" });
-  const form = element("form", { class: "stack" }, about && element("p", {}, about), fields, field("Reason", reason, note), shown, wrong, element("p", { class: "row" }, go, element("button", { type: "button", onclick: () => dialog.close() }, "Keep it as it is")));
-  const dialog = openDialog(title, form);
   const draw = (found, text) => {
     const possible = Array.isArray(found);
+    const go = form.querySelector(".primary");
     go.disabled = !possible;
     go.textContent = text;
     show(shown, possible ? changesTable(found) : element("p", { class: "wrong" }, found));
+    return false;
   };
-  const anew = () => draw(changes(valuesOf(form)), verb);
   const keys = new Map(); // a second press after a lost response does nothing twice
   const callWith = (values) => (method, path, body) => {
     const text = JSON.stringify([method, path, body]);
     if (!keys.has(text)) keys.set(text, newKey());
     return operate(method, path, body, { reason: values.reason, once: keys.get(text) });
   };
+  const act = async (values) => {
+    const result = await send(values, callWith(values));
+    return result?.next ? draw(result.changes, result.next) : async () => sayDone(await done(result, values), account);
+  };
+  const form = openForm({ title, about, fields: [fields, field("Reason", reason, note), shown], verb, keep: "Keep it as it is", send: act });
+  const anew = () => draw(changes(valuesOf(form)), verb);
   form.addEventListener("input", anew);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const values = valuesOf(form);
-    go.disabled = true;
-    wrong.textContent = "";
-    try {
-      const result = await send(values, callWith(values));
-      if (result?.next) return draw(result.changes, result.next);
-      dialog.close();
-      sayDone(await done(result, values), account);
-    } catch (error) {
-      wrong.textContent = error.message;
-      go.disabled = false;
-    }
-  });
   anew();
-  (fields.length ? form.querySelector("input, select") : reason).focus();
-  return dialog;
 }
 
 /** Say what was done, and where it is logged. */
@@ -71,10 +56,6 @@ function sayDone(text, account) {
   place.tabIndex = -1;
   show(place, text, " ", element("a", { href: withQuery("/audit-log", { account }) }, "See the audit log"));
   place.focus(); // what was pressed may be drawn anew, and far down the page
-}
-
-function valuesOf(form) {
-  return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()]));
 }
 
 // --- accounts: each is `act({ account, shared, path, again })`; `again(text)` reads the account anew -----------------
@@ -174,8 +155,7 @@ export function makeKey({ account, again, path }) {
     changes: () => [["Keys", String(account.keys.length), String(account.keys.length + 1)]],
     send: ({ label }, call) => call("POST", `${path}/keys`, { label }),
     done: ({ key }) => {
-      const shown = element("input", { id: "new-key", class: "mono", readonly: true, value: key ?? "" });
-      openDialog("The new key", key ? [element("p", {}, "It is shown only this once. Send it over a secure channel."), field("Key", shown), element("p", { class: "row" }, copyButton(key, "the key", "Copy"))] : element("p", {}, "The response with the key was lost. Revoke it and make another."));
+      openOnce("The new key", "It is shown only this once. Send it over a secure channel.", key, "The response with the key was lost. Revoke it and make another.");
       return again(`Created a key for ${account.id}.`);
     },
   });
@@ -241,7 +221,8 @@ export function resumeWhat(what, done) {
   });
 }
 
-function nameOf({ kind, name }) {
+/** "provider fal" */
+export function nameOf({ kind, name }) {
   return `${kind} ${name}`;
 }
 
@@ -283,7 +264,7 @@ export function openBulk(action, filter, { title, one, account, done }) {
       if (!looked) {
         looked = await call("POST", path, { filter, reason });
         if (looked.count === 0) throw new Error(words.none);
-        if (!one) return { next: `${words.verb} ${looked.count}`, changes: changesOf(looked, words) };
+        if (!one) return { next: `${words.verb} ${looked.count}`, changes: countsOf(looked, words) };
       }
       for (;;) {
         const made = await operate("POST", path, { filter, reason, token: looked.token }, { reason });
@@ -294,7 +275,7 @@ export function openBulk(action, filter, { title, one, account, done }) {
   });
 }
 
-function changesOf({ count, accounts, credits, more }, { now, then }) {
+function countsOf({ count, accounts, credits, more }, { now, then }) {
   return [["Generations", `${counted(count, "generation")} of ${counted(accounts, "account")}`, more ? "these; more match, for another run" : "all of them"], ["Credits", `${formatCredits(credits)} ${now}`, then]];
 }
 

@@ -7,12 +7,13 @@ import { PERIODS } from "./fields.js";
 
 /**
  * Open a form. `send(values, once)` gets the fields' values, trimmed, and an Idempotency-Key that stays the same while
- * nothing is changed; if it throws, the error is shown and can be corrected. `about` is shown above the fields.
+ * nothing is changed; if it throws, the error is shown and can be corrected. What it returns is called once the dialog
+ * is closed; with `false`, it stays open. `about` is shown above the fields; `keep` closes the dialog. Returns the form.
  */
-export function openForm({ title, about, fields = [], verb, send }) {
+export function openForm({ title, about, fields = [], verb, keep = "Cancel", send }) {
   const wrong = element("p", { class: "wrong", role: "alert" });
   const go = element("button", { class: "primary" }, verb);
-  const form = element("form", { class: "stack" }, about && element("p", {}, about), fields, wrong, element("p", { class: "row" }, go, element("button", { type: "button", onclick: () => dialog.close() }, "Cancel")));
+  const form = element("form", { class: "stack" }, about && element("p", {}, about), fields, wrong, element("p", { class: "row" }, go, element("button", { type: "button", onclick: () => dialog.close() }, keep)));
   const dialog = openDialog(title, form);
   let once = newKey();
   form.addEventListener("input", () => {
@@ -23,16 +24,22 @@ export function openForm({ title, about, fields = [], verb, send }) {
     go.disabled = true;
     wrong.textContent = "";
     try {
-      const then = await send(Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()])), once);
+      const then = await send(valuesOf(form), once);
+      if (then === false) return;
       dialog.close();
-      then?.();
+      await then?.();
     } catch (error) {
       wrong.textContent = error.message;
       go.disabled = false;
     }
   });
   form.querySelector("input:not([type=hidden]), select, button")?.focus();
-  return dialog;
+  return form;
+}
+
+/** What a form's fields have, trimmed. */
+export function valuesOf(form) {
+  return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()]));
 }
 
 /** The fields of a limit: so many credits per period; empty for none. */

@@ -3,6 +3,8 @@
 import { openOnce } from "./copying.js";
 import { openDialog } from "./dialog.js";
 import { element } from "./dom.js";
+import { field } from "./fields.js";
+import { openForm } from "./forms.js";
 
 const EVENTS = [
   "generation.running",
@@ -20,27 +22,23 @@ const FIRST = ["generation.succeeded", "generation.failed", "generation.cancelle
  * The form of a new webhook (null) or an existing one. If `send(body)` throws, the error is shown and can be corrected.
  * The function it returns is called once the dialog is closed; the same applies to the other dialogs here.
  */
-export function openForm(webhook, send) {
+export function openWebhook(webhook, send) {
   const chosen = webhook?.events ?? FIRST;
-  const wrong = element("p", { class: "wrong", role: "alert" });
-  const field = (name, label, properties) => element("div", { class: "field" }, element("label", { for: `hook-${name}` }, label), element("input", { id: `hook-${name}`, name, autocomplete: "off", ...properties }));
   const check = (event) => element("label", { class: "check" }, element("input", { type: "checkbox", name: "events", value: event, checked: chosen.includes(event) }), element("code", {}, event));
-  const form = element(
-    "form",
-    { class: "stack" },
-    field("url", "Public https: URL", { type: "url", required: true, maxlength: 2000, placeholder: "https://example.com/farebox", value: webhook?.url }),
-    field("description", "Description (for your own use)", { maxlength: 200, value: webhook?.description }),
-    element("fieldset", {}, element("legend", { class: "label" }, "Events"), EVENTS.map(check)),
-    wrong,
-    element("p", { class: "row" }, element("button", { class: "primary" }, webhook ? "Save" : "Create")),
-  );
-  const dialog = openDialog(webhook ? "Edit the webhook" : "New webhook", form);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const given = new FormData(form);
-    const body = { url: given.get("url"), description: given.get("description"), events: given.getAll("events") };
-    if (body.events.length) act(dialog, form.querySelector("button"), wrong, () => send(body));
-    else wrong.textContent = "Choose at least one event.";
+  const checks = EVENTS.map(check);
+  openForm({
+    title: webhook ? "Edit the webhook" : "New webhook",
+    fields: [
+      field("Public https: URL", element("input", { name: "url", type: "url", required: true, maxlength: 2000, placeholder: "https://example.com/farebox", value: webhook?.url, autocomplete: "off" })),
+      field("Description (for your own use)", element("input", { name: "description", maxlength: 200, value: webhook?.description, autocomplete: "off" })),
+      element("fieldset", {}, element("legend", { class: "label" }, "Events"), checks),
+    ],
+    verb: webhook ? "Save" : "Create",
+    send: (values) => {
+      const events = checks.map(({ firstChild: box }) => box.checked && box.value).filter(Boolean);
+      if (!events.length) throw new Error("Choose at least one event.");
+      return send({ ...values, events });
+    },
   });
 }
 
@@ -69,22 +67,6 @@ export function confirmDeletion(name, act) {
   confirm("Delete the webhook?", name, "No further events are delivered, including pending ones, and its delivery history is deleted.", "Delete it", act);
 }
 
-function confirm(title, name, text, verb, send) {
-  const wrong = element("p", { class: "wrong", role: "alert" });
-  const yes = element("button", { type: "button", class: "primary", onclick: () => act(dialog, yes, wrong, send) }, verb);
-  const dialog = openDialog(title, [element("p", { class: "mono" }, name), element("p", {}, text), wrong, element("p", { class: "row" }, yes, element("button", { type: "button", onclick: () => dialog.close() }, "Keep it"))]);
-}
-
-/** Do it once and close the dialog, or show the error in it. */
-async function act(dialog, button, wrong, send) {
-  button.disabled = true;
-  wrong.textContent = "";
-  try {
-    const after = await send();
-    dialog.close();
-    after?.();
-  } catch (error) {
-    wrong.textContent = error.message;
-  }
-  button.disabled = false;
+function confirm(title, name, about, verb, send) {
+  openForm({ title, about, fields: [element("p", { class: "mono" }, name)], verb, keep: "Keep it", send });
 }

@@ -7,7 +7,7 @@ import { openDialog } from "./dialog.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { session, startPage } from "./shell.js";
 import { formatAgo, time } from "./times.js";
-import { confirmDeletion, confirmRotation, openForm, openSecret } from "./webhook-dialogs.js";
+import { confirmDeletion, confirmRotation, openSecret, openWebhook } from "./webhook-dialogs.js";
 
 const DEFAULT = "default"; // tells the `webhook_url` of each request: an account has it from the start
 const WHY = {
@@ -98,7 +98,7 @@ function buttonsOf(webhook) {
   return [
     button("Deliveries", () => choose(webhook, { focus: true }).catch(showError)),
     webhook.url && button("Send a test event", () => test(webhook).catch(showError)),
-    webhook.url && button("Edit", () => openForm(webhook, (body) => change(webhook, body, "Saved"))),
+    webhook.url && button("Edit", () => openWebhook(webhook, (body) => change(webhook, body, "Saved"))),
     button("New secret", () => confirmRotation(nameOf(webhook), () => rotate(webhook))),
     webhook.url && button(moved[0], () => change(webhook, { status: moved[1] }, `${moved[0]}d`).then((focus) => focus(), showError)),
     webhook.url && button("Delete", () => confirmDeletion(nameOf(webhook), () => remove(webhook))),
@@ -108,7 +108,7 @@ function buttonsOf(webhook) {
 // --- actions -------------------------------------------------------------------------------------------------
 
 function create() {
-  openForm(null, async (body) => {
+  openWebhook(null, async (body) => {
     const { secret, ...made } = await post("/v1/webhooks", body, { once: newKey() });
     take(made);
     return () => openSecret(secret);

@@ -88,7 +88,7 @@ def test_files_have_other_urls_once_they_are_made_in_another_way(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Or a browser keeps an old bundle beside a new page, which imports from it what has moved there since."""
-    makers = ("", "bundles.py", "lean.py", "script_tokens.py", "short_names.py")
+    makers = ("", "bundles.py", "lean.py", "script_scopes.py", "script_tokens.py", "script_words.py", "short_names.py")
     digests = []
     for name in ("frame.html", "missing.html"):
         shutil.copy(FOLDER / name, tmp_path)
