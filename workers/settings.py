@@ -89,6 +89,7 @@ async def caretaking(settings: Settings, context: WorkerContext) -> AsyncIterato
             OutputLinks(signing_key, settings.public_address),
             settings.public_address,
             lambda: context.providers.card,
+            context.outputs,
         ),
         lease_seconds=settings.lease_seconds,
     )

@@ -25,6 +25,12 @@ _DOES = {
     "refund": "Give back {credits:,} credits, charged for {count} {generations} of {accounts}",
 }
 _NEW = {"refuse": "refused", "wait": "waits"}
+_SKIPPED = {
+    "paused": "paused",
+    "open": "its breaker is open",
+    "full": "all slots are taken",
+    "rate": "given its jobs of this minute",
+}
 F = TypeVar("F", bound=Callable[..., None])
 
 
@@ -43,7 +49,7 @@ class _Age(click.ParamType[int]):
 
 @click.group(cls=Listing)
 def ops() -> None:
-    """List what is open, failed or paused; cancel, retry or refund many generations at once.
+    """List what is open, failed or paused, and the providers; cancel, retry or refund many generations at once.
 
     Talks to the running gateway with the admin key, as `farebox account` does. Without --yes, `cancel`, `retry` and
     `refund` show what they would do, and ask.
@@ -51,6 +57,7 @@ def ops() -> None:
     \b
     Examples:
       farebox ops list --older-than 1h
+      farebox ops providers
       farebox ops cancel --provider fal --older-than 1h --reason "it is down"
       farebox ops refund --account acme --model flux-dev --reason "charged twice"
     """
@@ -113,6 +120,44 @@ def pauses(*, as_json: bool) -> None:
         row = (f"{one['kind']} {one['name']}", one["since"], one["until"] or "resumed", _NEW[one["new"]], one["reason"])
         table.add_row(*map(as_text, row))
     Terminal().print_whole(table)
+
+
+@ops.command()
+@as_json_option
+def providers(*, as_json: bool) -> None:
+    """List the providers: their state, why one is given nothing new, their breaker, and their last failure.
+
+    `farebox pause provider NAME --reason "…"` takes one out, `farebox resume provider NAME` takes it in again. Models
+    that have another provider are made there meanwhile; of others, nothing new starts.
+    """
+    found = ask_gateway(lambda client: client.call("GET", "/v1/ops/queues"))["providers"]
+    if as_json:
+        say_json({"providers": found})
+        return
+    if found is None:
+        raise click.ClickException("The queue is unreachable, so the state of the providers is unknown. Retry later.")
+    table = Table(box=None, pad_edge=False)
+    for column in ("provider", "state", "nothing new because", "breaker", "in work", "queued", "last failure"):
+        table.add_column(column, no_wrap=True)
+    for one in found:
+        table.add_row(*map(as_text, _provider_row(one)))
+    Terminal().print_whole(table)
+
+
+def _provider_row(one: dict[str, Any]) -> tuple[str, ...]:
+    breaker, failure = one["breaker"], one["last_failure"]
+    limit = "" if one["max_in_work"] is None else f"/{one['max_in_work']}"
+    since = f" since {breaker['since']}" if breaker and breaker["since"] else ""
+    failed = f"{one['failed_at']} {failure['code']}: {failure['message']}" if failure else one["failed_at"] or ""
+    return (
+        one["name"],
+        one["state"],
+        _SKIPPED.get(one["skipped"], ""),
+        "" if breaker is None else breaker["state"].replace("_", " ") + since,
+        f"{one['in_work']}{limit}",
+        str(one["in_line"]),
+        failed,
+    )
 
 
 _BULK_OPTIONS: tuple[Callable[[Any], Any], ...] = (

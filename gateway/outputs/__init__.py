@@ -13,7 +13,7 @@ from gateway.outputs.names import (
     upload_size,
 )
 from gateway.outputs.store import OutputStore, StoredObject
-from gateway.outputs.texts import texts_of
+from gateway.outputs.texts import Texts, texts_of
 from gateway.outputs.uploads import UPLOAD_SCHEME, UploadAddresses
 from gateway.outputs.watch import StoreWatch
 
@@ -25,6 +25,7 @@ __all__ = [
     "OutputStore",
     "StoreWatch",
     "StoredObject",
+    "Texts",
     "UploadAddresses",
     "attempt_of",
     "content_type_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import provider_key, queue_key
 from gateway.queue.slots import Limits, Slots
+from tests.api.test_support_commands import as_json, run
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 from tests.until import until
 
@@ -140,6 +142,20 @@ async def test_operators_see_why_a_provider_is_given_nothing_new(scene: Scene) -
     await scene.gateway.call("PUT", "/v1/ops/pauses/provider/box", scene.gateway.admin, {"reason": "it fails"})
     box = (await scene.providers())["box"]
     assert (box["breaker"], box["skipped"]) == (None, "paused")
+
+
+async def test_the_command_lists_them_with_why_and_pausing_takes_one_out(scene: Scene) -> None:
+    await scene.slots.note("box", "provider_failed", "500: out of memory")
+    assert (await scene.slots.acquire("studio", Limits(open_after=1), "gen_first")).acquired
+    assert await scene.slots.note_of("gen_first", "studio", Limits(open_after=1), "unreachable") == "opened"
+    said = await run(scene.gateway, "ops", "providers")
+    assert re.search(r" box failing 0/1 0 20\S+ provider_failed: 500: out of memory studio", said), said
+    assert re.search(r" studio unknown its breaker is open open since 20\S+ ", said), said
+    await run(scene.gateway, "pause", "provider", "box", "--reason", "it fails")
+    assert " box failing paused 0/1" in await run(scene.gateway, "ops", "providers")
+    await run(scene.gateway, "resume", "provider", "box")
+    listed = (await as_json(scene.gateway, "ops", "providers"))["providers"]
+    assert {one["name"]: one["skipped"] for one in listed} == {"box": None, "studio": "open"}
 
 
 async def test_a_providers_state_is_what_it_did_last(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api.services import OUTPUTS
 from tests.api.visitor import Visitor, open_gateway
 from tests.webhooks.receiving import LOCAL, SIGNING_KEY, Receiver, open_sender, receiving
 from workers.webhooks.sender import WebhookSender
@@ -33,5 +34,5 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def sender(gateway: Visitor) -> AsyncIterator[WebhookSender]:
     """A webhook sender on the gateway's ledger."""
-    async with open_sender(gateway.ledger) as made:
+    async with open_sender(gateway.ledger, outputs=gateway.app[OUTPUTS]) as made:
         yield made

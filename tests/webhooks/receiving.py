@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.domain import EventType
 from gateway.ledger.ledger import Ledger
-from gateway.outputs import OutputLinks
+from gateway.outputs import OutputLinks, OutputStore
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.outside.receivers import Receivers
 from gateway.outside.webhook_secrets import WebhookSecrets
@@ -129,15 +129,22 @@ def _card() -> RateCard:
 
 @asynccontextmanager
 async def open_sender(
-    ledger: Ledger, *, signing_key: str = SIGNING_KEY, networks: str = LOCAL, call_seconds: float = 10
+    ledger: Ledger,
+    *,
+    signing_key: str = SIGNING_KEY,
+    networks: str = LOCAL,
+    call_seconds: float = 10,
+    outputs: OutputStore | None = None,
 ) -> AsyncIterator[WebhookSender]:
-    """A webhook sender that polls when a test says so."""
+    """A webhook sender that polls when a test says so; without `outputs`, its store has no files."""
     receivers = Receivers(AddressGuard(parse_networks(networks)), "Farebox-Webhooks/test", call_seconds)
     sender = WebhookSender(
         ledger=ledger,
         receivers=receivers,
         secrets=WebhookSecrets(signing_key),
-        bodies=WebhookBodies(OutputLinks(signing_key, ADDRESS), ADDRESS, _card),
+        bodies=WebhookBodies(
+            OutputLinks(signing_key, ADDRESS), ADDRESS, _card, outputs or OutputStore.open("memory://")
+        ),
         lease_seconds=2,
     )
     try:

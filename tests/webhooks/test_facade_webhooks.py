@@ -13,8 +13,11 @@ from replicate.client import Client
 from replicate.prediction import Prediction
 from replicate.webhook import Webhooks, WebhookSigningSecret, WebhookValidationError
 
+from gateway.api.services import OUTPUTS
 from gateway.domain import FailureCode
+from gateway.errors import StoreUnavailable
 from gateway.outside.webhook_secrets import WebhookSecrets
+from gateway.views import webhook_bodies
 from tests.api.visitor import Reply, Visitor, open_gateway
 from tests.webhooks.receiving import (
     ADDRESS,
@@ -98,6 +101,68 @@ async def test_a_predictions_webhook_is_what_replicates_package_reads_and_valida
             Webhooks.validate(headers=headers, body=one.body, secret=secret, tolerance=300)
             with pytest.raises(WebhookValidationError):
                 Webhooks.validate(headers=headers, body=one.body.replace(generation, "gen_other"), secret=secret)
+
+
+async def write(gateway: Visitor, generation: str, *texts: str) -> None:
+    """End a generation with texts."""
+    await gateway.begin(generation)
+    for index, text in enumerate(texts):
+        await gateway.deliver(generation, index, data=text.encode(), content_type="text/plain")
+    await gateway.settle(generation)
+
+
+async def test_a_text_is_in_the_call_as_in_the_vendors_own(
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver
+) -> None:
+    """It had the URL of a file, where clients of language models read the text itself."""
+    predicted = (await predict(gateway, key, {"webhook_completed": receiver.url})).body["id"]
+    await write(gateway, predicted, "Grüße")
+    asked = (await submit(gateway, key, receiver.url)).body["request_id"]
+    await write(gateway, asked, "Grüße")
+    await send_round(sender)
+    bodies = {one["id" if "id" in one else "request_id"]: one for one in map(_body, receiver.told)}
+    assert bodies[predicted]["output"] == ["Grüße"]
+    assert bodies[asked]["payload"]["output"] == "Grüße"
+    (delivery,) = [one for one in await deliveries_of(gateway, key, "default") if one["generation"] == predicted]
+    assert _body(await request_of(gateway, key, delivery))["output"] == ["Grüße"]
+
+
+async def test_a_text_that_is_too_large_for_a_call_is_a_file(
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_bodies, "TEXT_BYTES_MAX", 8)
+    made = await predict(gateway, key, {"webhook_completed": receiver.url, "input": {"prompt": "x", "num_outputs": 2}})
+    await write(gateway, made.body["id"], "eight by", "tes and more")
+    asked = (await submit(gateway, key, receiver.url)).body["request_id"]
+    await write(gateway, asked, "nine bytes")
+    await send_round(sender)
+    bodies = {one["id" if "id" in one else "request_id"]: one for one in map(_body, receiver.told)}
+    first, second = bodies[made.body["id"]]["output"]
+    assert (first, second.startswith(f"{ADDRESS}/v1/generations/")) == ("eight by", True)
+    (file,) = bodies[asked]["payload"]["images"]
+    assert file["url"].startswith(f"{ADDRESS}/v1/generations/")
+
+
+async def test_while_a_text_cannot_be_read_the_call_waits(
+    gateway: Visitor, key: str, sender: WebhookSender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await predict(gateway, key, {"webhook_completed": receiver.url})
+    await write(gateway, made.body["id"], "later")
+
+    async def away(key: str) -> bytes:
+        raise StoreUnavailable(key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway.app[OUTPUTS], "get", away)
+        await send_round(sender)
+        assert receiver.told == []
+    (delivery,) = await deliveries_of(gateway, key, "default")
+    assert (delivery["status"], delivery["tries"][0]["error"]) == ("pending", "unreadable")
+
+
+def _body(told: Told) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(told.body)
+    return body
 
 
 async def test_the_filter_says_which_events_are_sent(

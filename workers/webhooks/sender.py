@@ -20,7 +20,7 @@ import structlog
 
 from gateway.clock import now_ms
 from gateway.domain import operation_id
-from gateway.errors import FareboxError, LedgerUnavailable
+from gateway.errors import FareboxError, LedgerUnavailable, StoreUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation
 from gateway.ledger.webhooks import DEFAULT, ClaimedDeliveries, Delivery, Due, Try, Webhook
@@ -198,7 +198,10 @@ class WebhookSender:
             )
             return CallResult(None, "secret_missing", 0)
         try:
-            body = self.bodies.body_of(delivery, await self._generation(delivery))
+            body = await self.bodies.body_of(delivery, await self._generation(delivery))
+        except StoreUnavailable as error:  # a text that belongs into it cannot be read now
+            log.warning("event_unreadable", webhook=webhook.id, event_id=delivery.event, error=str(error))
+            return CallResult(None, "unreadable", 0)
         except Exception:  # the generation cannot be read: retried like any other failure, for a day
             log.exception("event_unreadable", webhook=webhook.id, event_id=delivery.event, about=delivery.subject)
             return CallResult(None, "unreadable", 0)

@@ -14,7 +14,7 @@ from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation, seed
 from gateway.api.ownership.own_webhooks import named_webhook, own_webhook, owner_of
 from gateway.api.ownership.target_account import account_of, target_account
-from gateway.api.services import LEDGER, LINKS, RATE_CARDS, SETTINGS, WEBHOOK_SECRETS
+from gateway.api.services import LEDGER, LINKS, OUTPUTS, RATE_CARDS, SETTINGS, WEBHOOK_SECRETS
 from gateway.clock import now_ms
 from gateway.domain import is_event_id, webhook_id
 from gateway.ledger.outcomes import Generation
@@ -135,10 +135,9 @@ async def delivery_request(request: web.Request) -> web.Response:
     outcome = await ledger.delivery(webhook=webhook.id, account=webhook.account, event=event)
     delivery = found(outcome, f"delivery {event} of webhook {webhook.id}")
     about = await ledger.generation(generation=delivery.subject) if delivery.type in GENERATION_EVENTS else None
-    bodies = WebhookBodies(
-        request.app[LINKS], request.app[SETTINGS].public_address, lambda: request.app[RATE_CARDS].card
-    )
-    body = bodies.body_of(delivery, about if isinstance(about, Generation) else None)
+    card = request.app[RATE_CARDS].card
+    bodies = WebhookBodies(request.app[LINKS], request.app[SETTINGS].public_address, lambda: card, request.app[OUTPUTS])
+    body = await bodies.body_of(delivery, about if isinstance(about, Generation) else None)
     headers = signed(event, body, secrets.in_force(webhook, now_ms())) | secrets.headers_beside(delivery, body)
     return answer(
         webhook_schemas.DeliveryRequestOut(
