@@ -14,6 +14,7 @@ FareboxError
 │   └── ReplicasMissing      too few replicas have the write on disk, so it is not acknowledged
 ├── LedgerBroken             the ledger's data contradicts itself; nothing was written
 ├── QueueUnavailable         the queue's Redis is not responding
+├── ArchiveUnavailable       the archive's PostgreSQL is not responding
 ├── PaymentsUnavailable      the payment provider is not responding
 ├── EventRefused             a payment event without a valid signature, or not an event at all
 │   └── EventNotUnderstood   it is genuine, but not in the documented form
@@ -125,6 +126,10 @@ class RateCardOutdated(FareboxError):
 
 class QueueUnavailable(FareboxError):
     """The queue's Redis is not responding."""
+
+
+class ArchiveUnavailable(FareboxError):
+    """The archive's PostgreSQL is not responding, or refuses what it is asked."""
 
 
 class PaymentsUnavailable(FareboxError):

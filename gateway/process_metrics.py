@@ -29,6 +29,7 @@ from gateway.settings import Settings
 
 GATEWAY = "gateway"
 CARETAKER = "caretaker"
+ARCHIVIST = "archivist"
 
 Answers = Mapping[str, list[Metric] | None]
 """By process name; None: it did not respond."""

@@ -36,6 +36,7 @@ from gateway.outside.secret_strength import MAKE_ONE, check_strength
 from gateway.queue.variables import OF_A_TOOL
 
 _LEDGER_SCHEMES = QUEUE_SCHEMES | {"redis+cluster", "rediss+cluster"}
+_ARCHIVE_SCHEMES = frozenset({"postgresql", "postgres"})
 _CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
 DAYS_MAX = 3650
 _CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
@@ -57,6 +58,7 @@ class Settings(OpenIdSettings, QueueSettings):
     data: Path = Path(".farebox")
     rate_card: Path | None = None
     ledger_url: str | None = None
+    archive_url: str | None = None
     outputs_url: str | None = None
     outputs_credentials: Literal["environment", "instance"] = "environment"
     public_url: str | None = None
@@ -99,6 +101,11 @@ class Settings(OpenIdSettings, QueueSettings):
     @classmethod
     def _known_ledger_scheme(cls, url: str | None) -> str | None:
         return url if url is None else with_scheme(url, _LEDGER_SCHEMES)
+
+    @field_validator("archive_url")
+    @classmethod
+    def _known_archive_scheme(cls, url: str | None) -> str | None:
+        return None if url is None else with_scheme(url, _ARCHIVE_SCHEMES)
 
     @field_validator("admin_key", "signing_key", "metrics_key")
     @classmethod

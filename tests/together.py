@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 TOGETHER = {
     "tests/api/test_generated_client.py": "client: one that is generated",
     "tests/api/test_identifiers.py": "identifiers: one account's life",
+    "tests/archive/": "archive: one PostgreSQL",
     "tests/console/": "console: one stack and one Chromium",
     "tests/facades/": "facades: one stack",
     "tests/packaging/test_wheel.py": "wheel: one that is built",

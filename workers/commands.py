@@ -1,4 +1,4 @@
-"""`farebox worker TOOL` and `farebox caretaker`: the command lines of the processes beside the gateway."""
+"""The command lines of the processes beside the gateway: `farebox worker TOOL`, `caretaker`, `archivist`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ import click
 import structlog
 from prometheus_client import REGISTRY, start_http_server
 
+from gateway.archive.archivist import Archivist
+from gateway.archive.connection import check_url
+from gateway.archive.figures import ArchivistFigures
+from gateway.clock import CLOCK
 from gateway.errors import SettingsError
+from gateway.ledger.timed import TimedLedger
 from gateway.local import data_folder
 from gateway.local.open_files import raise_limit
 from gateway.logs import configure_logs
 from gateway.pricing.load import default_card_path, load_card
-from gateway.process_metrics import CARETAKER, serve, worker_process
+from gateway.process_metrics import ARCHIVIST, CARETAKER, serve, worker_process
+from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 from gateway.startup.misspelt import misspelt
-from workers.metrics import ProcessFigures
+from gateway.tasks import Tasks
+from workers.metrics import TRANSITION_SECONDS, ProcessFigures
+from workers.retry import retry_until_answered
 from workers.settings import caretaking, make_worker, open_context
 
 _metrics_port = click.option(
@@ -84,6 +92,42 @@ def caretaker(metrics_port: int | None, *, under_up: bool) -> None:
     _run(lambda: _take_care(settings))
 
 
+@click.command()
+@_metrics_port
+@_under_up
+def archivist(metrics_port: int | None, *, under_up: bool) -> None:
+    """Copy the ledger's history to PostgreSQL (FAREBOX_ARCHIVE_URL), in order and each entry once.
+
+    It makes the tables at its first start. From then on the ledger removes nothing that is not in the archive; while
+    PostgreSQL is away, everything else goes on, and the copy catches up later. Several can run: one copies, the others
+    stand by.
+
+    \b
+    Example:
+      FAREBOX_ARCHIVE_URL=postgresql://farebox@db/farebox farebox archivist --metrics-port 9102
+    """
+    settings = _start(metrics_port, _check_archive)
+    if under_up:
+        serve(settings, ARCHIVIST)
+    _run(lambda: _archive(settings))
+
+
+async def _archive(settings: Settings) -> None:
+    ledger = TimedLedger(connect_ledger(settings.ledger_address), wait_replicas=settings.wait_replicas)
+    ledger.seconds = TRANSITION_SECONDS
+    tasks = Tasks()
+    try:
+        await retry_until_answered("start", ledger.start, lease_seconds=settings.lease_seconds)
+        copying = tasks.keep("archivist", Archivist(ledger, settings.archive_url or "", ArchivistFigures()).run)
+        tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
+        _on_stop(lambda: _stop(copying))
+        await asyncio.wait([copying])
+    finally:
+        await tasks.close()
+        await ledger.close()
+    log.info("archivist_stopped")
+
+
 async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
     async with open_context(settings) as context:
         tool_worker = make_worker(settings, context, tool=tool, jobs_max=jobs_max)
@@ -129,6 +173,16 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
                 f"--metrics-port {metrics_port}: cannot listen: {error.strerror or error}. Choose another port."
             ) from None
     return settings
+
+
+def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
+def _check_archive(settings: Settings) -> None:
+    if settings.archive_url is None:
+        raise SettingsError("FAREBOX_ARCHIVE_URL is not set: archivists need postgresql://user@host/database")
+    check_url(settings.archive_url)
 
 
 def _check_tool(settings: Settings, tool: str) -> None:

@@ -25,7 +25,7 @@ import asyncpg
 from benchmarks.peers.serving import BALANCE_MILLICREDITS
 from benchmarks.servers import child, wait_until
 
-MISSING = "PostgreSQL is not installed (Debian: apt install postgresql): its two peers were not measured"
+MISSING = "PostgreSQL is not installed (Debian: apt install postgresql): what needs it was not run"
 POOL = {"user": "postgres", "database": "postgres", "min_size": 16, "max_size": 16}
 """For `asyncpg.create_pool`. Sixteen connections: with 8 or 32 the peers were slower on two cores."""
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -52,7 +52,7 @@ def programs() -> Path | None:
 def postgres_at(programs: Path) -> Iterator[Postgres]:
     """Start a server in a folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="farebox-bench-", ignore_cleanup_errors=True) as name:
-        folder, data, user = Path(name), Path(name, "data"), _user()
+        folder, data, user = Path(name), Path(name, "data"), user_for_postgres()
         if user is not None:
             shutil.chown(folder, user)
         made = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync"]
@@ -86,12 +86,13 @@ async def _connected(server: Postgres) -> asyncpg.Connection:
 
 def main() -> int:
     """Run the server until it ends or we are told to: then at once, whoever is connected."""
-    process = subprocess.Popen(sys.argv[1:], user=_user())
+    process = subprocess.Popen(sys.argv[1:], user=user_for_postgres())
     signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
     return process.wait()
 
 
-def _user() -> str | None:
+def user_for_postgres() -> str | None:
+    """Whom root runs it as; None: this user may run it."""
     if os.geteuid() != 0:
         return None
     return next(name for name in ("postgres", "nobody") if name in {user.pw_name for user in pwd.getpwall()})

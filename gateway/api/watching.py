@@ -12,6 +12,7 @@ from gateway.api.services import (
     PAUSE_BOARD,
     QUEUE,
     RATE_CARDS,
+    SETTINGS,
     SLOTS,
     STARTUP,
 )
@@ -29,6 +30,9 @@ from gateway.schemas.base import utc
 from gateway.views.generations import credits_of
 
 HEARTBEATS_MAX = 100
+_NOT_CONFIGURED = (
+    "the ledger has an archive, but this gateway has no FAREBOX_ARCHIVE_URL: it does not find what is only there"
+)
 
 
 async def queues_shape(app: web.Application) -> operations_schemas.QueuesOut:
@@ -187,6 +191,25 @@ async def pauses_if_known(app: web.Application) -> list[Pause]:
         return await app[LEDGER].pauses() if app[STARTUP].ready else []
     except LedgerUnavailable:
         return []
+
+
+ARCHIVE_LAG_MAX_MS = 300_000
+"""How far the archive may be behind before operators are told: a restart of PostgreSQL takes less."""
+
+
+async def archive_problem(app: web.Application) -> str | None:
+    """What is wrong with the archive; None if nothing is, if there is none, or if the ledger is unavailable."""
+    configured = app[SETTINGS].archive_url is not None
+    try:
+        if not configured:
+            return _NOT_CONFIGURED if await app[LEDGER].has_archive() else None
+        since = await app[LEDGER].unarchived_since()
+    except LedgerUnavailable:
+        return None
+    lag_ms = 0 if since is None else now_ms() - since
+    if lag_ms <= ARCHIVE_LAG_MAX_MS:
+        return None
+    return f"the archive is {lag_ms // 60_000} min behind: see whether `farebox archivist` runs and reaches PostgreSQL"
 
 
 async def events_waiting(app: web.Application) -> int | None:

@@ -18,6 +18,8 @@ from gateway.ledger.outcomes import Page
 
 KEPT_MS = 400 * 86_400_000
 ENTRIES_MAX = 200_000  # of 0.6 KB: 120 MB, and 500 changes a day for 400 days
+_FOR_EVER_MS = 10_000 * 86_400_000
+_ENDLESS = 10**9
 _AT_ONCE = 100
 _EXAMINED_MAX = 2_000  # per page: a filter that few entries pass gets a short page, and goes on from there
 
@@ -81,16 +83,32 @@ class CallFilter:
 class AuditLogOperations(LedgerCore):
     """Writes and reads the audit log."""
 
+    async def logged_after(self, entry: str, *, at_most: int) -> list[tuple[str, str, str]]:
+        """Entries after this id ("": from the first), oldest first: id, request, call as JSON."""
+        least = f"({entry}!" if entry else "-"
+        found = await self.command("ZRANGEBYLEX", keys.AUDIT_LOG, least, "+", "LIMIT", 0, at_most)
+        return [_split(text.decode()) for text in found]
+
+    async def trim_audit_log(self, *, copied_to: str) -> None:
+        """Remove entries that are too old or too many, of those up to this id: an archive has them."""
+        oldest = f"({_place(now_ms() - KEPT_MS)}"
+        await self.command("ZREMRANGEBYLEX", keys.AUDIT_LOG, "-", min(oldest, f"({copied_to}!"))
+        too_many = int(await self.command("ZCARD", keys.AUDIT_LOG)) - ENTRIES_MAX
+        if too_many > 0:
+            copied = int(await self.command("ZLEXCOUNT", keys.AUDIT_LOG, "-", f"({copied_to}!"))
+            await self.command("ZREMRANGEBYRANK", keys.AUDIT_LOG, 0, min(too_many, copied) - 1)
+
     async def log_call(self, call: OperatorCall, *, begun: str | None = None) -> str:
         """Log a call that begins, or in place of the entry `begun` one that has ended; returns the entry's id."""
+        archived = await self.command("HGET", keys.policy(0), "archive") == b"1"  # then only the archivist trims
         _, (logged,) = await self.run(
             "log_call",
             keys.AUDIT_LOG,
             request=call.request,
             call=json.dumps(asdict(call), separators=(",", ":")),
             begun=begun,
-            kept_ms=KEPT_MS,
-            entries_max=ENTRIES_MAX,
+            kept_ms=_FOR_EVER_MS if archived else KEPT_MS,
+            entries_max=_ENDLESS if archived else ENTRIES_MAX,
         )
         return str(logged.decode())
 
@@ -118,6 +136,11 @@ class AuditLogOperations(LedgerCore):
 
 
 _KNOWN = frozenset(field.name for field in fields(OperatorCall))
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    logged, request, call = text.split(" ", 2)
+    return logged, request, call
 
 
 def _padded(entry: str) -> str:

@@ -149,6 +149,16 @@ def policy(partition: int) -> str:
     return f"{tag(partition)}:policy"
 
 
+def unarchived(partition: int) -> str:
+    """Sorted set: account, or account and generation, that changed since it was archived → when first (ms)."""
+    return f"{tag(partition)}:unarchived"
+
+
+def archiving(partition: int) -> str:
+    """Sorted set: the same for those whose copy is not confirmed yet."""
+    return f"{tag(partition)}:archiving"
+
+
 def subject(key: str) -> list[tuple[str, str]]:
     """A key's subject as log fields: `[("account", "acme")]`; empty for a key of a whole partition."""
     _, _, rest = key.partition(":")

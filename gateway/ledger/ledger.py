@@ -19,6 +19,7 @@ from gateway.clock import CLOCK
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
+from gateway.ledger.archiving import ArchiveOperations
 from gateway.ledger.at_providers import ProviderOperations
 from gateway.ledger.audit_log import AuditLogOperations
 from gateway.ledger.bulk import BulkLedger
@@ -70,6 +71,7 @@ class Ledger(
     ErasureOperations,
     BulkLedger,
     TokenOperations,
+    ArchiveOperations,
 ):
     """Credits, holds and generations in Redis."""
 
@@ -156,6 +158,7 @@ class Ledger(
             version=policy.version,
             file_time=policy.file_time_ms,
             keep_journal_ms=self.retention.journal_ms,
+            keep_least_ms=min(self.retention.journal_ms, policy.keep_archived_ms or self.retention.journal_ms),
             fields=json.dumps([*_policy_fields(policy), *self.retention.further]),
         )
         replies = await asyncio.gather(*(publish(keys.policy(partition)) for partition in range(self.partitions)))
@@ -238,6 +241,7 @@ def _policy_fields(policy: Policy) -> list[str]:
         "grace": str(policy.refund_grace_ms),
         "leftover": str(int(policy.keep_upgrade_leftover)),
         "spent": "debt" if policy.spent_is_owed else "forgive",
+        "keep:archived": "" if policy.keep_archived_ms is None else str(policy.keep_archived_ms),
         "free": _terms(policy.free),
         "seats:free": _seats(policy.free),
     }

@@ -37,6 +37,7 @@ class Policy:
     `file_time_ms` orders cards: a newer one replaces an older one. `zone_changes` has (instant ms, offset ms from
     then on), the first at or before the earliest time that matters; `reset_ms` is the reset's time of day.
     `free_for_verified`: only accounts that operators have verified get the daily credits.
+    `keep_archived_ms`: how long what is in the archive also stays in Redis; None: as long as without an archive.
     `spent_is_owed`: if a payment is refunded, credits of it already spent become a debt (R33).
     """
 
@@ -51,6 +52,7 @@ class Policy:
     refund_grace_ms: int
     keep_upgrade_leftover: bool
     spent_is_owed: bool = False
+    keep_archived_ms: int | None = None
     free: PlanTerms
     plans: Mapping[str, PlanTerms]
 

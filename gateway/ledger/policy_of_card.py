@@ -13,6 +13,7 @@ from gateway.pricing.card import Free, Plan, RateCard
 
 _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 _DAY_SECONDS = 86_400
+_DAY_MS = 86_400_000
 _PAST_SECONDS = 366 * _DAY_SECONDS  # a leap year back: usage days and late refunds go back to yesterday at most
 _FUTURE_SECONDS = 3653 * _DAY_SECONDS  # ten years ahead: enough for test clocks, and longer than any gateway runs
 
@@ -32,6 +33,7 @@ def policy_of(card: RateCard, *, now_ms: int | None = None) -> Policy:
         refund_grace_ms=card.refunds.grace_ms,
         keep_upgrade_leftover=card.subscriptions.upgrade_leftover == "keep",
         spent_is_owed=card.payments.spent == "debt",
+        keep_archived_ms=None if card.archive.keep_days is None else card.archive.keep_days * _DAY_MS,
         free=_free_terms(card.free),
         plans={plan_id: _plan_terms(plan) for plan_id, plan in card.plans.items()},
     )

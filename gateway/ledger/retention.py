@@ -71,6 +71,8 @@ class Kept:
 
     lists_ms: int
     journal_least_ms: int
+    archived: bool
+    """Whether there is an archive: what has ended then expires by trimming, not by itself."""
 
     @classmethod
     def read(cls, policy: Mapping[str, str]) -> Kept:
@@ -79,4 +81,5 @@ class Kept:
         return cls(
             int(policy.get("keep:lists", usual["keep:lists"])),
             int(policy.get("keep:journal_least", policy.get("keep:journal", usual["keep:journal"]))),
+            policy.get("archive") == "1",
         )

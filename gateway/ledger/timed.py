@@ -39,6 +39,8 @@ NOT_TRANSITIONS = frozenset(
     {
         "account",
         "admit",
+        "archive_take",
+        "archived",
         "claim_email",
         "client_call",
         "journal",

@@ -112,6 +112,15 @@ class Payments(Table):
     spent: Literal["forgive", "debt"] = "forgive"
 
 
+class Archive(Table):
+    """`[archive]`: for how many days the ledger keeps what the archive has. Left out: as long as without an archive.
+
+    Two days at least: idempotency keys and corrections of yesterday need the ledger's own copy.
+    """
+
+    keep_days: int | None = Field(None, ge=2, le=3650)
+
+
 class PlanPrice(Table):
     """A plan's price per billing interval. None: not sold at that interval."""
 
@@ -310,6 +319,7 @@ class Tables(Table):
     refunds: Refunds = Field(default_factory=Refunds)
     subscriptions: Subscriptions = Field(default_factory=Subscriptions)
     payments: Payments = Field(default_factory=Payments)
+    archive: Archive = Field(default_factory=Archive)
     plans: Mapping[Id, Plan] = Field(default_factory=dict)
     bundles: Mapping[Id, Bundle] = Field(default_factory=dict)
     providers: Mapping[Id, ProviderTable] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 LIFETIMES: dict[str, int | None] = {
+    "unarchived": None, "archiving": None,
     "account": None, "deadlines": None, "waiting": None, "recent": None, "journal": None, "outputs": None,
     "made_by": 40 * DAY, "webhook": None, "webhooks": None, "totals": None, "policy": None,
     "generation": 30 * DAY, "failed": 30 * DAY, "idempotency": DAY, "client_call": 10 * MINUTE,

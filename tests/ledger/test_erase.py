@@ -19,7 +19,8 @@ from tests.ledger.world import PARTITIONS, World
 PAGE = (Path(gateway.ledger.__file__).parent / "README.md").read_text()
 KEY = "fbx_of-a-person"
 STAYS = {
-    "created_at", "plan", "interval", "anchor", "cycle", "paid_through", "cancelled_to", "scheduled", "customer",
+    "archived", "created_at",
+    "plan", "interval", "anchor", "cycle", "paid_through", "cancelled_to", "scheduled", "customer",
     "billing", "grace", "allotments", "owed", "paid_for", "turned", "grant", "daily", "monthly", "held", "revoked",
     "owing", "returned", "debt", "work", "waiting", "alerts", "alerted", "entries", "grants", "order", "time",
     "offset", "test", "erasing", "erased", "free_credits", "given_back", "pause", "paused", "day", "keys_version",

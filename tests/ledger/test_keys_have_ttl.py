@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import gateway.ledger
-from gateway.domain import Bucket, FailureCode, Input, OwnWebhook, Scope, member_id
+from gateway.domain import Bucket, FailureCode, Input, OwnWebhook, Scope, member_id, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.accounts import key_id_of
 from gateway.ledger.audit import audit, remember
@@ -14,7 +14,7 @@ from gateway.ledger.audit_log import OperatorCall
 from gateway.ledger.bulk import Bulk
 from gateway.ledger.client_calls import ClientCall, ClientCalls
 from gateway.ledger.idempotency import Request, Requests
-from tests.ledger.world import DAY, World
+from tests.ledger.world import DAY, PARTITIONS, World
 from tests.payments.shop import buy
 
 ACCOUNT = r"[A-Za-z0-9_.@-]{1,64}"
@@ -35,6 +35,8 @@ PERMANENT = {
     "recent": rf"{TAG}:recent:{ACCOUNT}",
     "waiting": rf"{TAG}:waiting:{ACCOUNT}:[a-z0-9_-]+",
     "deadlines": rf"{TAG}:deadlines",
+    "unarchived": rf"{TAG}:unarchived",
+    "archiving": rf"{TAG}:archiving",
     "outputs": rf"{TAG}:outputs",
     "totals": rf"{TAG}:totals",
     "policy": rf"{TAG}:policy",
@@ -127,6 +129,10 @@ async def a_busy_time(world: World) -> None:
     await ledger.log_call(OperatorCall(request="req_1", key="root", address="::1", action="grantCredits"))
     await ledger.keep_bulk(A_BULK)
     await remember(ledger, await audit(ledger))
+    await ledger.switch_archive(on=True)
+    await ledger.put_account(account="ann")
+    await ledger.take_changes(partition=partition_of_account("ann", PARTITIONS), marks_max=1, entries_max=1)
+    await ledger.put_account(account="ann")
 
 
 def kind_of(name: str) -> str:

@@ -44,7 +44,13 @@ async def test_fields_that_cannot_be_read_change_nothing(world: World) -> None:
     async with world.unchanged():
         with pytest.raises(LedgerBroken):
             await world.ledger.run(
-                "publish", keys.policy(0), version="sha256:newer", file_time=2**50, keep_journal_ms=1, fields='["zone",'
+                "publish",
+                keys.policy(0),
+                version="sha256:newer",
+                file_time=2**50,
+                keep_journal_ms=1,
+                keep_least_ms=1,
+                fields='["zone",',
             )
 
 

@@ -16,7 +16,7 @@ from gateway.api.services import (
     STORE_WATCH,
     WORKFORCE,
 )
-from gateway.api.watching import audit_if_known, events_waiting, provider_states
+from gateway.api.watching import archive_problem, audit_if_known, events_waiting, provider_states
 from gateway.clock import CLOCK, now_ms
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.audit import LastAudit
@@ -68,6 +68,7 @@ async def readyz(request: web.Request) -> web.Response:
         problems.append(
             f"the last audit could not verify {last.unproved} items that kept changing: run `farebox audit`"
         )
+    problems += filter(None, [await archive_problem(app)])
     if waiting := await events_waiting(app):
         events = "1 payment event" if waiting == 1 else f"{waiting} payment events"
         problems.append(f"{events} could not be applied: see `GET /v1/ops/payment-events`")

@@ -25,6 +25,7 @@ from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.generation_records import decode_allocation
 from gateway.ledger.metering_records import decode_metering, decode_reports
 from gateway.ledger.records import decode_entry, pairs
+from gateway.ledger.retention import Kept
 
 GENERATIONS_AT_ONCE = 100
 """How many generations one script reads, with their entries in every index."""
@@ -50,14 +51,14 @@ async def check_generations(reader: Reader, generations: Sequence[str]) -> Findi
         if fields["lives_ms"] == "-2":  # expired after it was listed
             continue
         findings.generations += 1
-        findings.differences += _differences(name, fields, int(now), reader.kept.lists_ms - _DAY_MS)
+        findings.differences += _differences(name, fields, int(now), reader.kept)
     return findings
 
 
-def _differences(name: str, fields: Mapping[str, str], now: int, listed_ms: int) -> list[AuditDifference]:
+def _differences(name: str, fields: Mapping[str, str], now: int, kept: Kept) -> list[AuditDifference]:
     subject, account = f"generation {name}", fields.get("account")
     try:
-        findings = list(_Generation(fields, now, listed_ms).findings())
+        findings = list(_Generation(fields, now, kept).findings())
     except UNREADABLE as error:
         return [unreadable(subject, error)]
     return [
@@ -76,7 +77,7 @@ class _Generation:
 
     fields: Mapping[str, str]
     now: int
-    listed_ms: int
+    kept: Kept
 
     def number(self, name: str) -> int:
         return int(self.fields[name])
@@ -106,11 +107,11 @@ class _Generation:
         if waits != ("in_waiting" in self.fields):
             wanted = "a place in the waiting room" if waits else f"none in the waiting room, because it is {self.state}"
             yield DifferenceKind.WAITING, wanted, "none" if waits else "one"
-        listed = "in_recent" in self.fields or self.number("created_at") < self.now - self.listed_ms
+        listed = "in_recent" in self.fields or self.number("created_at") < self.now - self.kept.lists_ms + _DAY_MS
         if not listed:
             yield DifferenceKind.RECENT, "a place in its account's list of generations", "none"
         lives = self.number("lives_ms") >= 0
-        if lives == self.open:
+        if lives == self.open and (self.open or not self.kept.archived):
             wanted = "no TTL while it is open" if self.open else "a TTL, because it has ended"
             yield DifferenceKind.LIFETIME, wanted, "a TTL" if lives else "none"
         in_outputs = "in_outputs" in self.fields

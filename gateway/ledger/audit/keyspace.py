@@ -72,6 +72,8 @@ KINDS = (
     _in_partition(keys.account, _ACCOUNT),
     _in_partition(keys.generation, _GENERATION, expires=None),
     _in_partition(keys.deadlines),
+    _in_partition(keys.unarchived),
+    _in_partition(keys.archiving),
     _in_partition(keys.outputs),
     _in_partition(keys.failed, expires=True),
     _in_partition(keys.waiting, _ACCOUNT, _WORD),

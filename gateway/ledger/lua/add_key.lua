@@ -5,7 +5,7 @@
 -- Returns  {"not_found"} {"keys_changed"} {"added", created at}
 --          {"refused", "forbidden" | "unknown_member", ""}
 -- Writes   account
---- @include "lib/amounts" "lib/accounts" "lib/members"
+--- @include "lib/amounts" "lib/accounts" "lib/members" "lib/archive"
 local
   key_id, label,
   limit, -- millicredits,period, or ""
@@ -26,4 +26,5 @@ redis.call("HSET", KEYS[1], "key:" .. key_id, now .. "," .. label)
 if limit ~= "" then redis.call("HSET", KEYS[1], "limit:" .. key_id, limit) end
 if bounds ~= "" then redis.call("HSET", KEYS[1], "bound:" .. key_id, bounds) end
 if member ~= "" then redis.call("HSET", KEYS[1], "of:" .. key_id, member) end
+archive.mark(a.id, a.real)
 return {"added", now}

@@ -4,7 +4,7 @@
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"webhook", fields}
 -- Writes   webhook, pending, webhooks; account, or policy for an operators' one
---- @include "lib/amounts" "lib/webhooks" "lib/listeners" "lib/pausing"
+--- @include "lib/amounts" "lib/webhooks" "lib/listeners" "lib/pausing" "lib/archive"
 local
   url, -- or ""
   event_types, -- comma-separated, or ""
@@ -23,6 +23,7 @@ for name, value in pairs(given) do
   if value ~= "" or name == "description" then flat[#flat + 1], flat[#flat + 2] = name, value end
 end
 if #flat > 0 then redis.call("HSET", KEYS[1], unpack(flat)) end
+if owner ~= webhooks.OPERATOR then archive.mark(owner, now) end
 if event_types ~= "" then listeners.set(owner, id, event_types) end
 if status == "active" and w.status == "paused" then pausing.resume(w, now) end
 if status == "paused" and w.status == "active" then pausing.pause(w, because, now) end

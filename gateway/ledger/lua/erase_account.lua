@@ -4,8 +4,8 @@
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"erased"}
--- Writes   account
---- @include "lib/amounts"
+-- Writes   account, unarchived
+--- @include "lib/amounts" "lib/archive"
 local finished = unpack(ARGV) -- 1: everything else of the person is gone too
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
 local PERSONAL = {
@@ -23,4 +23,5 @@ if finished == "1" then
   redis.call("HSET", KEYS[1], "erased", amounts.text(amounts.real_now()))
   redis.call("HDEL", KEYS[1], "erasing")
 end
+archive.mark(string.match(KEYS[1], ":account:(.*)$"), amounts.real_now())
 return {"erased"}

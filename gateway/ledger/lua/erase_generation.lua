@@ -3,8 +3,8 @@
 --
 -- KEYS[1]  generation
 -- Returns  {"not_found"} {"open"} {"erased"}
--- Writes   generation
---- @include "lib/generations"
+-- Writes   generation, unarchived
+--- @include "lib/amounts" "lib/generations" "lib/archive"
 local request = unpack(ARGV) -- what is left of it, as JSON
 local id = string.match(KEYS[1], ":generation:(.*)$")
 local g = generations.load(id)
@@ -13,4 +13,5 @@ if generations.open(g) then return {"open"} end
 
 generations.set(id, "request", request)
 redis.call("HDEL", KEYS[1], "tags", "webhook", "webhook_form", "webhook_only")
+archive.mark(g.account, amounts.real_now(), id)
 return {"erased"}

@@ -4,7 +4,7 @@
 -- KEYS[1]  account
 -- Returns  {"applied", created "1"/"0", view, its previous email or ""}
 -- Writes   account, journal, totals
---- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations"
+--- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations" "lib/archive"
 local
   email, -- or "": unchanged
   metadata, -- JSON, or "": unchanged
@@ -32,4 +32,5 @@ if email ~= "" then redis.call("HSET", KEYS[1], "email", email) end
 if email ~= "" and string.lower(email) ~= string.lower(had) then redis.call("HDEL", KEYS[1], "person") end
 if metadata ~= "" then redis.call("HSET", KEYS[1], "metadata", metadata) end
 if made then generations.count("accounts", 1) end
+archive.mark(id, a.real)
 return {"applied", made and "1" or "0", view, had}

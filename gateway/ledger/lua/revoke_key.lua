@@ -4,7 +4,7 @@
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"refused", "forbidden", ""} {"revoked"}
 -- Writes   account
---- @include "lib/accounts" "lib/members"
+--- @include "lib/accounts" "lib/members" "lib/archive"
 local
   key_id,
   keys_version, -- or "": do not check
@@ -27,4 +27,5 @@ for _, name in ipairs({"key:", "of:", "used:", "bound:", "succeeds:", "rotated:"
 end
 if not shared then redis.call("HDEL", KEYS[1], "limit:" .. purse, "counted:" .. purse) end
 redis.call("HINCRBY", KEYS[1], "keys_version", 1)
+archive.mark(a.id, a.real)
 return {"revoked"}

@@ -4,7 +4,7 @@
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"webhook", fields}
 -- Writes   webhook
---- @include "lib/amounts" "lib/webhooks" "lib/listeners"
+--- @include "lib/amounts" "lib/webhooks" "lib/listeners" "lib/archive"
 local
   operation,
   version, -- the next
@@ -20,4 +20,5 @@ if tonumber(known[2] or 0) >= tonumber(version) then return {"webhook", redis.ca
 local now = amounts.text(amounts.real_now())
 redis.call("HSETNX", KEYS[1], "created_at", now)
 redis.call("HSET", KEYS[1], "version", version, "rotated_at", now, "rotation", operation, "mark", mark)
+if owner ~= webhooks.OPERATOR then archive.mark(owner, tonumber(now)) end
 return {"webhook", redis.call("HGETALL", KEYS[1])}

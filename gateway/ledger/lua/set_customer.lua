@@ -4,7 +4,7 @@
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"customer", the stored one}
 -- Writes   account, checkout
---- @include "lib/checkouts"
+--- @include "lib/amounts" "lib/checkouts" "lib/archive"
 local
   checkout, -- started with it, or ""
   customer,
@@ -16,7 +16,10 @@ local c = checkout ~= "" and checkouts.load(id, checkout) or nil
 local known = redis.call("HGET", KEYS[1], "customer")
 if known and replace ~= "1" then customer = known end
 
-if customer ~= known then redis.call("HSET", KEYS[1], "customer", customer) end
+if customer ~= known then
+  redis.call("HSET", KEYS[1], "customer", customer)
+  archive.mark(id, amounts.real_now())
+end
 if c then
   c.fields.customer = customer
   checkouts.save(c)

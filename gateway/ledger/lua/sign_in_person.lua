@@ -5,7 +5,7 @@
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "nobody" | "taken"} {"signs_in", member or "": the account itself}
 -- Writes   account
---- @include "lib/accounts" "lib/members"
+--- @include "lib/accounts" "lib/members" "lib/archive"
 local
   person, -- <provider>.<person>, digests of both
   by_email -- the member with their email; "account": the account has it; "": nobody
@@ -25,4 +25,5 @@ local known = a.fields[field]
 if known and string.match(known, "^%x+") == string.match(person, "^%x+") then return {"refused", "taken"} end
 
 redis.call("HSET", KEYS[1], field, person)
+archive.mark(a.id, a.real)
 return {"signs_in", whose}

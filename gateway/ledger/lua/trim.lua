@@ -4,23 +4,12 @@
 --
 -- KEYS[1]  account
 -- Returns  {"trimmed", how many}
--- Writes   recent, journal
---- @include "lib/keys" "lib/amounts" "lib/policy"
+-- Writes   recent, journal; with an archive also generation, made_by, unarchived
+--- @include "lib/amounts" "lib/archive" "lib/expiry" "lib/trimming"
 local limit = unpack(ARGV) -- of each
 local account = string.match(KEYS[1], ":account:(.*)$")
-local now, p = amounts.real_now(), {}
-limit = tonumber(limit)
-local unlisted = redis.call(
-  "ZCOUNT", keys.recent(account), "-inf", amounts.text(now - policy.kept(p, "lists")))
-unlisted = math.min(unlisted, limit)
-local oldest = redis.call("LRANGE", keys.journal(account), -limit, -1)
-local aged = 0
-for index = #oldest, 1, -1 do
-  if tonumber(string.match(oldest[index], "^%d+|(%d+)|")) >= now - policy.kept(p, "journal") then break end
-  aged = aged + 1
-end
-aged = math.min(aged, math.max(redis.call("LLEN", keys.journal(account)) - 1, 0))
-
-if unlisted > 0 then redis.call("ZREMRANGEBYRANK", keys.recent(account), 0, unlisted - 1) end
-if aged > 0 then redis.call("LTRIM", keys.journal(account), 0, -aged - 1) end
-return {"trimmed", amounts.text(unlisted + aged)}
+local now = amounts.real_now()
+-- Of an account that was changed by a version without an archive, or before it was switched on, there is no mark.
+local entries, archived = unpack(redis.call("HMGET", KEYS[1], "entries", "archived"), 1, 2)
+if entries and make_expiry().reached(archived) < tonumber(entries) then archive.mark(account, now) end
+return {"trimmed", amounts.text(trimming.run(account, now, tonumber(limit)))}

@@ -1,5 +1,6 @@
 -- One account in memory: loaded once, rolled forward and changed, saved once.
 --- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/calendar" "lib/journal" "lib/events" "lib/alerts"
+--- @include "lib/archive"
 local accounts = {}
 
 function accounts.load(id)
@@ -99,6 +100,7 @@ function accounts.save(a)
     redis.call("HDEL", key, unpack(removed, first, math.min(first + chunk - 1, #removed)))
   end
   journal.write(a)
+  archive.note(a)
   if a.new_events then events.write(a) end
 end
 

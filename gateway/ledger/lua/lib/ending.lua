@@ -33,6 +33,7 @@ local function prepare(a, p, g, state)
   local promotes = not plan.waited or promotion.marked(g)
   plan.promoted = promotes and promotion.choose(a, p, g.tool, g.id) or {}
   limits.give_back(a, g, price - plan.committed)
+  if price == 0 then a.unarchived = g.id end -- it has no entries that name it
   accounts.check(a)
   return plan
 end
@@ -56,7 +57,8 @@ function ending.run(g, state, code, operation, dispatch_ms)
     "HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line",
     "retry_pauses", "released", "keeps_limit")
   if g.verdict then redis.call("HSET", key, "tried", g.verdict) end
-  redis.call("PEXPIRE", key, amounts.text(math.max(RECORD, kept)))
+  -- With an archive it stays until it has been copied: `lib/trimming.lua`.
+  if not policy.archived() then redis.call("PEXPIRE", key, amounts.text(math.max(RECORD, kept))) end
   redis.call("ZREM", keys.deadlines(), g.id)
   if plan.waited then redis.call("ZREM", keys.waiting(a.id, g.tool), g.id) end
   if tonumber(g.delivered) > 0 or g.stored_inputs then
@@ -67,9 +69,11 @@ function ending.run(g, state, code, operation, dispatch_ms)
     redis.call("ZREMRANGEBYRANK", keys.failed(), 0, -FAILED_MAX - 1)
     redis.call("PEXPIRE", keys.failed(), RECORD)
   end
-  local listed_from = amounts.text(a.real - policy.kept(p, "lists"))
-  trim(keys.recent(a.id), listed_from)
-  if g.member then trim(keys.made_by(a.id, g.member), listed_from) end
+  if not policy.archived() then
+    local listed_from = amounts.text(a.real - policy.kept(p, "lists"))
+    trim(keys.recent(a.id), listed_from)
+    if g.member then trim(keys.made_by(a.id, g.member), listed_from) end
+  end
   generations.count("open", -1)
   generations.count(g.state .. ":" .. g.tool, -1)
   generations.count("held", -plan.price)

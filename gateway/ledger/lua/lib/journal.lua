@@ -1,7 +1,7 @@
 -- The append-only record (R19). Entries are gathered in memory and written by `accounts.save`.
 -- An entry is text: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason
 -- With a generation, "key,member|reason" instead of the reason; or nothing, if it has none of the three.
---- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/policy"
+--- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/expiry"
 local journal = {}
 
 local function about(g, reason)
@@ -50,12 +50,13 @@ function journal.write(a)
   -- On every 16th entry: checking each time would cost as much as the write.
   local each = 16
   if a.entry_count % each >= #a.new_entries then return end
-  local kept = policy.kept({}, "journal")
+  local expiry = make_expiry()
+  local kept, trims_to = expiry.kept({}, "journal"), expiry.trims_to(a.fields.archived)
   -- Checking twice as many as were added keeps up. Age is in real time, so a test clock moved a year ahead removes
   -- nothing. The newest is always kept: the balance is checked against it.
   for _ = 1, math.min(2 * (#a.new_entries + each), length - 1) do
-    local at = tonumber(string.match(redis.call("LINDEX", key, -1), "^%d+|(%d+)|"))
-    if at >= a.real - kept then break end
+    local id, at = string.match(redis.call("LINDEX", key, -1), "^(%d+)|(%d+)|")
+    if tonumber(at) >= a.real - kept or tonumber(id) > trims_to then break end
     redis.call("RPOP", key)
   end
 end

@@ -22,3 +22,5 @@ function keys.purchases(account) return tag .. ":purchases:" .. account end
 function keys.billing(account) return tag .. ":billing:" .. account end
 function keys.totals() return tag .. ":totals" end
 function keys.policy() return tag .. ":policy" end
+function keys.unarchived() return tag .. ":unarchived" end
+function keys.archiving() return tag .. ":archiving" end

@@ -1,5 +1,5 @@
 -- Webhook subscriptions, as text that account scripts can read: in the account, or for operators in the policy.
---- @include "lib/keys" "lib/webhooks"
+--- @include "lib/amounts" "lib/keys" "lib/webhooks" "lib/archive"
 local listeners = {}
 
 local function key_of(owner)
@@ -35,4 +35,5 @@ function listeners.set(owner, id, heard)
   else
     redis.call("HDEL", key, "webhooks")
   end
+  if owner ~= webhooks.OPERATOR then archive.mark(owner, amounts.real_now()) end
 end

@@ -4,13 +4,17 @@ local policy = {}
 
 local function field_of(plan) return plan and "plan:" .. plan or "free" end
 
--- What nearly every script needs: the operators' webhooks, and the terms of `plan` (nil: without a plan).
+local archived -- read once in a run
+
+-- What nearly every script needs: the operators' webhooks, the terms of `plan` (nil: without a plan), and whether there
+-- is an archive.
 function policy.load(plan)
   local likely = field_of(plan)
-  local values = redis.call("HMGET", keys.policy(), likely, "webhooks")
+  local values = redis.call("HMGET", keys.policy(), likely, "webhooks", "archive")
   if not values[1] and redis.call("EXISTS", keys.policy()) == 0 then
     error("no policy: start a gateway, it publishes the rate card")
   end
+  archived = values[3] == "1"
   return {texts = {[likely] = values[1]}, terms = {}, webhooks = values[2] or nil}
 end
 
@@ -18,6 +22,12 @@ end
 function policy.rule(p, name)
   p[name] = p[name] or redis.call("HGET", keys.policy(), name)
   return p[name]
+end
+
+-- Whether an archive keeps what is removed here.
+function policy.archived()
+  if archived == nil then archived = redis.call("HGET", keys.policy(), "archive") == "1" end
+  return archived
 end
 
 -- Retention in ms: `lists`, `journal`, `usage`. Gateways from before these settings published none.

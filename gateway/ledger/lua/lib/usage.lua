@@ -22,6 +22,11 @@ local function add(key, rows, counters)
   end
 end
 
+-- With an archive, sums stay until they have been copied.
+local function keep(key, kept)
+  if policy.archived() then redis.call("PERSIST", key) else redis.call("PEXPIRE", key, kept) end
+end
+
 -- Write: add a generation's `counters` to the sums of the account's day.
 function usage.count(a, p, g, counters)
   local day, kept = zones.day(policy.rule(p, "zone"), a.now), amounts.text(policy.kept(p, "usage"))
@@ -30,17 +35,17 @@ function usage.count(a, p, g, counters)
   for counter, amount in pairs(counters) do
     if amount ~= 0 then redis.call("HINCRBY", key, of .. counter, amounts.text(amount)) end
   end
-  redis.call("PEXPIRE", key, kept)
+  keep(key, kept)
   if g.key or g.member then
     local rows_key, member = keys.usage_keys(a.id, day), g.member or ""
     add(rows_key, {of .. (g.key or "") .. "|" .. member, of .. "other|" .. member, of .. "other|other"}, counters)
-    redis.call("PEXPIRE", rows_key, kept)
+    keep(rows_key, kept)
   end
   if g.tags then
     local rows_key = keys.usage_tags(a.id, day)
     for name, value in string.gmatch(g.tags, "([^\t\n]+)\t([^\n]*)") do
       add(rows_key, {of .. name .. "\t" .. value, of .. name .. "\tother"}, counters)
     end
-    redis.call("PEXPIRE", rows_key, kept)
+    keep(rows_key, kept)
   end
 end

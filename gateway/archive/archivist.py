@@ -1,0 +1,200 @@
+"""`farebox archivist`: copies what changed in the ledger to the archive, in order per account, each entry once.
+
+A round reads some partitions, writes what they have in one transaction, and confirms. Killed in between, the next round
+reads and writes the same again, which changes nothing. While PostgreSQL is away, the ledger goes on: it keeps what is
+marked, and the lag grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from cachetools import LRUCache
+
+from gateway.archive.audit_log import copy_audit_log
+from gateway.archive.figures import ArchivistFigures
+from gateway.archive.migrating import migrate
+from gateway.archive.rows import moment
+from gateway.archive.storing import ApiKeys, ArchiveWriter, Stored
+from gateway.clock import now_ms
+from gateway.errors import ArchiveUnavailable, LedgerUnavailable
+from gateway.ledger import keys
+from gateway.ledger.archiving import Changes
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.scanning import scan
+from gateway.ledger.ledger import Ledger
+
+_PARTITIONS_AT_ONCE = 16
+_MARKS_MAX = 64
+_ENTRIES_MAX = 500
+"""Of a partition in one script, which takes 2 ms then; a transaction has up to 16 times as many: 10 MB."""
+
+_REST_SECONDS = 0.2  # while little changes: changes of one account within it are copied together
+_IDLE_SECONDS = 1.0  # while nothing changes
+_AGAIN_SECONDS = 2.0  # after an error
+_STANDBY_SECONDS = 3.0
+_MARKED_AHEAD_MAX = 2_000  # accounts from before the archive: so many are marked, then copied, then the next
+_KEYS_KNOWN = 20_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Archivist:
+    """Copies for ever, or stands by while another one does."""
+
+    ledger: Ledger
+    url: str
+    figures: ArchivistFigures
+    rest_seconds: float = _REST_SECONDS
+    writer: ArchiveWriter = field(init=False)
+    _keys: LRUCache[str, tuple[tuple[str, ...], ApiKeys]] = field(init=False)
+    _problem: str | None = None
+
+    def __post_init__(self) -> None:
+        self.writer = ArchiveWriter(self.url, self.ledger.partitions)
+        self._keys = LRUCache(_KEYS_KNOWN)
+
+    async def run(self) -> None:
+        """Run until cancelled. An outage of either side is logged once and waited for."""
+        try:
+            while True:
+                try:
+                    await self._copy_for_ever()
+                except (ArchiveUnavailable, LedgerUnavailable) as error:
+                    self._report(str(error))
+                    await self._read_lag()
+                    await asyncio.sleep(_AGAIN_SECONDS)
+        finally:
+            await self.writer.close()
+
+    async def _copy_for_ever(self) -> None:
+        before, after = await migrate(self.url)
+        if before != after:
+            log.info("archive_migrated", revision_before=before, revision=after)
+        while not await self.writer.claim():
+            self.figures.writes.set(0)
+            await asyncio.sleep(_STANDBY_SECONDS)
+        self.figures.writes.set(1)
+        await self.ledger.switch_archive(on=True)
+        log.info("archivist_copies")
+        await self._copy_what_was_before()
+        while True:
+            stored, full = await self.round()
+            self._report(None)
+            if not full:
+                await asyncio.sleep(self.rest_seconds if stored else max(self.rest_seconds, _IDLE_SECONDS))
+
+    async def round(self) -> tuple[int, bool]:
+        """Copy what all partitions have now; how many accounts that were, and whether there may be more at once."""
+        stored, full, oldest = 0, False, None
+        for first in range(0, self.ledger.partitions, _PARTITIONS_AT_ONCE):
+            some = range(first, min(first + _PARTITIONS_AT_ONCE, self.ledger.partitions))
+            taken = await asyncio.gather(
+                *(
+                    self.ledger.take_changes(partition=one, marks_max=_MARKS_MAX, entries_max=_ENTRIES_MAX)
+                    for one in some
+                )
+            )
+            oldest = min((one.oldest_at for one in [*taken] if one.oldest_at is not None), default=oldest)
+            by_partition = {partition: one.changes for partition, one in zip(some, taken, strict=True) if one.changes}
+            if by_partition:
+                stored += await self._copy(by_partition)
+                full = full or any(_is_full(changes) for changes in by_partition.values())
+        self.figures.lag.set(0 if oldest is None else max(0, now_ms() - oldest) / 1000)
+        await copy_audit_log(self.ledger, self.writer)
+        return stored, full
+
+    async def _copy(self, by_partition: dict[int, tuple[Changes, ...]]) -> int:
+        changes = [change for some in by_partition.values() for change in some]
+        cursors = await self.writer.cursors([change.account for change in changes])
+        behind = {
+            one.account: cursors.get(one.account, 0) for one in changes if one.reached > cursors.get(one.account, 0)
+        }
+        for account, entry in behind.items():
+            log.warning("archive_behind", account=account, entry=entry, consequence="copied again from there")
+            await self.ledger.rewind_archived(account=account, entry=entry)
+        ready = [change for change in changes if change.account not in behind]
+        stored = await self.writer.store(ready, await self._api_keys(ready), cursors, moment(now_ms()))
+        await asyncio.gather(
+            *(
+                self.ledger.note_archived(
+                    partition=partition, changes=[one for one in some if one.account not in behind]
+                )
+                for partition, some in by_partition.items()
+            )
+        )
+        self._count(stored)
+        return len(changes)
+
+    async def _api_keys(self, changes: Sequence[Changes]) -> dict[str, ApiKeys]:
+        """The records of the accounts' API keys, which have digests, never the keys."""
+        found: dict[str, ApiKeys] = {}
+        unknown = {}
+        for change in changes:
+            if not change.whole or change.stored is None:
+                continue
+            names = tuple(name[4:] for name in change.stored.fields if name.startswith("key:"))
+            known = self._keys.get(change.account)
+            if known is not None and known[0] == names:
+                found[change.account] = known[1]
+            else:
+                unknown[change.account] = names
+        for account, names in unknown.items():
+            records = await asyncio.gather(*(self.ledger.command("GET", keys.key(name)) for name in names))
+            kept = {name: record.decode() for name, record in zip(names, records, strict=True) if record is not None}
+            found[account] = kept
+            self._keys[account] = names, kept
+        return found
+
+    async def _copy_what_was_before(self) -> None:
+        """Copy accounts from before the archive, once: some are marked, then copied, then the next."""
+        if await self.writer.state("copied_before") is not None:
+            return
+        log.info("archive_begins", consequence="everything in the ledger is copied first")
+        marked = 0
+        async for names in scan(Reader(self.ledger, 1.0), "{fb??}:account:*"):
+            for name in names:
+                await self.ledger.mark_all_of(name.split(":", 2)[2], now=now_ms())
+            marked += len(names)
+            if marked >= _MARKED_AHEAD_MAX:
+                marked = 0
+                await self._drain()
+        await self._drain()
+        await self.writer.note("copied_before", {"at": now_ms()})
+        log.info("archive_complete")
+
+    async def _drain(self) -> None:
+        full = True
+        while full:
+            _, full = await self.round()
+
+    async def _read_lag(self) -> None:
+        try:
+            since = await self.ledger.unarchived_since()
+        except LedgerUnavailable:
+            return
+        self.figures.lag.set(0 if since is None else max(0, now_ms() - since) / 1000)
+
+    def _count(self, stored: Stored) -> None:
+        self.figures.accounts.inc(stored.accounts)
+        self.figures.entries.inc(stored.entries)
+        self.figures.generations.inc(stored.generations)
+        for account, entry in stored.gaps.items():
+            self.figures.gaps.inc()
+            log.error("archive_gap", account=account, first_missing_entry=entry)
+
+    def _report(self, problem: str | None) -> None:
+        if problem is not None and self._problem is None:
+            log.warning("archive_not_reached", problem=problem, consequence="the ledger goes on, and keeps it all")
+        if problem is None and self._problem is not None:
+            log.info("archive_reached_again")
+        self._problem = problem
+
+
+def _is_full(changes: Sequence[Changes]) -> bool:
+    entries = sum(max(len(change.entries), len(change.generations)) for change in changes)
+    return entries >= _ENTRIES_MAX // 2 or len(changes) >= _MARKS_MAX // 4

@@ -1,0 +1,66 @@
+-- What the archive needs of an account, as it is at this moment.
+--- @include "lib/keys" "lib/amounts" "lib/policy" "lib/zones" "lib/webhook_keys"
+local snapshots = {}
+local DAY, DAYS_MAX = 86400000, 400 -- usage is kept for so many days
+
+-- {day, sums, by key, by tag} of the days since the last copy, whose account time is `since` (nil: of all).
+function snapshots.usage(p, account, fields, since)
+  local found, now, seen = {}, tonumber(fields.time), {}
+  if not now then return found end
+  local at = math.min(now, math.max((since or tonumber(fields.created_at)) - DAY, now - DAYS_MAX * DAY))
+  while at < now + DAY do
+    local day = zones.day(policy.rule(p, "zone"), math.min(at, now))
+    local sums = not seen[day] and redis.call("HGETALL", keys.usage(account, day)) or {}
+    seen[day] = true
+    if #sums > 0 then
+      local by_key = redis.call("HGETALL", keys.usage_keys(account, day))
+      found[#found + 1] = {day, sums, by_key, redis.call("HGETALL", keys.usage_tags(account, day))}
+    end
+    at = at + DAY
+  end
+  return found
+end
+
+-- {id, fields} of the account's webhooks, and of its default one, which is not in the list.
+function snapshots.webhooks(account, listed)
+  local found = {}
+  for id in string.gmatch((listed or "") .. ";default=", "([^=;]+)=") do
+    local flat = redis.call("HGETALL", webhook_keys.webhook(account, id))
+    if #flat > 0 then found[#found + 1] = {id, flat} end
+  end
+  return found
+end
+
+-- {id, place in the account's list or "", fields} of those that exist.
+function snapshots.generations(account, ids)
+  local found = {}
+  for _, id in ipairs(ids) do
+    local flat = redis.call("HGETALL", keys.generation(id))
+    local place = redis.call("ZSCORE", keys.recent(account), id)
+    if #flat > 0 then found[#found + 1] = {id, place and amounts.text(tonumber(place)) or "", flat} end
+  end
+  return found
+end
+
+-- At most `limit` entries after `reached`, oldest first; and the first that should be among them and is not, or "".
+function snapshots.entries(account, fields, reached, limit)
+  local count, key = tonumber(fields.entries or 0), keys.journal(account)
+  local first = math.max(reached + 1, count - redis.call("LLEN", key) + 1)
+  local last = math.min(first + limit - 1, count)
+  if last < first then return {}, "" end
+  local newest_first = redis.call("LRANGE", key, amounts.text(count - last), amounts.text(count - first))
+  local found = {}
+  for index = #newest_first, 1, -1 do found[#found + 1] = newest_first[index] end
+  return found, first > reached + 1 and amounts.text(reached + 1) or ""
+end
+
+-- The ids given, and those of the generations that entries name, each once.
+function snapshots.named(ids, entries)
+  local named, seen = {}, {[""] = true}
+  local function name(id)
+    if not seen[id] then named[#named + 1], seen[id] = id, true end
+  end
+  for _, id in ipairs(ids) do name(id) end
+  for _, entry in ipairs(entries) do name(string.match(entry, "^%d+|%d+|%a+|[^|]*|[^|]*|[^|]*|([^|]*)")) end
+  return named
+end
