@@ -32,8 +32,8 @@ _SECONDS = (0.05, 2.0)
 _LATE_SECONDS = (6.0, 12.0)  # longer than a worker stays with one that calls back: it parks, and the call wakes it
 _DENIED_SECONDS = (0.5, 2.0)  # from a failure that is none to the success
 _FATES = {
-    "succeed": 46, "late": 14, "fewer": 10, "failed": 8, "moderated": 5, "rejected": 5, "broken": 5, "silent": 3,
-    "denied": 4,
+    "succeed": 40, "late": 14, "fewer": 10, "failed": 8, "moderated": 5, "rejected": 5, "broken": 5, "silent": 3,
+    "denied": 10,
 }  # fmt: skip
 _FATES_SHORT = {"succeed": 45, "failed": 20, "denied": 20, "broken": 5, "fewer": 5, "moderated": 3, "rejected": 2}
 """Nothing that takes long, and more that leads to another provider."""
