@@ -33,6 +33,7 @@ from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.pause_board import PauseBoard
 from gateway.api.routes import ROUTES, mount
 from gateway.api.streams.hub import Hub
+from gateway.archive.reading import ArchiveReader
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated
 from gateway.facades.open_calls import OPEN_CALLS, OpenCalls
@@ -126,6 +127,8 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     )
     ledger.durable_by_service = settings.durable_by == "service"
     ledger.seconds = app[services.METRICS].transitions
+    app[services.ARCHIVE] = None if settings.archive_url is None else ArchiveReader(settings.archive_url)
+    ledger.older = app[services.ARCHIVE]
     app[services.LEDGER] = ledger
     app[services.PAUSE_BOARD] = PauseBoard(ledger)
     app[services.KEY_USE] = KeyUse(ledger)
@@ -191,6 +194,8 @@ async def _connections(app: web.Application) -> AsyncIterator[None]:
     payments = app[services.PAYMENTS]
     if payments is not None:
         await payments.close()
+    if (archive := app[services.ARCHIVE]) is not None:
+        await archive.close()
     await app[services.LEDGER].close()
 
 

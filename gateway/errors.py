@@ -10,11 +10,11 @@ FareboxError
 │   ├── UnknownModel         no such tool or model
 │   └── InvalidSettings      a setting, input or number of outputs that the model does not accept
 ├── LedgerUnavailable        the ledger is not responding: the call may or may not have taken effect (R21)
+│   ├── ArchiveUnavailable   the archive's PostgreSQL is not responding: what is only there cannot be read
 │   ├── LedgerFull           its memory is full: nothing new is accepted, open generations can still end
 │   └── ReplicasMissing      too few replicas have the write on disk, so it is not acknowledged
 ├── LedgerBroken             the ledger's data contradicts itself; nothing was written
 ├── QueueUnavailable         the queue's Redis is not responding
-├── ArchiveUnavailable       the archive's PostgreSQL is not responding
 ├── PaymentsUnavailable      the payment provider is not responding
 ├── EventRefused             a payment event without a valid signature, or not an event at all
 │   └── EventNotUnderstood   it is genuine, but not in the documented form
@@ -98,6 +98,12 @@ class LedgerUnavailable(FareboxError):
     problem = "the ledger is not responding"
 
 
+class ArchiveUnavailable(LedgerUnavailable):
+    """The archive's PostgreSQL is not responding, or refuses what it is asked."""
+
+    problem = "the archive is not responding: what is only there cannot be read"
+
+
 class LedgerFull(LedgerUnavailable):
     """The ledger's Redis has reached `maxmemory`. Nothing new is accepted; open generations can still end."""
 
@@ -126,10 +132,6 @@ class RateCardOutdated(FareboxError):
 
 class QueueUnavailable(FareboxError):
     """The queue's Redis is not responding."""
-
-
-class ArchiveUnavailable(FareboxError):
-    """The archive's PostgreSQL is not responding, or refuses what it is asked."""
 
 
 class PaymentsUnavailable(FareboxError):

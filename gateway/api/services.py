@@ -18,6 +18,7 @@ from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.pause_board import PauseBoard
 from gateway.api.streams.hub import Hub
+from gateway.archive.reading import ArchiveReader
 from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.client_calls import ClientCalls
 from gateway.ledger.idempotency import Requests
@@ -64,6 +65,7 @@ CHECKOUT_LINKS = web.AppKey("CHECKOUT_LINKS", CheckoutLinks)
 CALLBACK_LINKS = web.AppKey("CALLBACK_LINKS", CallbackLinks)
 CALLBACK_SIGNATURES = web.AppKey("CALLBACK_SIGNATURES", CallbackSignatures)
 SESSIONS = web.AppKey("SESSIONS", Sessions)
+ARCHIVE: web.AppKey[ArchiveReader | None] = web.AppKey("ARCHIVE")
 OPENID: web.AppKey[OpenIdProvider | None] = web.AppKey("OPENID")
 CALLERS = web.AppKey("CALLERS", Callers)
 WRONG_KEYS = web.AppKey("WRONG_KEYS", WrongKeys)

@@ -19,10 +19,12 @@ from gateway.ledger.member_records import role_of
 from gateway.ledger.persons import PersonOperations
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.scripts import translated
-from gateway.ledger.sums import UsageBy, Used, decode_parts, decode_usage
+from gateway.ledger.sums import UsageBy, Used, decode_parts, decode_usage, older_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from gateway.redis_link.calls import Reply
 
 _KEY_REFUSALS: Mapping[str, Callable[..., outcomes.NotFound | outcomes.Refused | outcomes.KeysChanged]] = {
     "not_found": outcomes.NotFound,
@@ -112,12 +114,26 @@ class AccountOperations(PersonOperations):
         key = self.account_key(account)
         word, rest = await self.run("usage", key, keys_version=keys_version, days=",".join(days), by=by, tag=tag)
         if word == "usage":
+            rest = await self._with_older(account, days, rest, by, tag)
             return tuple(
                 used
                 for day, (counters, rows) in zip(days, rest, strict=True)
                 for used in (decode_parts(day, counters, rows, by) if by else decode_usage(day, counters))
             )
         return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
+
+    async def _with_older(
+        self, account: str, days: Sequence[str], replies: Reply, by: UsageBy | None, tag: str | None
+    ) -> Reply:
+        """The replies of days, those that the ledger has nothing of replaced by the archive's."""
+        empty = [day for day, (counters, _) in zip(days, replies, strict=True) if not counters]
+        if self.older is None or not empty:
+            return replies
+        found = await self.older.usage(account=account, days=empty)
+        return [
+            older_usage(found[day], by, tag) if day in found else reply
+            for day, reply in zip(days, replies, strict=True)
+        ]
 
     async def _claim_email(self, email: str, account: str) -> str | None:
         """Claim the address for the account; returns the id of another account that has it, or None."""

@@ -91,12 +91,14 @@ class AuditLogOperations(LedgerCore):
 
     async def trim_audit_log(self, *, copied_to: str) -> None:
         """Remove entries that are too old or too many, of those up to this id: an archive has them."""
-        oldest = f"({_place(now_ms() - KEPT_MS)}"
+        days = await self.command("HGET", keys.policy(0), "keep:archived")
+        oldest = f"({_place(now_ms() - min(KEPT_MS, int(days or KEPT_MS)))}"
         await self.command("ZREMRANGEBYLEX", keys.AUDIT_LOG, "-", min(oldest, f"({copied_to}!"))
         too_many = int(await self.command("ZCARD", keys.AUDIT_LOG)) - ENTRIES_MAX
         if too_many > 0:
             copied = int(await self.command("ZLEXCOUNT", keys.AUDIT_LOG, "-", f"({copied_to}!"))
-            await self.command("ZREMRANGEBYRANK", keys.AUDIT_LOG, 0, min(too_many, copied) - 1)
+            if copied:
+                await self.command("ZREMRANGEBYRANK", keys.AUDIT_LOG, 0, min(too_many, copied) - 1)
 
     async def log_call(self, call: OperatorCall, *, begun: str | None = None) -> str:
         """Log a call that begins, or in place of the entry `begun` one that has ended; returns the entry's id."""
@@ -119,20 +121,33 @@ class AuditLogOperations(LedgerCore):
         if before is None and only.end_ms is not None:
             newest = f"({_place(only.end_ms)}"
         found: list[LoggedCall] = []
+        in_archive = False
         for _ in range(_EXAMINED_MAX // _AT_ONCE):
-            read = await self.command(
-                "ZREVRANGEBYLEX", keys.AUDIT_LOG, newest, f"[{_place(oldest)}", "LIMIT", 0, _AT_ONCE
-            )
-            for entry in read:
-                logged = _decode(entry)
+            read = await (self._older_calls if in_archive else self._calls_before)(newest, _place(oldest))
+            for logged in read:
                 newest = f"({logged.id}"
                 if only.admits(logged):
                     found.append(logged)
                     if len(found) > limit:
                         return Page(tuple(found[:limit]), found[limit - 1].id)
             if len(read) < _AT_ONCE:
-                return Page(tuple(found), None)
+                if self.older is None or in_archive:
+                    return Page(tuple(found), None)
+                in_archive = True
         return Page(tuple(found), newest[1:])
+
+    async def _calls_before(self, newest: str, oldest: str) -> list[LoggedCall]:
+        words = ("ZREVRANGEBYLEX", keys.AUDIT_LOG, newest, f"[{oldest}", "LIMIT", 0, _AT_ONCE)
+        return [_decode(*_split(entry.decode())) for entry in await self.command(*words)]
+
+    async def _older_calls(self, newest: str, oldest: str) -> list[LoggedCall]:
+        """The same from the archive, before the oldest that the ledger has."""
+        kept = await self.command("ZRANGE", keys.AUDIT_LOG, 0, 0)
+        bounds = ["9" if newest == "+" else newest[1:], *(entry.decode().partition(" ")[0] for entry in kept)]
+        if self.older is None:
+            return []
+        found = await self.older.calls(before=min(bounds), since=oldest, limit=_AT_ONCE)
+        return [_decode(*one) for one in found]
 
 
 _KNOWN = frozenset(field.name for field in fields(OperatorCall))
@@ -153,8 +168,7 @@ def _place(at: int) -> str:
     return f"{max(0, at):015d}"
 
 
-def _decode(entry: bytes) -> LoggedCall:
-    logged, _, stored = entry.decode().split(" ", 2)
+def _decode(logged: str, _request: str, stored: str) -> LoggedCall:
     call = json.loads(stored)  # a newer gateway beside this one may have written more
     return LoggedCall(
         logged,

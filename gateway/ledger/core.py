@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
 
+    from gateway.ledger.older import Older
+
 PARTITIONS = 64
 USUAL = Retention()
 
@@ -55,6 +57,8 @@ class LedgerCore:
         self.wait_replicas = wait_replicas
         self.durable_by_service = False
         """Whether an operator vouches that the service keeps what it acknowledges: its settings are not verified."""
+        self.older: Older | None = None
+        """What this ledger no longer keeps: the archive, if this process reads one."""
         self._calls = Calls(redis, SCRIPTS, translated, confirmation=Replicas(redis, wait_replicas))
         self._follow_up: Callable[[object], None] | None = None
 

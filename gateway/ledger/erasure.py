@@ -48,6 +48,8 @@ class ErasureOperations(LedgerCore):
         left = without_person(generation.request)
         key = self.generation_key(generation.id)
         word, _ = await self.run("erase_generation", key, request=encode_request(left))
+        if word == "not_found" and self.older is not None:
+            await self.older.erase_generation(generation.id, request=encode_request(left))
         return word != "open"
 
     async def erase_purchase(self, *, account: str, checkout: str) -> None:
@@ -58,6 +60,8 @@ class ErasureOperations(LedgerCore):
     async def erase_tags(self, *, account: str, days: Sequence[str]) -> None:
         """Delete the days' sums by tag: a tag's value is the person's. The sums by tool and model stay."""
         partition = partition_of_account(account, self.partitions)
+        if self.older is not None:
+            await self.older.erase_tags(account=account)
         for start in range(0, len(days), _NAMES_AT_ONCE):
             some = days[start : start + _NAMES_AT_ONCE]
             await self.command("DEL", *(keys.usage_tags(partition, account, day) for day in some))

@@ -190,12 +190,16 @@ def first_fields(
 
 def decode_generation(generation: str, flat: Sequence[bytes]) -> outcomes.Generation:
     """Decode a generation's hash."""
-    fields = pairs(flat)
+    return decode_fields(generation, pairs(flat))
+
+
+def decode_fields(generation: str, fields: Mapping[str, str]) -> outcomes.Generation:
+    """Decode a generation from its stored fields."""
     return generation_of(generation, fields, _decode_request(fields))
 
 
 def generation_of(generation: str, fields: Mapping[str, str], request: GenerationRequest) -> outcomes.Generation:
-    """Decode a generation from its stored fields."""
+    """The same, with its request."""
     price = int(fields["price"])
     state = State(fields["state"])
     final = state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}

@@ -158,7 +158,9 @@ class Ledger(
             version=policy.version,
             file_time=policy.file_time_ms,
             keep_journal_ms=self.retention.journal_ms,
-            keep_least_ms=min(self.retention.journal_ms, policy.keep_archived_ms or self.retention.journal_ms),
+            keep_least_ms=min(
+                kept for kept in (self.retention.journal_ms, policy.keep_archived_ms) if kept is not None
+            ),
             fields=json.dumps([*_policy_fields(policy), *self.retention.further]),
         )
         replies = await asyncio.gather(*(publish(keys.policy(partition)) for partition in range(self.partitions)))

@@ -8,8 +8,10 @@ from pydantic_core import to_json
 
 from gateway.domain import is_generation_id
 from gateway.ledger import outcomes
-from gateway.ledger.core import LedgerCore, texts
+from gateway.ledger.core import texts
 from gateway.ledger.generation_records import decode_generation, encode_tags
+from gateway.ledger.older import EntryFilter, GenerationFilter
+from gateway.ledger.older_lists import Asked, OlderLists
 from gateway.ledger.records import decode_entry
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class GenerationFilters(TypedDict, total=False):
     words: Sequence[str]
 
 
-class ListOperations(LedgerCore):
+class ListOperations(OlderLists):
     """One method per script that reads a generation or a page."""
 
     async def generation(
@@ -61,6 +63,8 @@ class ListOperations(LedgerCore):
             return known
         if word == "generation":
             return decode_generation(rest[0][0].decode(), rest[0][1])
+        if word == "not_found" and self.older is not None:
+            return await self.older_generation(generation, account, keys_version, member)
         return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def generations(
@@ -104,10 +108,16 @@ class ListOperations(LedgerCore):
             metadata=to_json(metadata).decode() if metadata else None,
             words="\n".join(words).encode().lower().decode(),  # of bytes, as Lua does: A to Z only
         )
-        if word == "page":
-            read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:])
-            return outcomes.Page(read, rest[0].decode() or None)
-        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
+        read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:]) if word == "page" else ()
+        page = outcomes.Page(read, rest[0].decode() or None) if word == "page" else None
+        if self.older is None or word == "keys_changed" or (page is not None and page.next is not None):
+            return page or (outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound())
+        only = GenerationFilter(
+            state=state, tool=tool, model=model, key=key, tags=tags or {}, metadata=metadata or {},
+            words=[word.encode().lower().decode() for word in words],
+        )  # fmt: skip
+        asked = Asked(account, keys_version, member, limit, before, created_after, created_before)
+        return await self.older_generations(asked, page, only)
 
     async def journal(
         self,
@@ -141,6 +151,11 @@ class ListOperations(LedgerCore):
             key=key,
             member=member,
         )
-        if word == "page":
-            return outcomes.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
-        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
+        if word != "page":
+            return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
+        page = outcomes.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
+        if self.older is None or page.next is not None:
+            return page
+        only = EntryFilter(kind=kind, generation=generation, key=key, member=member)
+        asked = Asked(account, keys_version, member, limit, before, created_after, created_before)
+        return await self.older_entries(asked, page, only)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.ledger.archiving import StoredUsage
 from gateway.ledger.records import pairs
 
 UsageBy = Literal["key", "tag"]
@@ -63,6 +64,18 @@ class Used:
 
 
 OTHER = "other"
+
+
+def older_usage(stored: StoredUsage, by: UsageBy | None, tag: str | None) -> list[list[bytes]]:
+    """A day's sums from the archive as the script `usage` replies with them."""
+    rows: Mapping[str, str] = stored.by_key if by == "key" else {}
+    if by == "tag":
+        rows = {name: sums for name, sums in stored.by_tag.items() if name.split("|", 2)[2].partition("\t")[0] == tag}
+    return [_flat(stored.sums), _flat(rows)]
+
+
+def _flat(fields: Mapping[str, str]) -> list[bytes]:
+    return [text.encode() for pair in fields.items() for text in pair]
 
 
 @dataclass(frozen=True, slots=True)

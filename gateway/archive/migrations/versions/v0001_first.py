@@ -82,7 +82,7 @@ _STATEMENTS = (
         id      text NOT NULL,
         at      timestamptz NOT NULL,
         request text NOT NULL,
-        call    jsonb NOT NULL,
+        call    json NOT NULL,
         PRIMARY KEY (id, at)
     ) PARTITION BY RANGE (at)
     """,
