@@ -42,6 +42,9 @@ ALL_ACCOUNTS = "*"
 WEBHOOK_PATTERN = r"^whk_[a-z2-7]{24}$"
 EVENT_PATTERN = r"^evt_[0-9a-f]{26}$"
 MEMBER_PATTERN = r"^mem_[a-z2-7]{24}$"
+_ACCOUNT, _GENERATION, _WEBHOOK, _EVENT, _MEMBER = map(
+    re.compile, (ACCOUNT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EVENT_PATTERN, MEMBER_PATTERN)
+)
 
 SettingValue = str | int | bool | Decimal
 """A setting's value in a request: `"2K"`, `5`, `True` or, for a fractional step, a Decimal."""
@@ -331,22 +334,22 @@ def format_credits(millicredits: int) -> str:
 
 def is_account_id(text: str) -> bool:
     """Whether a text is a valid account id."""
-    return re.fullmatch(ACCOUNT_PATTERN, text) is not None
+    return _ACCOUNT.fullmatch(text) is not None
 
 
 def is_generation_id(text: str) -> bool:
     """Whether the whole text is a generation id."""
-    return re.fullmatch(GENERATION_PATTERN, text) is not None
+    return _GENERATION.fullmatch(text) is not None
 
 
 def is_webhook_id(text: str) -> bool:
     """Whether a text is the id of a webhook."""
-    return re.fullmatch(WEBHOOK_PATTERN, text) is not None
+    return _WEBHOOK.fullmatch(text) is not None
 
 
 def is_event_id(text: str) -> bool:
     """Whether a text is the id of an event."""
-    return re.fullmatch(EVENT_PATTERN, text) is not None
+    return _EVENT.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=_ACCOUNTS_KEPT)
@@ -377,7 +380,7 @@ def webhook_id(seed: str | None = None) -> str:
 
 def is_member_id(text: str) -> bool:
     """Whether a text is the id of a member."""
-    return re.fullmatch(MEMBER_PATTERN, text) is not None
+    return _MEMBER.fullmatch(text) is not None
 
 
 def member_id(seed: str | None = None) -> str:

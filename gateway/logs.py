@@ -3,7 +3,7 @@
 Keys, passwords and prompts are never logged. This module is the last line of defence: fields with those names are
 dropped, and anything that looks like a secret is cut from every line, including exception texts.
 
-Own lines bypass `logging`, which costs 100 µs per line, and a request writes two. Lines of libraries go through it.
+Own lines bypass `logging`, which costs 100 µs per line. Lines of libraries go through it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from gateway.json_text import to_json
 from gateway.outside.visible import visible, visible_json, visible_lines
 from gateway.settings import Settings
 
@@ -126,6 +127,11 @@ def _rendered(log_format: str) -> list[structlog.typing.Processor]:
 
 def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     try:
-        return visible_json(to_json(event, fallback=repr).decode())
+        return visible_json(to_json(event, default=_plain).decode())
     except PydanticSerializationError:  # a lone surrogate, for example in a file name
         return json.dumps(event, default=repr)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not have: a path, a set, a decimal as pydantic writes them, else how Python shows it."""
+    return to_jsonable_python(value, fallback=repr)

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
-
 from gateway.domain import (
     FailureCode,
     GenerationRequest,
@@ -24,6 +22,7 @@ from gateway.domain import (
     State,
     WebhookForm,
 )
+from gateway.json_text import to_json
 from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
 from gateway.ledger.metering_records import decode_charged, decode_metering, decode_reports, encode_metering
@@ -63,7 +62,7 @@ def encode_request(request: GenerationRequest) -> str:
         "output": request.output,
         "erased": request.erased or None,
     }
-    return to_json({name: value for name, value in members.items() if value not in (None, [], {})}).decode()
+    return to_json({name: value for name, value in members.items() if value or value == ""}).decode()
 
 
 def request_head(provider: str, provider_model: str | None) -> str:
@@ -203,7 +202,9 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
     price = int(fields["price"])
     state = State(fields["state"])
     final = state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
-    indices = sorted(int(name[7:]) for name in fields if name.startswith("output:"))
+    indices = (
+        sorted(int(name[7:]) for name in fields if name.startswith("output:")) if fields["delivered"] != "0" else ()
+    )
     return outcomes.Generation(
         id=generation,
         account=fields["account"],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic_core import to_json
-
 from gateway.domain import OwnWebhook, is_generation_id
+from gateway.json_text import to_json
 from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import (

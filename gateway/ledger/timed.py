@@ -1,11 +1,15 @@
-"""The ledger with timings: the duration of each script for Prometheus, and a log line for each transition."""
+"""The ledger with timings: the duration of each script for Prometheus, and each transition in the log.
+
+A transition is a line of its own, except the first that a request makes: it is in the request's line, because a line
+costs 10 µs.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
@@ -66,6 +70,31 @@ _IDS = ("generation", "attempt")
 log = structlog.get_logger("gateway.transitions")
 
 
+class RequestLine:
+    """The first transition of a request in progress, for its line. Once that is written, it takes no more."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self) -> None:
+        self._facts: dict[str, object] | None = None
+
+    def takes(self, transition: str, outcome: str, seconds: float) -> bool:
+        """Take a transition, unless there is one already, or the line is written."""
+        if self._facts is not None:
+            return False
+        self._facts = {"transition": transition, "outcome": outcome, "ledger_ms": round(seconds * 1000, 1)}
+        return True
+
+    def written(self) -> Mapping[str, object]:
+        """What the line says of it."""
+        facts, self._facts = self._facts or {}, {}
+        return facts
+
+
+REQUEST_LINE: ContextVar[RequestLine | None] = ContextVar("REQUEST_LINE", default=None)
+"""That of the request in whose context a script runs; None outside of requests."""
+
+
 def transition_seconds(registry: CollectorRegistry = REGISTRY) -> Timings:
     """The histogram of a `TimedLedger`, labelled by transition and outcome."""
     return Timings(
@@ -98,8 +127,11 @@ class TimedLedger(Ledger):
         finally:
             seconds = time.perf_counter() - started_at
             self.seconds.observe(seconds, name, outcome)
-            if name not in _NOT_LOGGED:  # after the caller has its answer
-                asyncio.get_running_loop().call_soon(_log_transition, name, key, arguments, outcome, seconds)
+            if name not in _NOT_LOGGED:
+                line = REQUEST_LINE.get()
+                if line is None or not line.takes(name, outcome, seconds):
+                    # After the caller has its answer.
+                    asyncio.get_running_loop().call_soon(_log_transition, name, key, arguments, outcome, seconds)
 
 
 def _log_transition(
@@ -108,5 +140,5 @@ def _log_transition(
     """Log a transition and its subject. Of the arguments only ids are logged, never user text."""
     ids = dict(keys.subject(key)) | {known: arguments[known] for known in _IDS if known in arguments}
     # The caller logs an outage once; here each of its many retries would be logged.
-    level = logging.DEBUG if name in _FREQUENT or outcome == "unavailable" else logging.INFO
-    log.log(level, "transition", transition=name, outcome=outcome, **ids, duration_ms=round(seconds * 1000, 1))
+    say = log.debug if name in _FREQUENT or outcome == "unavailable" else log.info
+    say("transition", transition=name, outcome=outcome, **ids, duration_ms=round(seconds * 1000, 1))

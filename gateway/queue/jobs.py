@@ -16,6 +16,7 @@ from arq.jobs import DeserializationError, deserialize_job_raw, serialize_job
 
 from gateway.clock import now_ms
 from gateway.domain import GENERATION_PATTERN
+from gateway.json_text import to_json
 from gateway.ledger.outcomes import Dispatch
 
 JOB_MS = 48 * 3600 * 1000
@@ -28,8 +29,6 @@ _SKEW_MS = 3600 * 1000
 _ATTEMPT = re.compile(rf"({GENERATION_PATTERN.strip('^$')}):([0-9]{{1,9}})")
 _STOP = "stop"  # precedes the generation in the id of a `stop` job
 _FIRST = 1  # before every generation: a stop is short and saves a provider work (arq treats a score of 0 as none)
-
-_JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # created once: `json.dumps` creates one per call
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def provider_in(text: bytes) -> str | None:
 
 def dumps(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Arq's serializer. Values that JSON does not support (an exception as a result) become text."""
-    return _JSON.encode(value).encode()
+    return to_json(value, default=repr)
 
 
 def loads(data: bytes) -> dict[str, Any]:

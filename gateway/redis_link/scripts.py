@@ -26,13 +26,15 @@ class Script:
     source: str
     digest: str
     arguments: tuple[str, ...]
+    known: frozenset[str]
 
     def in_order(self, given: Mapping[str, Argument | None]) -> list[Argument]:
         """The arguments in the script's order. None is sent as "", True and False as 1 and 0."""
-        if len(given) != len(self.arguments) or not all(name in given for name in self.arguments):
+        if given.keys() != self.known:
             msg = f"{self.name}.lua takes {', '.join(self.arguments)}; it was given {', '.join(given)}"
             raise TypeError(msg)
-        return [_sent(given[name]) for name in self.arguments]
+        values = [given[name] for name in self.arguments]
+        return ["" if value is None else int(value) if isinstance(value, bool) else value for value in values]
 
 
 class ScriptFolder:
@@ -48,8 +50,9 @@ class ScriptFolder:
         if script is None:
             text = self.text(name)
             source = self.compose(text)
+            arguments = arguments_of(text)
             digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # how Redis names scripts
-            script = self._loaded[name] = Script(name, source, digest, arguments_of(text))
+            script = self._loaded[name] = Script(name, source, digest, arguments, frozenset(arguments))
         return script
 
     def text(self, name: str) -> str:
@@ -87,9 +90,3 @@ def sent_whole(command: Command) -> Command:
     """The same command with the script's source, for a server that does not know it."""
     _, digest, *words = command
     return ("EVAL", _SOURCES[str(digest)], *words)
-
-
-def _sent(value: Argument | None) -> Argument:
-    if value is None:
-        return ""
-    return int(value) if isinstance(value, bool) else value

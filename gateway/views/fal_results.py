@@ -13,9 +13,8 @@ from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
 from gateway.media import STORED_EXTENSIONS
 from gateway.outputs import OutputLinks
-from gateway.schemas.base import as_number
+from gateway.schemas.base import of_thousandths
 from gateway.views.failures import failure_message
-from gateway.views.generations import CREDIT
 
 _CLIENT_CANCELLED = 499
 _OF_THE_REQUEST = frozenset({FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED})
@@ -55,7 +54,7 @@ def result_shape(
     else:
         members = {"images": files}
     members |= {"prompt": asked.prompt} if asked.prompt else {}
-    members["credits"] = as_number(generation.committed_millicredits / CREDIT)
+    members["credits"] = of_thousandths(generation.committed_millicredits)
     if isinstance(asked.settings.get("seed"), int):
         members["seed"] = asked.settings["seed"]
     if generation.state in FINAL_STATES and len(files) < asked.outputs:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.domain import (
-    MILLICREDITS_PER_CREDIT,
     Bucket,
     Input,
     Output,
@@ -19,7 +18,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.pause_records import Pause
 from gateway.outputs import OutputLinks
 from gateway.schemas import generations as generation_schemas
-from gateway.schemas.base import as_number, utc
+from gateway.schemas.base import as_number, of_thousandths, utc
 from gateway.schemas.pauses import HeldBy
 from gateway.schemas.prices import Share
 from gateway.views.failures import failure_message
@@ -36,8 +35,6 @@ from gateway.views.metering import report_members, units_of
 from gateway.views.pauses import held_by_members
 
 credits_of = millicredits_to_credits
-CREDIT = Decimal(MILLICREDITS_PER_CREDIT)
-"""Divides millicredits into credits, and thousandths of a generation's progress into what JSON shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def generation_members(
         "price": price,
         "credits": credited,
         "outputs": [_output_members(generation, output, links) for output in generation.outputs],
-        "progress": as_number(generation.progress_thousandths / CREDIT),
+        "progress": of_thousandths(generation.progress_thousandths),
         "attempt": generation.attempt,
         "error": None if failed is None else {"code": failed, "message": failure_message(generation)},
         "metadata": request.metadata,
@@ -165,11 +162,11 @@ def progress_shape(generation: outcomes.Generation, standing: Standing) -> gener
 
 def _amounts(generation: outcomes.Generation) -> tuple[PriceMembers, CreditsMembers]:
     """Its firm price, as reserved (R7), and where its credits are."""
-    request, shares = generation.request, Counter[Bucket]()
+    request, shares = generation.request, dict[Bucket, int]()
     for share in generation.allocation:
-        shares[share.bucket] += share.millicredits
+        shares[share.bucket] = shares.get(share.bucket, 0) + share.millicredits
     price: PriceMembers = {
-        "credits": as_number(generation.price_millicredits / CREDIT),
+        "credits": of_thousandths(generation.price_millicredits),
         "lines": [
             {
                 "label": line.label,
@@ -187,13 +184,13 @@ def _amounts(generation: outcomes.Generation) -> tuple[PriceMembers, CreditsMemb
             if unit is not None:
                 line["unit"] = unit
     credited: CreditsMembers = {
-        "held": as_number(generation.held_millicredits / CREDIT),
-        "committed": as_number(generation.committed_millicredits / CREDIT),
-        "refunded": as_number(generation.refunded_millicredits / CREDIT),
-        "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
+        "held": of_thousandths(generation.held_millicredits),
+        "committed": of_thousandths(generation.committed_millicredits),
+        "refunded": of_thousandths(generation.refunded_millicredits),
+        "allocation": [{"bucket": bucket, "credits": of_thousandths(part)} for bucket, part in shares.items()],
     }
     if generation.given_back_millicredits:
-        credited["given_back"] = as_number(generation.given_back_millicredits / CREDIT)
+        credited["given_back"] = of_thousandths(generation.given_back_millicredits)
     return price, credited
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from pydantic_core import to_json
-
+from gateway.json_text import to_json
 from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
 from gateway.views.generations import Standing, generation_members

@@ -12,9 +12,8 @@ from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.facades import OWNER
-from gateway.schemas.base import as_number, utc
+from gateway.schemas.base import as_number, of_thousandths, utc
 from gateway.views.failures import failure_message
-from gateway.views.generations import CREDIT
 
 ROOT = "/replicate/v1"
 COUNT = "num_outputs"
@@ -76,7 +75,7 @@ def prediction_shape(
             "stream": links.signed(f"{url}/stream", generation.id, STREAM),
             "web": url,
         },
-        "credits": as_number((generation.price_millicredits - generation.refunded_millicredits) / CREDIT),
+        "credits": of_thousandths(generation.price_millicredits - generation.refunded_millicredits),
     }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
-from pydantic_core import to_json
 
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER
 from gateway.api.errors import Forbidden
@@ -35,6 +34,7 @@ from gateway.api.services import (
     PAUSE_BOARD,
 )
 from gateway.domain import FINAL_STATES
+from gateway.json_text import to_json
 from gateway.ledger.outcomes import Generation
 from gateway.schemas import generations as generation_schemas
 from gateway.views.generations import Standing, generation_members

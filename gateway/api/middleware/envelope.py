@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -40,6 +39,7 @@ from gateway.errors import (
     QueueUnavailable,
     StoreUnavailable,
 )
+from gateway.ledger.timed import REQUEST_LINE, RequestLine
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 """An application's own: aiohttp calls it with a request of the application's making."""
@@ -59,7 +59,8 @@ def answered(handler: Handler) -> Handler:
     """
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        started, status = time.perf_counter(), _CLIENT_GONE
+        started, status, line = time.perf_counter(), _CLIENT_GONE, RequestLine()
+        REQUEST_LINE.set(line)
         try:
             response = await handler(request)
             status = response.status
@@ -74,8 +75,8 @@ def answered(handler: Handler) -> Handler:
             route = "(none)" if resource is None else resource.canonical
             request.app[METRICS].requests.observe(seconds, request.method, route, str(status))
             known, who, named = context(request), request.get(CALLER), request.match_info.get("generation")
-            log.log(
-                logging.DEBUG if route in _PROBES else logging.INFO,
+            say = log.debug if route in _PROBES else log.info
+            say(
                 "request",
                 method=request.method,
                 route=route,
@@ -85,6 +86,7 @@ def answered(handler: Handler) -> Handler:
                 # The caller's own account, or the one in an operator's path; the generation made, or in the path.
                 account=None if who is None else who.account or request.match_info.get("account"),
                 generation=known.generation or (named if named is not None and is_generation_id(named) else None),
+                **line.written(),
             )
         return response
 

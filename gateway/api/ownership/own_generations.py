@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TypeVar, Unpack
 
 from aiohttp import web
-from pydantic_core import to_json
 
 from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, KeysStale, found
 from gateway.api.access.roles import CONTENT_READERS
@@ -17,6 +16,7 @@ from gateway.api.services import CALLERS, LEDGER, LINKS, PAUSE_BOARD, QUEUE, RAT
 from gateway.clock import now_ms
 from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
+from gateway.json_text import to_json
 from gateway.ledger import outcomes
 from gateway.ledger.lists import GenerationFilters
 from gateway.queue.jobs import job_id

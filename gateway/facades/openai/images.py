@@ -33,8 +33,7 @@ from gateway.facades.openai.parameters import (
 from gateway.facades.parameters import refused, retries_of, whole
 from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
-from gateway.schemas.base import as_number
-from gateway.views.generations import CREDIT
+from gateway.schemas.base import of_thousandths
 
 _FORMATS = ("url", "b64_json")
 _PARTIAL_IMAGES_MAX = 3
@@ -93,7 +92,7 @@ async def _response(request: web.Request, form: str | None, generation: outcomes
         "data": [await _image(request, form, generation, output) for output in generation.outputs],
         **_look(generation, generation.outputs[0]),
         "generation": generation.id,
-        "credits": as_number(generation.committed_millicredits / CREDIT),
+        "credits": of_thousandths(generation.committed_millicredits),
     }
     if _is_incomplete(generation):
         members["incomplete"] = failure_of(generation)

@@ -28,8 +28,7 @@ from gateway.facades.parameters import query_with, refused, retries_of, whole
 from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
 from gateway.media import Media
-from gateway.schemas.base import as_number
-from gateway.views.generations import CREDIT
+from gateway.schemas.base import of_thousandths
 
 POLL_AFTER_HEADER = "openai-poll-after-ms"
 POLL_AFTER_MS = 1000
@@ -198,7 +197,7 @@ def _shape(request: web.Request, video: Generation, position: int | None) -> dic
         "size": size_of(card, video),
         _REMIXED_FROM: asked.metadata.get(_REMIXED_FROM),
         "error": None,
-        "credits": as_number((video.price_millicredits - video.refunded_millicredits) / CREDIT),
+        "credits": of_thousandths(video.price_millicredits - video.refunded_millicredits),
     }
     if video.finished_at is not None and video.outputs:
         kept = request.app[SETTINGS].output_days * _DAY_SECONDS
