@@ -135,7 +135,7 @@ class Console:
                 pages[path_of(stem)] = _framed(stem, text, texts, digest)
         missing = pages.pop(path_of(_MISSING.removesuffix(".html")))
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(public_address))
-        outputs = f"; img-src 'self' {origin}; media-src 'self' {origin}"
+        outputs = f"; img-src 'self' {origin}; media-src 'self' {origin} blob:"  # an input, before it is sent
         return cls(pages, missing, static, digest, texts, PAGE_POLICY + outputs)
 
     def framed(self, stem: str, text: str) -> Asset:

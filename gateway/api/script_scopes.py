@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gateway.api.script_words import DECLARES, END, Script
+from gateway.api.script_words import DECLARES, END, ScriptWords
 
 _BEFORE_BLOCK = frozenset({"if", "for", "while", "switch"})  # `if (…) {` has no parameters
 _CLOSED = frozenset({")", "]", "}"})
@@ -17,19 +17,19 @@ _VALUES = frozenset({"false", "null", "super", "this", "true", "undefined"})  # 
 
 
 @dataclass
-class Scope:
+class NameScope:
     """A block, a function or the whole script (without `around`), and where the names that it binds stand in it."""
 
     start: int
     end: int
-    around: Scope | None = None
-    within: list[Scope] = field(default_factory=list)
+    around: NameScope | None = None
+    within: list[NameScope] = field(default_factory=list)
     places: dict[str, list[int]] = field(default_factory=dict)
 
 
-def scopes_of(script: Script) -> Scope:
+def scopes_of(script: ScriptWords) -> NameScope:
     """The scope of the whole script; each name's places are with the scope that binds it, in their order."""
-    root = Scope(-1, len(script.said))
+    root = NameScope(-1, len(script.said))
     ends = {place: end for place in script.closings if (end := _end_of_scope(script, place)) is not None}
     innermost = []
     now = root
@@ -37,13 +37,13 @@ def scopes_of(script: Script) -> Scope:
         while place > now.end and now.around:
             now = now.around
         if place in ends:
-            inner = Scope(place, ends[place], now)
+            inner = NameScope(place, ends[place], now)
             now.within.append(inner)
             now = inner
         innermost.append(now)
     _bind(script, innermost, ends)
     for place in sorted(script.variables | script.shorthands):
-        found: Scope | None = innermost[place]
+        found: NameScope | None = innermost[place]
         while found and script.part(place) not in found.places:
             found = found.around
         if found:
@@ -51,7 +51,7 @@ def scopes_of(script: Script) -> Scope:
     return root
 
 
-def _end_of_scope(script: Script, place: int) -> int | None:
+def _end_of_scope(script: ScriptWords, place: int) -> int | None:
     """Where the scope ends that begins with the bracket there; None if it begins none."""
     part, before = script.part(place), script.part(place - 1)
     if part == "{":
@@ -69,7 +69,7 @@ def _end_of_scope(script: Script, place: int) -> int | None:
     return None
 
 
-def _end_of_statement(script: Script, place: int) -> int:
+def _end_of_statement(script: ScriptWords, place: int) -> int:
     part = script.part(place)
     if place in script.blocks:
         return script.closings[place]
@@ -83,7 +83,7 @@ def _end_of_statement(script: Script, place: int) -> int:
     return end
 
 
-def _end_of_expression(script: Script, place: int, *, several: bool = False) -> int:
+def _end_of_expression(script: ScriptWords, place: int, *, several: bool = False) -> int:
     """The last place of the expression that begins there; `several`: with all that commas and colons separate."""
     asked = 0
     while place < len(script.said):
@@ -102,7 +102,7 @@ def _end_of_expression(script: Script, place: int, *, several: bool = False) -> 
     return place - 1
 
 
-def _bind(script: Script, innermost: list[Scope], ends: Mapping[int, int]) -> None:
+def _bind(script: ScriptWords, innermost: list[NameScope], ends: Mapping[int, int]) -> None:
     """Note what each scope binds: after `const` and the like, and as parameters; in patterns, too."""
     for place, (kind, part) in enumerate(script.said):
         if kind == "word" and part in DECLARES and script.part(place - 1) != ".":
@@ -117,7 +117,7 @@ def _bind(script: Script, innermost: list[Scope], ends: Mapping[int, int]) -> No
                 innermost[place].places.setdefault(script.part(name), [])
 
 
-def _in_pattern(script: Script, opening: int) -> Iterator[int]:
+def _in_pattern(script: ScriptWords, opening: int) -> Iterator[int]:
     """The places of the names that a list or a pattern binds: not those in default values and computed keys."""
     place, end = opening + 1, script.closings[opening]
     while place < end:

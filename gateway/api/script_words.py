@@ -18,7 +18,7 @@ _FIRST = frozenset({"{", ",", "*"})  # before a member of an object
 
 
 @dataclass
-class Script:
+class ScriptWords:
     """What its words stand for, by their places in it; `fixed`: names of which that is not sure."""
 
     said: Sequence[Token]  # no blanks
@@ -33,10 +33,10 @@ class Script:
         return self.said[place][1] if 0 <= place < len(self.said) else ""
 
 
-def words_of(tokens: Sequence[Token]) -> Script:
+def words_of(tokens: Sequence[Token]) -> ScriptWords:
     """What the words of a script stand for."""
     said = [token for token in tokens if token[0] != "blank"]
-    script = Script(said, _closings(said))
+    script = ScriptWords(said, _closings(said))
     opened = ["block"]
     class_begins = False
     for place, (kind, part) in enumerate(said):
@@ -78,7 +78,7 @@ def _kind_of(bracket: str, before: str, *, class_begins: bool) -> str:
     return "block" if before in _BLOCK_AFTER else "object"
 
 
-def _note(script: Script, place: int, within: str) -> None:
+def _note(script: ScriptWords, place: int, within: str) -> None:
     """Note what the word there stands for."""
     earliest, earlier, before, after = (script.part(place + by) for by in (-3, -2, -1, 1))
     first = within == "object" and before in _FIRST
@@ -96,6 +96,6 @@ def _note(script: Script, place: int, within: str) -> None:
         script.fixed.add(script.part(place))
 
 
-def _has_block(script: Script, opening: int) -> bool:
+def _has_block(script: ScriptWords, opening: int) -> bool:
     """Whether a block follows the parentheses that open there: what stands before is a method then, not a call."""
     return opening in script.closings and script.part(script.closings[opening] + 1) == "{"

@@ -13,9 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
-from gateway.api.script_scopes import Scope, scopes_of
+from gateway.api.script_scopes import NameScope, scopes_of
 from gateway.api.script_tokens import Token, tokens_of
-from gateway.api.script_words import Script, words_of
+from gateway.api.script_words import ScriptWords, words_of
 
 IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+)\.js";\n', re.MULTILINE)  # the one form in the console
 LATE_IMPORT = re.compile(r'import\("\./([\w-]+)\.js"\)')
@@ -48,7 +48,7 @@ def with_short_names(tokens: Sequence[Token]) -> list[Token]:
     return _renamed(tokens, script, names)
 
 
-def _fill(scope: Scope, script: Script, slots: dict[int, list[int]]) -> int:
+def _fill(scope: NameScope, script: ScriptWords, slots: dict[int, list[int]]) -> int:
     """Add each variable's places to those of a slot that no scope around its own or within it has; the next free slot.
 
     What shares a slot gets the same name.
@@ -90,7 +90,7 @@ def _imported(text: str) -> set[str]:
     return {name for names, _ in IMPORT.findall(text) for name in names.split(", ")}
 
 
-def _renamed(tokens: Sequence[Token], script: Script, names: Mapping[int, str]) -> list[Token]:
+def _renamed(tokens: Sequence[Token], script: ScriptWords, names: Mapping[int, str]) -> list[Token]:
     """The tokens with new names, by their places among those that are not blank."""
     made: list[Token] = []
     place = -1

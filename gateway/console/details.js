@@ -109,7 +109,7 @@ export class Details {
     const settings = Object.entries(generation.settings).map(([name, value]) => [settingName(name), settingValue(value)]);
     const named = Object.entries({ ...generation.tags, ...generation.metadata });
     const rows = [
-      ["Prompt", generation.withheld ? element("span", { class: "quiet-text" }, "not shown to your role") : promptOf(generation.prompt)],
+      (generation.prompt || generation.withheld) && ["Prompt", generation.withheld ? element("span", { class: "quiet-text" }, "not shown to your role") : promptOf(generation.prompt)],
       ["Id", idWithCopy(generation.id)],
       this.#operator && ["Account", idWithCopy(generation.account)],
       generation.key && ["API key", element("code", {}, generation.key)],

@@ -12,6 +12,8 @@ import { settingControls, settingsOf } from "./settings.js";
 import { session, startPage, watchBalance } from "./shell.js";
 import { catchUp } from "./updates.js";
 
+const INPUTS = { image: "images", video: "videos", audio: "audio" };
+const OF_KIND = { audio: /\.(aac|flac|m4a|mp3|og[ag]|opus|wav)\b/i, video: /\.(mov|mp4|webm)\b/i };
 const CLOCK = new Intl.DateTimeFormat("en-US", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const SHOWN_MAX = 8;
 const QUOTE_AFTER_MS = 150;
@@ -119,8 +121,13 @@ function chooseModel(model) {
   showChosen(model.id);
   show(byId("settings"), settingControls(model, draft.settings[model.id] ?? {}, changed));
   drawOutputs(model.outputs_max);
-  byId("inputs-field").hidden = model.inputs.image === 0;
-  if (model.inputs.image) retried(() => import("./uploads.js")).then(({ drawUploads }) => drawUploads(draft, changed), showError);
+  byId("prompt").parentElement.hidden = model.prompt === "none";
+  byId("prompt").labels[0].textContent = model.prompt === "optional" ? "Prompt · optional" : "Prompt";
+  const kinds = kindsOf(model);
+  const called = kinds.map((kind) => INPUTS[kind]).join(" or ");
+  byId("inputs-field").hidden = kinds.length === 0;
+  byId("inputs-kind").textContent = kinds.length === 1 ? `Input ${called}` : "Inputs";
+  if (kinds.length) retried(() => import("./uploads.js")).then(({ drawUploads }) => drawUploads(draft, kinds, called, changed), showError);
   changed();
 }
 
@@ -136,7 +143,7 @@ function drawOutputs(most) {
 
 function changed() {
   draft.settings[draft.model] = settingsOf(byId("settings"));
-  const model = models.find(({ id }) => id === draft.model);
+  const model = chosen();
   if (model.forbidden.length) markForbidden(byId("settings"), model);
   draft.inputs = byId("inputs").value;
   remember("draft", draft);
@@ -144,16 +151,27 @@ function changed() {
   askQuote();
 }
 
+function chosen() {
+  return models.find(({ id }) => id === draft.model);
+}
+
+/** The kinds of inputs that a model takes. */
+function kindsOf({ inputs }) {
+  return Object.keys(INPUTS).filter((kind) => inputs[kind]);
+}
+
 function requested() {
-  const takesInputs = !byId("inputs-field").hidden;
-  const urls = takesInputs ? `${draft.inputs} ${draft.sent ?? ""}`.split(/\s+/).filter(Boolean) : [];
-  const inputs = urls.map((url) => ({ kind: "image", url }));
+  const kinds = kindsOf(chosen());
+  const kindOf = (url) => kinds.find((kind) => OF_KIND[kind]?.test(url)) ?? kinds[0];
+  const typed = draft.inputs.split(/\s+/).filter((url) => url && kinds.length);
+  const sent = (draft.files ?? []).filter(({ kind }) => kinds.includes(kind));
+  const inputs = [...typed.map((url) => ({ kind: kindOf(url), url })), ...sent.map(({ kind, url }) => ({ kind, url }))];
   return { tool: draft.tool, model: draft.model, settings: draft.settings[draft.model], outputs: draft.outputs, ...(inputs.length && { inputs }), ...(isPricedByPrompt() && { prompt: draft.prompt }) };
 }
 
 /** Whether the price depends on the prompt: then a quote is for this prompt only. */
 function isPricedByPrompt() {
-  const { rates, add_ons } = models.find(({ id }) => id === draft.model) ?? {};
+  const { rates, add_ons } = chosen() ?? {};
   return JSON.stringify([rates, add_ons]).includes("prompt_characters");
 }
 
@@ -211,12 +229,13 @@ function press() {
     byId("quote").querySelector("a, button")?.focus();
     return;
   }
-  if (!draft.prompt.trim()) {
+  const { prompt } = chosen();
+  if (prompt === "required" && !draft.prompt.trim()) {
     showPromptProblem("Enter a prompt.");
     byId("prompt").focus();
     return;
   }
-  const body = { ...requested(), prompt: draft.prompt, quote: quote.quote };
+  const body = { ...requested(), prompt: prompt === "none" ? "" : draft.prompt, quote: quote.quote };
   send({ once: newKey(), body });
 }
 

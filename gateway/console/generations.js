@@ -86,7 +86,7 @@ export class Card {
   }
 
   #head(generation) {
-    return [element("p", { class: "prompt" }, generation.prompt), element("p", { class: "small quiet-text" }, `${this.name} · ${counted(generation.outputs_requested, "output")}`)];
+    return [generation.prompt && element("p", { class: "prompt" }, generation.prompt), element("p", { class: "small quiet-text" }, `${this.name} · ${counted(generation.outputs_requested, "output")}`)];
   }
 
   #progress(generation) {

@@ -1,39 +1,37 @@
-// Input images from this computer: uploaded first, then referenced in the request by their URLs.
+// Inputs from this computer: uploaded first, then referenced in the request by their URLs.
 
 import { newKey, post } from "./api.js";
+import { formatRounded } from "./amounts.js";
 import { announce, byId, element, icon, show } from "./dom.js";
 
+const TYPES = { image: "image/png,image/jpeg,image/webp,image/gif,image/heic,image/heif,image/avif,.heic,.heif,.avif", video: "video/mp4,video/quicktime,video/webm", audio: "audio/*,.m4a,.flac,.opus" };
+const playable = new Map(); // an upload's URL → its sound, which is in this page only
+let sending = 0;
+let draw = null; // the list, for the model that is chosen now
+
+byId("request")?.addEventListener("submit", wait, true);
+
 /**
- * The picker, and the uploads: `draft.files`, their URLs in `draft.sent`. `onchange` is called when these change.
- * While an upload is in progress, the form cannot be sent: the request would lack it.
+ * The picker for files of these kinds, and the uploads: `draft.files`. `names` says what the kinds are called, and
+ * `onchange` is called when files come and go. While an upload is in progress, the form cannot be sent: the request would
+ * lack it.
  */
-export function drawUploads(draft, onchange) {
-  const place = byId("uploads");
-  if (place.firstChild) return; // drawn for an earlier model
-  let sending = 0;
+export function drawUploads(draft, kinds, names, onchange) {
   draft.files = (draft.files ?? []).filter((file) => new Date(file.expires_at) > Date.now());
-  const list = element("ul", { class: "stack", "aria-label": "Uploaded images" });
+  const list = element("ul", { class: "stack", "aria-label": `Uploaded ${names}` });
   const problem = element("p", { class: "wrong", role: "alert" });
-  const pick = element("input", { type: "file", id: "files", multiple: true, accept: "image/png,image/jpeg,image/webp,image/gif,image/heic,image/heif,image/avif,.heic,.heif,.avif", onchange: send });
-  show(place, element("label", { for: "files" }, "Or images from this computer ", element("span", { class: "quiet-text" }, "· up to 50 MiB")), pick, list, problem);
-  byId("request").addEventListener("submit", wait, true);
+  const pick = element("input", { type: "file", id: "files", multiple: true, accept: kinds.map((kind) => TYPES[kind]).join(), onchange: send });
+  show(byId("uploads"), element("label", { for: "files" }, `Or ${names} from this computer `, element("span", { class: "quiet-text" }, "· up to 50 MiB")), pick, list, problem);
+  draw = () => {
+    const shown = draft.files.filter(({ kind }) => kinds.includes(kind));
+    show(list, shown.map((file) => element("li", { class: "row apart" }, said(file), playable.has(file.url) && player(file), element("button", { type: "button", class: "quiet small", "aria-label": `Remove ${file.name}`, onclick: () => remove(file) }, icon("close")))));
+    list.hidden = shown.length === 0;
+    onchange();
+  };
   draw();
 
-  function wait(event) {
-    if (!sending) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    problem.textContent = "An image is still uploading. Try again when it is done.";
-  }
-
-  function draw() {
-    show(list, draft.files.map((file) => element("li", { class: "row apart" }, `${file.name} · ${file.width} × ${file.height}`, element("button", { type: "button", class: "quiet small", "aria-label": `Remove ${file.name}`, onclick: () => remove(file) }, icon("close")))));
-    draft.sent = draft.files.map((file) => file.url).join(" ");
-    list.hidden = draft.files.length === 0;
-    onchange();
-  }
-
   function remove(file) {
+    URL.revokeObjectURL(playable.get(file.url));
     draft.files.splice(draft.files.indexOf(file), 1);
     draw();
     pick.focus();
@@ -47,8 +45,10 @@ export function drawUploads(draft, onchange) {
     for (const file of chosen) {
       announce(`Uploading ${file.name}`);
       try {
-        const { url, width, height, expires_at } = await post("/v1/uploads", file, { once: newKey() });
-        draft.files.push({ url, width, height, expires_at, name: file.name });
+        const { url, kind, width, height, duration_seconds: seconds, expires_at } = await post("/v1/uploads", file, { once: newKey() });
+        if (!kinds.includes(kind)) throw new Error(`This model takes no ${kind} as input.`);
+        if (kind === "audio") playable.set(url, URL.createObjectURL(file));
+        draft.files.push({ url, kind, width, height, seconds, expires_at, name: file.name });
         announce(`${file.name} uploaded`);
       } catch (error) {
         problem.textContent = `${file.name}: ${error.message}`;
@@ -57,4 +57,19 @@ export function drawUploads(draft, onchange) {
       draw();
     }
   }
+}
+
+function wait(event) {
+  if (!sending) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  show(byId("uploads").querySelector(".wrong"), "A file is still uploading. Try again when it is done.");
+}
+
+function said({ name, width, height, seconds }) {
+  return [name, width && `${width} × ${height}`, seconds && `${formatRounded(seconds)} s`].filter(Boolean).join(" · ");
+}
+
+function player({ name, url }) {
+  return element("audio", { src: playable.get(url), controls: true, preload: "metadata", "aria-label": name });
 }

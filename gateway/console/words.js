@@ -71,6 +71,7 @@ export function stageOf({ status, progress, attempt, queue_position: position, c
 const NAMED_CHARACTERS = 60;
 
 /** The start of a prompt, for names that are read aloud: a prompt has up to 10,000 characters. */
-export function shortPrompt({ prompt }) {
+export function shortPrompt({ prompt: given, model }) {
+  const prompt = given || model; // some need none
   return prompt.length > NAMED_CHARACTERS ? `${prompt.slice(0, NAMED_CHARACTERS)}…` : prompt;
 }
