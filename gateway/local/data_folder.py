@@ -75,10 +75,18 @@ def _close_folder(folder: Path) -> None:
 
 def _is_for_farebox_only(folder: Path) -> bool:
     place = folder.resolve()
-    if place in {place.parent, Path.home().resolve()}:
+    if place in {place.parent, _home()}:
         return False
     with os.scandir(place) as entries:
         return all(one.name in _OURS or one.name.endswith(_BESIDE) for one in entries)
+
+
+def _home() -> Path | None:
+    """This user's home; None in a container, whose user has no name and no home."""
+    try:
+        return Path.home().resolve()
+    except RuntimeError:
+        return None
 
 
 def _close_contents(folder: Path) -> None:

@@ -91,6 +91,17 @@ def test_a_folder_with_other_things_in_it_stays_as_it_is_but_for_ours(old: Path,
     assert mode(old / "admin-key") == 0o600
 
 
+def test_a_user_without_a_home_has_a_data_folder(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process ended with a RuntimeError in a container, whose user is a number without a name."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    data_folder.take(old)
+    assert mode(old) == 0o700
+
+
 def test_a_home_is_never_closed(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(old))
     with capture_logs() as logs:
