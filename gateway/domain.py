@@ -180,6 +180,7 @@ class Scope(StrEnum):
     VIEWER = "viewer"
     SUPPORT = "support"
     BILLING = "billing"
+    WORKER = "worker"
     ADMIN = "admin"
 
 

@@ -27,8 +27,8 @@ from arq.worker import Worker, func
 from gateway.clock import now_ms
 from gateway.errors import QueueUnavailable
 from gateway.outputs import StoreWatch
-from gateway.queue.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_seen
-from gateway.queue.jobs import ClaimedJob, attempt_of, dumps, loads
+from gateway.queue.heartbeats import SEEN_EVERY_SECONDS
+from gateway.queue.jobs import ClaimedJob, arguments_in, attempt_of, dumps, loads
 from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
 from gateway.tasks import Tasks, cancel
@@ -67,15 +67,17 @@ class ToolWorker(Worker):
         capabilities: Capabilities,
         tasks: Tasks | None = None,
         store: StoreWatch | None = None,
+        redis: ArqRedis | None = None,
     ) -> None:
         """Run generations with `make`, which takes their jobs out of the queue; arq runs the other jobs.
 
-        No job is claimed while the object `store` is unavailable: another worker may reach it.
+        No job is claimed while the object `store` is unavailable: another worker may reach it. `redis`: for arq, by
+        default the one of the tool's queue.
         """
         super().__init__(
             functions=[func(cast("WorkerCoroutine", function), name=name) for name, function in functions.items()],
             queue_name=queue_key(tool),
-            redis_pool=ArqRedis(queue.servers.of(tool).connection_pool),
+            redis_pool=redis or ArqRedis(queue.servers.of(tool).connection_pool),
             ctx=context,
             max_jobs=jobs_max,
             handle_signals=False,
@@ -121,7 +123,7 @@ class ToolWorker(Worker):
         finally:
             await cancel(seen)
         try:
-            await worker_gone(self._queue.servers.of(self._tool), self._tool, self.name)
+            await self._queue.worker_gone(self._tool, self.name)
         except QueueUnavailable as error:
             log.warning("worker_not_signed_off", worker=self.name, error=str(error))
 
@@ -257,11 +259,28 @@ class ToolWorker(Worker):
             return
 
     async def _say_that_seen(self) -> None:
-        redis = self._queue.servers.of(self._tool)
         while True:
             self._capabilities.log_missing()
             try:
-                await worker_seen(redis, self._tool, self.name, self._capabilities.providers)
+                await self._queue.worker_seen(self._tool, self.name, self._capabilities.providers)
             except QueueUnavailable as error:
                 log.debug("worker_not_seen", worker=self.name, error=str(error))
             await asyncio.sleep(SEEN_EVERY_SECONDS)
+
+
+class RemoteToolWorker(ToolWorker):
+    """The same where only the gateway reaches the queue's Redis: `stop` jobs are read by a call, not by arq."""
+
+    def __init__(self, *, queue: Queue, **arguments: Any) -> None:
+        super().__init__(queue=queue, redis=ArqRedis(), **arguments)  # never connected
+
+    async def run_job(self, job_id: str, score: int) -> None:  # noqa: ARG002 - arq's signature
+        """Run a job that is no attempt, and take it out; one that is gone or unreadable is dropped."""
+        text = await self._queue.read_job(self._tool, job_id)
+        try:
+            if text is not None:
+                function, arguments, named = arguments_in(text)
+                await self.functions[function].coroutine(self.ctx, *arguments, **named)
+        except Exception:
+            log.exception("job_crashed", job=job_id)
+        await self._queue.take_out(self._tool, job_id)

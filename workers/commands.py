@@ -15,6 +15,8 @@ from prometheus_client import REGISTRY, start_http_server
 from gateway.archive.archivist import Archivist
 from gateway.archive.connection import check_url
 from gateway.archive.figures import ArchivistFigures
+from gateway.client.calls import GatewayClient
+from gateway.client.settings import load_worker_client_settings
 from gateway.clock import CLOCK
 from gateway.errors import SettingsError
 from gateway.ledger.timed import TimedLedger
@@ -27,9 +29,11 @@ from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 from gateway.startup.misspelt import misspelt
 from gateway.tasks import Tasks
+from workers.arq_worker import RemoteToolWorker, ToolWorker
+from workers.context import WorkerContext
 from workers.metrics import TRANSITION_SECONDS, ProcessFigures
 from workers.retry import retry_until_answered
-from workers.settings import caretaking, make_worker, open_context
+from workers.settings import caretaking, make_worker, open_context, open_remote_context
 
 _metrics_port = click.option(
     "--metrics-port",
@@ -48,9 +52,14 @@ log = structlog.get_logger(__name__)
     type=click.IntRange(min=1),
     help="Concurrent generations. Default: FAREBOX_WORKER_JOBS, 150.",
 )
+@click.option(
+    "--via",
+    metavar="URL",
+    help="Work through the gateway at this address, with the key in FAREBOX_WORKER_KEY, without Redis and store.",
+)
 @_metrics_port
 @_under_up
-def worker(tool: str, jobs: int | None, metrics_port: int | None, *, under_up: bool) -> None:
+def worker(tool: str, jobs: int | None, via: str | None, metrics_port: int | None, *, under_up: bool) -> None:
     """Make the generations of one TOOL of the rate card, such as image or video.
 
     Run as many as you need, on as many machines as you like; each takes the next job from the tool's queue. A worker
@@ -63,11 +72,19 @@ def worker(tool: str, jobs: int | None, metrics_port: int | None, *, under_up: b
     Examples:
       farebox worker image
       farebox worker video --jobs 50 --metrics-port 9101
+      FAREBOX_WORKER_KEY=fbx_… farebox worker video --via https://farebox.example.com
+
+    A worker with --via needs the same rate card and the providers' keys, and a key made with `farebox operator key
+    worker`. It claims jobs, renews leases and delivers outputs by HTTPS.
     """
     settings = _start(metrics_port, lambda settings: _check_tool(settings, tool))
     if under_up:
         serve(settings, worker_process(tool))
     jobs_max = jobs or settings.worker_jobs
+    if via is not None:
+        client = _gateway_at(via)
+        _run(lambda: _work_remotely(settings, client, tool, jobs_max))
+        return
     _run(lambda: _work(settings, tool, jobs_max))
 
 
@@ -130,14 +147,24 @@ async def _archive(settings: Settings) -> None:
 
 async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
     async with open_context(settings) as context:
-        tool_worker = make_worker(settings, context, tool=tool, jobs_max=jobs_max)
-        _on_stop(tool_worker.stop)
-        log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
-        context.tasks.keep("check requests", context.watch_for_check_requests)
-        REGISTRY.register(
-            ProcessFigures(context.tasks, context.queue, lambda: context.providers.card_problem, context.storing.watch)
-        )
-        await tool_worker.async_run()
+        await _run_worker(context, make_worker(settings, context, tool=tool, jobs_max=jobs_max), tool)
+
+
+async def _work_remotely(settings: Settings, client: GatewayClient, tool: str, jobs_max: int) -> None:
+    async with client, open_remote_context(settings, client) as context:
+        made = make_worker(settings, context, tool=tool, jobs_max=jobs_max, kind=RemoteToolWorker)
+        await _run_worker(context, made, tool)
+
+
+async def _run_worker(context: WorkerContext, tool_worker: ToolWorker, tool: str) -> None:
+    """Run it until it is told to stop."""
+    _on_stop(tool_worker.stop)
+    log.info("worker_ready", tool=tool, jobs=tool_worker.max_jobs, worker=tool_worker.name)
+    context.tasks.keep("check requests", context.watch_for_check_requests)
+    REGISTRY.register(
+        ProcessFigures(context.tasks, context.queue, lambda: context.providers.card_problem, context.storing.watch)
+    )
+    await tool_worker.async_run()
     log.info("worker_stopped", tool=tool, worker=tool_worker.name)
 
 
@@ -183,6 +210,14 @@ def _check_archive(settings: Settings) -> None:
     if settings.archive_url is None:
         raise SettingsError("FAREBOX_ARCHIVE_URL is not set: archivists need postgresql://user@host/database")
     check_url(settings.archive_url)
+
+
+def _gateway_at(url: str) -> GatewayClient:
+    """The client of `--via`. SettingsError names what is missing or wrong."""
+    settings = load_worker_client_settings(url)
+    if settings.worker_key is None:
+        raise SettingsError("FAREBOX_WORKER_KEY: set it to a key made with `farebox operator key worker`")
+    return GatewayClient(settings.url, settings.worker_key.get_secret_value())
 
 
 def _check_tool(settings: Settings, tool: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 
@@ -16,11 +16,11 @@ from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputStore
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.follow_ups import FollowUps
+from gateway.queue.job_times import JobTimes
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
 from gateway.tasks import Tasks
 from workers.attempts.checks import Checks
-from workers.attempts.job_times import JobTimes
 from workers.attempts.parked import ParkedJobs
 from workers.attempts.storing import Storing
 from workers.metrics import FIGURES
@@ -45,21 +45,19 @@ class WorkerContext:
     outputs: OutputStore
     lease_seconds: float
     providers: ProviderRegistry
+    slots: Slots
+    job_times: JobTimes
     attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
     """By generation in progress here: makes its attempt check the ledger and its provider at once."""
     checks: Checks = field(default_factory=Checks)
     tasks: Tasks = field(default_factory=Tasks)
-    slots: Slots = field(init=False)
     parked: ParkedJobs = field(init=False)
-    job_times: JobTimes = field(init=False)
     storing: Storing = field(init=False)
     follow_ups: FollowUps = field(init=False)
 
     def __post_init__(self) -> None:
         self.parked = ParkedJobs(self.ledger, self.dispatcher, self.tasks, lease_seconds=self.lease_seconds)
-        self.job_times = JobTimes(self.queue)
         self.storing = Storing(self.outputs)
-        self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))
         self.follow_ups = FollowUps(
             queue=self.queue,
             dispatcher=self.dispatcher,
@@ -70,6 +68,12 @@ class WorkerContext:
             stop=self.stop_provider,
         )
         self.ledger.follow_up_by(self.follow_ups.after)
+
+    @classmethod
+    def at_redis(cls, queue: Queue, *, lease_seconds: float, **others: Any) -> Self:
+        """That of a process that reaches the queue's Redis itself."""
+        slots = Slots(queue, lease_ms=round(lease_seconds * 1000))
+        return cls(queue=queue, lease_seconds=lease_seconds, slots=slots, job_times=JobTimes(queue), **others)
 
     async def retry_until_answered(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Call the ledger until it responds (see `workers.retry`)."""

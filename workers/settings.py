@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from typing import cast
 
+from gateway.client.calls import GatewayClient, GatewayRefused, GatewayUnreachable
 from gateway.clock import CLOCK
+from gateway.errors import SettingsError
 from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.timed import TimedLedger
@@ -17,14 +22,16 @@ from gateway.outside.webhook_secrets import WebhookSecrets
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.job_times import JobTimes
 from gateway.queue.queue import Queue
 from gateway.queue.servers import QueueServers
+from gateway.queue.slots import Slots
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.signing_key import check_signing_key
 from gateway.tasks import cancel
 from gateway.views.webhook_bodies import WebhookBodies
-from workers.arq_worker import ToolWorker
+from workers.arq_worker import RemoteToolWorker, ToolWorker
 from workers.attempts.generate import generate, stop
 from workers.attempts.slot import keep_filling_slots
 from workers.capabilities import Capabilities
@@ -36,6 +43,8 @@ from workers.care.sampler import Sampler
 from workers.context import WorkerContext
 from workers.metrics import TRANSITION_SECONDS
 from workers.provider_registry import ProviderRegistry
+from workers.remote.connection import GatewayConnection, Remote
+from workers.remote.stand_ins import RemoteDispatcher, RemoteJobTimes, RemoteLedger, RemoteQueue, RemoteStore
 from workers.retry import retry_until_answered
 from workers.webhooks.sender import WebhookSender
 
@@ -65,7 +74,14 @@ async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
         )
         cards = RateCards(default_card_path(settings.rate_card))
         providers = ProviderRegistry(cards, outputs, _callbacks(settings), settings.input_guard)
-        context = WorkerContext(ledger, queue, dispatcher, outputs, settings.lease_seconds, providers)
+        context = WorkerContext.at_redis(
+            queue,
+            lease_seconds=settings.lease_seconds,
+            ledger=ledger,
+            dispatcher=dispatcher,
+            outputs=outputs,
+            providers=providers,
+        )
         stack.push_async_callback(context.close)
         await context.storing.watch.check()
         context.tasks.keep("object store", context.storing.watch.keep_checking)
@@ -73,6 +89,36 @@ async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
         context.tasks.keep("rate card in force", CardInForce(ledger, cards, publishes=False).watch)
         context.tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
         yield context
+
+
+@asynccontextmanager
+async def open_remote_context(settings: Settings, client: GatewayClient) -> AsyncIterator[WorkerContext]:
+    """The same for a worker without Redis: everything is the gateway's. Providers cannot call back about its jobs."""
+    connection = GatewayConnection(client)
+    ledger, outputs, dispatcher = RemoteLedger(connection), RemoteStore(client), RemoteDispatcher(connection)
+    await retry_until_answered("start", partial(_admitted, client, ledger), lease_seconds=settings.lease_seconds)
+    cards = RateCards(default_card_path(settings.rate_card))
+    context = WorkerContext(
+        cast("Ledger", ledger),
+        cast("Queue", RemoteQueue(connection)),
+        cast("Dispatcher", dispatcher),
+        outputs,
+        settings.lease_seconds,
+        ProviderRegistry(cards, outputs, None, settings.input_guard),
+        cast("Slots", Remote(connection, "slots")),
+        cast("JobTimes", RemoteJobTimes(connection)),
+    )
+    handing_on = context.tasks.keep("dispatcher", dispatcher.keep_handing_on)
+    context.tasks.keep("object store", context.storing.watch.keep_checking)
+    context.tasks.keep("rate card", cards.watch)
+    context.tasks.keep("rate card in force", CardInForce(context.ledger, cards, publishes=False).watch)
+    context.tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
+    try:
+        yield context
+    finally:
+        await dispatcher.close()
+        await cancel(handing_on)
+        await context.close()
 
 
 @asynccontextmanager
@@ -113,6 +159,18 @@ async def caretaking(settings: Settings, context: WorkerContext) -> AsyncIterato
         await receivers.close()
 
 
+async def _admitted(client: GatewayClient, ledger: RemoteLedger) -> None:
+    """Return once the gateway answers a worker's call; SettingsError if the key may not make it."""
+    try:
+        await client.call("POST", "/v1/worker/calls/ledger.time", {})
+    except GatewayRefused as error:
+        if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise SettingsError(f"FAREBOX_WORKER_KEY: {error} Make one with `farebox operator key worker`.") from None
+    except GatewayUnreachable:
+        pass
+    await ledger.time()
+
+
 async def _check_signing_key(ledger: Ledger, settings: Settings) -> None:
     await retry_until_answered(
         "start", lambda: check_signing_key(ledger, settings), lease_seconds=settings.lease_seconds
@@ -126,10 +184,17 @@ def _callbacks(settings: Settings) -> CallbackLinks | None:
     return CallbackLinks(settings.secret("signing-key"), settings.public_address)
 
 
-def make_worker(settings: Settings, context: WorkerContext, *, tool: str, jobs_max: int) -> ToolWorker:
+def make_worker(
+    settings: Settings,
+    context: WorkerContext,
+    *,
+    tool: str,
+    jobs_max: int,
+    kind: type[ToolWorker | RemoteToolWorker] = ToolWorker,
+) -> ToolWorker:
     """A worker for one tool."""
     hand_back = asyncio.Event()
-    return ToolWorker(
+    return kind(
         tool=tool,
         queue=context.queue,
         make=generate,

@@ -40,6 +40,7 @@ LINGER_SECONDS = 10.0  # for the rest of a rejected body, so that the client can
 PACKED_LINGER_SECONDS = 1.0  # a rejected compressed body is not read: decompressing it may take forever
 
 UPLOAD_MAX_BYTES = 50 * 1024 * 1024
+OUTPUT_MAX_BYTES = 256 * 1024 * 1024  # of workers without a store of their own; no provider delivers larger ones
 INPUTS_MAX_BYTES = 100 * 1024 * 1024  # of uploads per request: a worker submits a job with all in memory
 UPLOADS_MAX = 8  # concurrent, per account and gateway: each takes a file on its disk
 UPLOADS_RETRY_SECONDS = 5

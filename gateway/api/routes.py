@@ -23,6 +23,7 @@ from gateway.api.access.roles import (
     OWNER_OR_SUPPORT,
     PUBLIC,
     READERS,
+    WORKERS,
 )
 from gateway.api.access.sessions import has_credentials
 from gateway.api.description.operations import LOGGED_READS, NAMES
@@ -63,6 +64,7 @@ from gateway.api.handlers import (
     usage,
     webhook_tests,
     webhooks,
+    worker_calls,
 )
 from gateway.api.handlers import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.http.headers import JSON_LINES
@@ -92,6 +94,7 @@ from gateway.schemas import tokens as token_schemas
 from gateway.schemas import uploads as upload_schemas
 from gateway.schemas import usage as usage_schemas
 from gateway.schemas import webhooks as webhook_schemas
+from gateway.schemas import worker_calls as worker_schemas
 
 GENERATION = "/v1/generations/{generation}"
 WEBHOOK = "/v1/webhooks/{webhook}"
@@ -348,6 +351,17 @@ ROUTES: tuple[Route, ...] = (
           payment_schemas.PaymentEventRetried, "Retry a payment event"),
     Route("DELETE", "/v1/ops/payment-events/{event}", payment_events.drop, MONEY_CHANGERS, None,
           payment_schemas.PaymentEventDropped, "Drop a payment event"),
+    Route("POST", "/v1/worker/calls/{call}", worker_calls.call, WORKERS, worker_schemas.WorkerCallIn,
+          worker_schemas.WorkerCallOut, "Make a worker's call, such as `ledger.begin`",
+          errors=("not_found", "queue_unavailable"), own_idempotency=True),
+    Route("GET", "/v1/worker/checks", worker_calls.checks, WORKERS, None, None,
+          "Stream the running generations that workers must check now", media=SSE,
+          events={"check": worker_schemas.CheckOut}),
+    Route("PUT", "/v1/worker/objects/{object}", worker_calls.put_object, WORKERS, None, worker_schemas.WorkerObjectOut,
+          "Store an output of a worker's", takes_bytes=("application/octet-stream",),
+          errors=("not_found", "store_unavailable"), own_idempotency=True),
+    Route("GET", "/v1/worker/objects/{object}", worker_calls.get_object, WORKERS, None, None,
+          "Get an input for a worker", media="*/*", errors=("not_found", "store_unavailable")),
     Route("GET", "/healthz", health.healthz, PUBLIC, None, operations_schemas.Health, "Liveness check"),
     Route("GET", "/readyz", health.readyz, PUBLIC, None, operations_schemas.Readiness, "Readiness check"),
     Route("GET", "/metrics", metrics_site.metrics, PUBLIC, None, None, "Prometheus metrics", media="text/plain",

@@ -28,6 +28,7 @@ def operator() -> None:
       ops      reads queues, pauses, payment events and lists of generations
       viewer   reads accounts, without prompts, inputs and outputs
       support  reads accounts; changes credits, up to a ceiling per call
+      worker   makes generations, as a worker without Redis
       billing  reads what a viewer reads; changes credits and subscriptions
       admin    does everything
     """

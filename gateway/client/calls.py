@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -108,6 +108,24 @@ class GatewayClient:
             return Reply(json.loads(content), replayed="Idempotent-Replay" in headers)
         except ValueError:
             raise GatewayUnreachable(f"What responds at {self.address} is not a Farebox gateway.") from None
+
+    async def put(self, path: str, data: bytes) -> dict[str, Any]:
+        """Send bytes and return the JSON response."""
+        headers = {"Content-Type": "application/octet-stream"}
+        async with self._requested("PUT", URL(self.address + path), headers, data=data) as response:
+            content = await response.read()
+            if response.status >= _ERRORS_FROM:
+                raise GatewayRefused(response.status, _envelope(content), _seconds(response))
+            return _envelope(content)
+
+    async def events(self, path: str) -> AsyncGenerator[dict[str, Any], None]:
+        """The data of a stream's events, until it ends."""
+        async with self._requested("GET", URL(self.address + path), {}) as response:
+            if response.status >= _ERRORS_FROM:
+                raise GatewayRefused(response.status, _envelope(await response.read()), _seconds(response))
+            async for line in response.content:
+                if line.startswith(b"data: "):
+                    yield json.loads(line.removeprefix(b"data: "))
 
     async def download(self, url: str) -> bytes:
         """Download an output by its URL, from this gateway's address, whatever host the URL has."""

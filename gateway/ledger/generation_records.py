@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from gateway.ledger.policy import Terms
 
 
-def _setting_to_json(value: SettingValue) -> str | int | bool | dict[str, str]:
+def setting_to_json(value: SettingValue) -> str | int | bool | dict[str, str]:
+    """A setting's value as JSON, with a decimal marked."""
     return {"decimal": str(value)} if isinstance(value, Decimal) else value
 
 
-def _setting_from_json(value: Any) -> SettingValue:
+def setting_from_json(value: Any) -> SettingValue:
+    """The reverse."""
     if isinstance(value, dict):
         return Decimal(value["decimal"])
     setting: SettingValue = value
@@ -54,7 +56,7 @@ def encode_request(request: GenerationRequest) -> str:
         "provider_model": request.provider_model,
         "prompt": request.prompt,
         "rate_card": request.rate_card,
-        "settings": {name: _setting_to_json(value) for name, value in request.settings.items()},
+        "settings": {name: setting_to_json(value) for name, value in request.settings.items()},
         "inputs": [[item.kind, item.url] for item in request.inputs],
         "lines": [[line.label, str(line.credits), str(line.count), str(line.total)] for line in request.lines],
         "metadata": request.metadata,
@@ -82,7 +84,7 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
         outputs=int(fields["outputs"]),
         price_millicredits=int(fields["price"]),
         rate_card=data["rate_card"],
-        settings={name: _setting_from_json(value) for name, value in data.get("settings", {}).items()},
+        settings={name: setting_from_json(value) for name, value in data.get("settings", {}).items()},
         inputs=tuple(Input(kind, url) for kind, url in data.get("inputs", ())),
         lines=tuple(
             PriceLine(label, Decimal(each), Decimal(count), Decimal(total))

@@ -45,7 +45,7 @@ from gateway.ledger.unapplied import UnappliedOperations
 from gateway.ledger.webhooks import WebhookOperations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from gateway.ledger.policy import PlanTerms, Policy
 
@@ -170,7 +170,7 @@ class Ledger(
         """How other gateways' retention settings differ, as a sentence; None if they do not."""
         return self.retention.difference(await self.published())
 
-    async def policies_in_force(self, partitions: Iterable[int] | None = None) -> list[PolicyInForce | None]:
+    async def policies_in_force(self, partitions: Sequence[int] | None = None) -> list[PolicyInForce | None]:
         """The card's policy in each partition, or in those given; None: no policy."""
         found = await asyncio.gather(
             *(

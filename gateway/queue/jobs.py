@@ -103,6 +103,12 @@ def stop_job(generation: str, ref: str, *marks: str, at: str = "") -> Job:
     return Job(":".join((_STOP, generation, *marks)), _FIRST, "stop", (generation, ref), provider=at)
 
 
+def arguments_in(text: str) -> tuple[str, Sequence[Any], Mapping[str, Any]]:
+    """A job's function, and its arguments without and with names; DeserializationError."""
+    function, arguments, named, _, _ = deserialize_job_raw(text.encode(), deserializer=loads)
+    return function, arguments, named
+
+
 def provider_in(text: bytes) -> str | None:
     """The provider named in a job's text; None if there is none, or the text is invalid."""
     try:

@@ -19,7 +19,7 @@ import structlog
 from redis.asyncio import Redis
 
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue.heartbeats import COUNTED_SECONDS
+from gateway.queue.heartbeats import COUNTED_SECONDS, alive, worker_gone, worker_seen
 from gateway.queue.jobs import (
     CLAIM_PREFIX,
     JOB_MS,
@@ -181,6 +181,11 @@ class Queue:
             await self._send(tool, ("ZREM", queue_key(tool), *odd))
         return [ClaimedJob(job.decode(), provider_in(text)) for job, text in found if _is_text(job)]
 
+    async def read_job(self, tool: str, job: str) -> str | None:
+        """A claimed job's text, as arq stores it; None if it has expired."""
+        (text,) = await self._send(tool, ("GET", job_key(job)))
+        return None if text is None else text.decode()
+
     async def give_back(self, tool: str, job: str) -> None:
         """Release the claim of a job, for any worker."""
         await self._send(tool, ("DEL", claim_key(job)))
@@ -198,6 +203,20 @@ class Queue:
             wakeups_seconds=_WAKEUPS_SECONDS,
         )
         await self._send(tool, command)
+
+    # --- heartbeats -------------------------------------------------------------------------------------------------
+
+    async def worker_seen(self, tool: str, worker: str, providers: Sequence[str]) -> None:
+        """Record a heartbeat of a worker, with the providers it can call."""
+        await worker_seen(self.servers.of(tool), tool, worker, providers)
+
+    async def worker_gone(self, tool: str, worker: str) -> None:
+        """Record that a worker has stopped."""
+        await worker_gone(self.servers.of(tool), tool, worker)
+
+    async def callable_providers(self, tool: str) -> frozenset[str]:
+        """The providers that workers of a tool can call; none if they do not report it."""
+        return (await alive(self.servers, [tool])).callable_providers.get(tool, frozenset())
 
     # --- monitoring ---------------------------------------------------------------------------------------------------
 

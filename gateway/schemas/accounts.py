@@ -125,7 +125,7 @@ class OperatorKeyIn(Body):
     """A new key for an operator."""
 
     scope: Annotated[
-        Literal["admin", "billing", "ops", "support", "viewer"],
+        Literal["admin", "billing", "ops", "support", "viewer", "worker"],
         Field(
             description=(
                 "Its role. `ops` reads queues; `viewer` reads accounts, without prompts, inputs and outputs; `support` "

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.api.description.operations import CHANGES_NOTHING, NAMES
+from gateway.api.description.operations import NAMES, NOT_LOGGED
 from gateway.api.middleware.what_changed import STATES
 from gateway.api.routes import ROUTES
 from gateway.domain import Scope
@@ -36,7 +36,7 @@ def recorded(scope: Scope) -> list[tuple[str, str]]:
     return [
         (route.method, route.named_path)
         for route in (*ROUTES, *FACADE_ROUTES)
-        if scope in route.scopes and route.method != "GET" and NAMES[route.method, route.path] not in CHANGES_NOTHING
+        if scope in route.scopes and route.method != "GET" and NAMES[route.method, route.path] not in NOT_LOGGED
     ]
 
 

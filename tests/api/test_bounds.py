@@ -54,6 +54,8 @@ NAMES = {
     "version": "0" * 64,
     "file": "none",
     "video": "gen_00" + "a" * 24,
+    "call": "ledger.time",
+    "object": "outputs:00:none",
 }
 
 

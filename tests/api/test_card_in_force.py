@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -199,7 +199,7 @@ async def test_a_worker_passes_over_a_partition_that_does_not_answer(redis_url: 
     """A cluster's node was away, and its workers asked it and no other for as long: a new card went unnoticed."""
 
     class FirstPartitionAway(Ledger):
-        async def policies_in_force(self, partitions: Iterable[int] | None = None) -> list[PolicyInForce | None]:
+        async def policies_in_force(self, partitions: Sequence[int] | None = None) -> list[PolicyInForce | None]:
             if partitions == [0]:
                 raise LedgerUnavailable("the node of partition 0 is away")
             return await super().policies_in_force(partitions)

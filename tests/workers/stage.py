@@ -288,7 +288,14 @@ async def open_place(
     """What a worker would have in its hands, in this process."""
     outputs = outputs or OutputStore.open((stage.directory / "outputs").as_uri())
     providers = ProviderRegistry(RateCards(card), outputs, callbacks=None)
-    place = WorkerContext(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds, providers)
+    place = WorkerContext.at_redis(
+        stage.queue,
+        lease_seconds=stage.lease_seconds,
+        ledger=stage.ledger,
+        dispatcher=stage.dispatcher,
+        outputs=outputs,
+        providers=providers,
+    )
     try:
         yield place
     finally:

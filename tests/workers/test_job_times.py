@@ -10,11 +10,12 @@ import pytest
 
 from gateway.domain import State, partition_of_generation
 from gateway.ledger import keys
+from gateway.queue.job_times import KEPT
 from gateway.queue.keys import took_key
 from tests.providers.requests import asked
 from tests.until import until
 from tests.workers.scripted import Line, Scene, Scripted, picture
-from workers.attempts.job_times import KEPT, next_poll_seconds
+from workers.attempts.job_times import next_poll_seconds
 from workers.attempts.parking import Parking
 from workers.providers import Pending
 

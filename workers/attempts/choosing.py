@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from gateway.clock import now_ms
 from gateway.ledger.outcomes import Generation, Noted
 from gateway.ledger.tried import may_change_provider
-from gateway.queue.heartbeats import alive
 from gateway.queue.slots import Refusal
 from workers.attempts.slot import Slot
 from workers.context import WorkerContext
@@ -64,8 +63,7 @@ async def _candidates(context: WorkerContext, found: Generation) -> tuple[Sequen
     )
     lacking = {name for name in names if context.providers.missing(name) is not None}
     if lacking:
-        elsewhere = (await alive(context.queue.servers, [found.request.tool])).callable_providers
-        lacking -= elsewhere.get(found.request.tool, frozenset())
+        lacking -= await context.queue.callable_providers(found.request.tool)
     able = [name for name in names if name not in paused | lacking] or [current]
     until = {one.provider: one.until for one in found.tried}
     first = min(until.get(name, 0) for name in able)

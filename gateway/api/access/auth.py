@@ -330,6 +330,7 @@ _A_KEY = {
     Scope.ACCOUNT: "an account's key",
     Scope.TOKEN: "a client token, which quotes, generates and reads what it made",
     Scope.OPS: "an ops key, which is read-only",
+    Scope.WORKER: "a worker's key, which makes generations",
     Scope.VIEWER: "a viewer key, which is read-only",
     Scope.SUPPORT: "a support key",
     Scope.BILLING: "a billing key",

@@ -6,6 +6,7 @@ A route has exactly one of these sets, so no route can be without a decision; `d
 | role | may |
 |---|---|
 | `ops` | read queues, pauses and payment events; list generations, without what they are of |
+| `worker` | make generations, as a worker without Redis (`farebox worker TOOL --via URL`), and nothing else |
 | `viewer` | read everything of accounts, but no prompts, inputs or outputs |
 | `support` | read everything of accounts; change credits, up to FAREBOX_SUPPORT_MAX_CREDITS per call |
 | `billing` | read what a viewer reads; change credits, subscriptions and payment events |
@@ -28,9 +29,10 @@ CONTENT_READERS = frozenset({Scope.ACCOUNT, Scope.TOKEN, Scope.SUPPORT, Scope.AD
 MONEY_CHANGERS = frozenset({Scope.BILLING, Scope.ADMIN})
 CREDIT_CHANGERS = MONEY_CHANGERS | {Scope.SUPPORT}
 """Every call that admits them checks `check_support_ceiling`."""
+WORKERS = ADMIN | {Scope.WORKER}
 OWNER_OR_ADMIN = ACCOUNT | ADMIN
 OWNER_OR_SUPPORT = ACCOUNT | ADMIN | {Scope.SUPPORT}
 OWNER_OR_READER = ACCOUNT | READERS
 CLIENT_OR_SUPPORT = CLIENT | OWNER_OR_SUPPORT
 CLIENT_OR_READER = CLIENT | OWNER_OR_READER
-ANY_KEY = frozenset(Scope) - {Scope.TOKEN}
+ANY_KEY = frozenset(Scope) - {Scope.TOKEN, Scope.WORKER}

@@ -58,6 +58,8 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "tool": {"type": "string", "pattern": ID_PATTERN},
     "kind": {"$ref": "#/components/schemas/PausableKind"},
     "name": {"type": "string", "pattern": ID_PATTERN},
+    "call": {"type": "string", "pattern": "^[a-z_]+[.][a-z_]+$"},
+    "object": {"type": "string", "maxLength": 200, "description": "An object key, with colons as its slashes."},
 }
 _RATE_HEADERS = {
     LIMIT_HEADER: "The key's limit, in requests per minute.",

@@ -114,6 +114,10 @@ NAMES: dict[Call, str] = {
     ("GET", "/v1/ops/payment-events"): "listPaymentEvents",
     ("POST", "/v1/ops/payment-events/{event}/retry"): "retryPaymentEvent",
     ("DELETE", "/v1/ops/payment-events/{event}"): "dropPaymentEvent",
+    ("POST", "/v1/worker/calls/{call}"): "callAsWorker",
+    ("GET", "/v1/worker/checks"): "streamChecks",
+    ("PUT", "/v1/worker/objects/{object}"): "putObject",
+    ("GET", "/v1/worker/objects/{object}"): "getObject",
     ("GET", "/healthz"): "getHealth",
     ("GET", "/readyz"): "getReadiness",
     ("GET", "/metrics"): "getMetrics",
@@ -122,7 +126,10 @@ NAMES: dict[Call, str] = {
 }
 
 CHANGES_NOTHING = frozenset({"createEstimate"})
-"""Calls that only calculate, though they are not a GET: the only ones of operators that are not in the audit log."""
+"""Calls that only calculate, though they are not a GET."""
+
+NOT_LOGGED = CHANGES_NOTHING | {"callAsWorker", "putObject"}
+"""The only ones of operators that are not in the audit log; the journal says what workers did."""
 
 LOGGED_READS = frozenset({"exportAccount"})
 """Reads of operators that are in the audit log: they take everything of a person along."""
@@ -155,6 +162,7 @@ TAGS: dict[str, str] = {
     "webhooks": "Receive events at a URL of your own.",
     "admin": "Accounts, keys, plans and credits. Requires an operator's key.",
     "ops": "Queues, holds, pauses, generations of all accounts and payment events. Requires an operator's key.",
+    "worker": "Called by workers without Redis: `farebox worker TOOL --via URL`.",
     "service": "Health, metrics, this API description, and the test payment pages.",
 }
 
@@ -173,6 +181,8 @@ PARAMETER_EXAMPLES: dict[str, str | int] = {
     "tool": "image",
     "kind": "model",
     "name": "recraft-v4",
+    "call": "ledger.time",
+    "object": "outputs:20:gen_20goayr242gj22m7kfe7ixf2u2:1-0.png",
 }
 
 EXAMPLES: dict[Call, dict[str, Any]] = {
@@ -196,6 +206,7 @@ EXAMPLES: dict[Call, dict[str, Any]] = {
         "outputs": 2,
         "max_credits": 20,
     },
+    ("POST", "/v1/worker/calls/{call}"): {"arguments": {}},
     ("POST", "/v1/tokens"): {"credits": 50, "tools": ["image"], "expires_in_seconds": 900},
     ("POST", "/v1/quotes"): {"tool": "image", "model": "nano-banana-2", "settings": {"resolution": "2K"}},
     ("POST", "/v1/webhooks"): {

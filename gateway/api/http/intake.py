@@ -90,17 +90,19 @@ class Intake:
         return self._by_account.total()
 
     @contextlib.asynccontextmanager
-    async def received(self, request: web.Request, account: str) -> AsyncIterator[Received]:
+    async def received(
+        self, request: web.Request, account: str, most: int = limits.UPLOAD_MAX_BYTES
+    ) -> AsyncIterator[Received]:
         """The request's body as a temporary file.
 
         RateLimited, BodyTooLarge or BodyTooSlow; OutputNotStored if this machine's disk is full.
         """
-        if (request.content_length or 0) > limits.UPLOAD_MAX_BYTES:
-            raise _too_large()
+        if (request.content_length or 0) > most:
+            raise _too_large(most)
         with self._place(account):
             file = await _on_disk(self._open)
             try:
-                yield await _receive(request.content.iter_any(), file, _Patience())
+                yield await _receive(request.content.iter_any(), file, _Patience(), most)
             finally:
                 file.close()
 
@@ -256,7 +258,9 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, patience: _Patience) -> Received:
+async def _receive(
+    chunks: AsyncIterator[bytes], file: BinaryIO, patience: _Patience, most: int = limits.UPLOAD_MAX_BYTES
+) -> Received:
     """Read a body into `file`, within limits of time and size; returns its decompressed size."""
     size, digest, block = 0, hashlib.sha256(), bytearray()
 
@@ -269,8 +273,8 @@ async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, patience: _Pati
     async with patience.lasts() as timeout:
         async for chunk in chunks:
             size += len(chunk)
-            if size > limits.UPLOAD_MAX_BYTES:
-                raise _too_large()
+            if size > most:
+                raise _too_large(most)
             block += chunk
             if len(block) >= _BLOCK_BYTES:
                 await _on_disk(write)
@@ -306,7 +310,5 @@ def _form_too_large() -> BodyTooLarge:
     return BodyTooLarge(f"Forms are limited to {most} MiB of files. Pass larger files as https: URLs.")
 
 
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(
-        f"Uploads are limited to {limits.UPLOAD_MAX_BYTES // 1024 // 1024} MiB. Pass larger files as an https: URL."
-    )
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"Uploads are limited to {most // 1024 // 1024} MiB. Pass larger files as an https: URL.")

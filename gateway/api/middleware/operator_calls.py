@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from gateway.api.access.auth import Caller
-from gateway.api.description.operations import CHANGES_NOTHING, NAMES
+from gateway.api.description.operations import NAMES, NOT_LOGGED
 from gateway.api.errors import ApiError
 from gateway.api.http.context import context
 from gateway.api.http.headers import REASON_HEADER, REPLAY_HEADER
@@ -44,7 +44,7 @@ async def logged(
     """
     resource = request.match_info.route.resource
     action = NAMES[request.method, "" if resource is None else resource.canonical]
-    if action in CHANGES_NOTHING:
+    if action in NOT_LOGGED:
         return await run()
     subject = subject_in_path(request, who.account)
     before = await state_of(request, subject)

@@ -1,0 +1,144 @@
+"""Workers without Redis: their calls, their files, and what they must check now (`farebox worker TOOL --via URL`).
+
+The methods run here as they would in the worker, with everything that follows an outcome. A call that was cut off is
+sent again with the same ids, and gets the same answer (R11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from gateway.api import limits
+from gateway.api.access.auth import CALLER
+from gateway.api.errors import InvalidRequest, NotFound
+from gateway.api.http.parse import read_body
+from gateway.api.http.respond import answer
+from gateway.api.services import DISPATCHER, HUB, INTAKE, LEDGER, OUTPUTS, QUEUE, SLOTS
+from gateway.api.streams.event_stream import EventStream
+from gateway.errors import FieldProblem, OutputMissing
+from gateway.queue.job_times import JobTimes
+from gateway.remote.calls import RemoteCall, call_named
+from gateway.remote.dispatching import Dispatching
+from gateway.remote.objects import key_in_path
+from gateway.schemas.worker_calls import CheckOut, WorkerCallIn, WorkerCallOut, WorkerObjectOut
+from gateway.tasks import cancel
+
+WAIT_SECONDS_MAX = 20.0
+_LOOK_SECONDS = 2.0  # a gateway that stops ends the stream within this time
+
+
+async def call(request: web.Request) -> web.Response:
+    """`POST /v1/worker/calls/{call}`."""
+    name = request.match_info["call"]
+    try:
+        remote = call_named(name)
+    except LookupError:
+        raise NotFound(f"There is no call {name}: the worker may be of a newer version than this gateway.") from None
+    given = await read_body(request, WorkerCallIn)
+    arguments = _arguments(remote, given.arguments)
+    if "wait_seconds" in arguments:
+        arguments["wait_seconds"] = min(arguments["wait_seconds"], WAIT_SECONDS_MAX)
+    kind, method = name.split(".")
+    done: Awaitable[Any] = getattr(_target(request.app, kind), method)(**arguments)
+    return answer(WorkerCallOut(**remote.write_answer(await done)))
+
+
+async def checks(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/worker/checks`: a stream of the running generations to check, because of a cancel or a callback."""
+    async with request.app[HUB].watch(owner=request[CALLER].owner) as watch, _check_requests(request.app) as found:
+        stream = await EventStream.open(request)
+        with contextlib.suppress(ConnectionError):  # the worker is gone
+            while not watch.closing:
+                one = await found()
+                if one is not None:
+                    await stream.send(("check", one.json_text(), None))
+                await stream.keep_alive()
+        return stream.response
+
+
+async def put_object(request: web.Request) -> web.Response:
+    """`PUT /v1/worker/objects/{object}`: an output of the worker's; it is on disk once this is answered."""
+    key = key_in_path(request.match_info["object"])
+    if not key.startswith("outputs/"):
+        raise _no_such_object(key)
+    owner = f"{request[CALLER].key_id} {key}"  # one at a time of each output
+    async with request.app[INTAKE].received(request, owner, limits.OUTPUT_MAX_BYTES) as body:
+        try:
+            await request.app[INTAKE].store(request.app[OUTPUTS], key, body)
+        except ValueError:
+            raise _no_such_object(key) from None
+        return answer(WorkerObjectOut(bytes=body.bytes, sha256=body.sha256))
+
+
+async def get_object(request: web.Request) -> web.Response:
+    """`GET /v1/worker/objects/{object}`: an input that a generation names."""
+    key = key_in_path(request.match_info["object"])
+    try:
+        if not key.startswith(("inputs/", "uploads/")):
+            raise _no_such_object(key)
+        data = await request.app[OUTPUTS].get(key)
+    except (ValueError, OutputMissing):
+        raise _no_such_object(key) from None
+    return web.Response(body=data, content_type="application/octet-stream")
+
+
+def _arguments(remote: RemoteCall, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's arguments; InvalidRequest names those that are wrong."""
+    try:
+        return remote.read_arguments(given)
+    except ValidationError as error:
+        fields = [
+            FieldProblem(".".join(("arguments", *map(str, one["loc"]))), one["msg"]) for one in error.errors()[:20]
+        ]
+        raise InvalidRequest(f"The arguments of {remote.name} are invalid.", fields=fields) from None
+    except (KeyError, ArithmeticError):  # a setting that is marked as a decimal and is none
+        problem = FieldProblem("arguments.generation", "has a setting that is no decimal")
+        raise InvalidRequest(f"The arguments of {remote.name} are invalid.", fields=[problem]) from None
+
+
+def _target(app: web.Application, kind: str) -> object:
+    match kind:
+        case "ledger":
+            return app[LEDGER]
+        case "queue":
+            return app[QUEUE]
+        case "slots":
+            return app[SLOTS]
+        case "job_times":
+            return JobTimes(app[QUEUE])
+        case _:
+            return Dispatching(app[DISPATCHER])
+
+
+@contextlib.asynccontextmanager
+async def _check_requests(app: web.Application) -> AsyncIterator[Callable[[], Awaitable[CheckOut | None]]]:
+    """A function that waits a while for the next one; None if there was none."""
+    waiting: asyncio.Queue[CheckOut] = asyncio.Queue(maxsize=1000)
+
+    async def listen() -> None:
+        async with aclosing(app[QUEUE].check_requests()) as found:
+            async for generation in found:
+                await waiting.put(CheckOut(generation=generation))
+
+    async def next_one() -> CheckOut | None:
+        try:
+            return await asyncio.wait_for(waiting.get(), _LOOK_SECONDS)
+        except TimeoutError:
+            return None
+
+    listening = asyncio.create_task(listen(), name="check requests of a worker")
+    try:
+        yield next_one
+    finally:
+        await cancel(listening)
+
+
+def _no_such_object(key: str) -> NotFound:
+    return NotFound(f"There is no object {key} that a worker may use.")

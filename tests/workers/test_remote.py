@@ -1,0 +1,239 @@
+"""Workers without Redis (`farebox worker TOOL --via URL`): all they do goes through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.api.services import OUTPUTS, QUEUE
+from gateway.client.calls import GatewayClient
+from gateway.domain import State, generation_id, operation_id
+from gateway.ledger import outcomes
+from gateway.ledger.audit import audit
+from gateway.outputs import input_key, output_key
+from gateway.remote.objects import path_of
+from tests.api.visitor import CARD, Visitor, open_gateway
+from tests.lengths import LONG
+from tests.preforked import Forked
+from tests.until import until
+from workers.remote.connection import CallRefused, GatewayConnection
+from workers.remote.stand_ins import RemoteLedger
+
+AT_ONCE = 300 if LONG else 40
+LEASE_SECONDS = 3.0
+
+
+class Cut:
+    """A network between a worker and its gateway, which can be cut off."""
+
+    def __init__(self, address: str) -> None:
+        self._to = urlsplit(address)
+        self._open: set[asyncio.Task[None]] = set()
+        self._whole = True
+        self.address = ""
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Cut]:
+        async with await asyncio.start_server(self._pass_on, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            self.address = f"http://{host}:{port}"
+            yield self
+            self.off()
+
+    def off(self) -> None:
+        """End every connection, and accept none."""
+        self._whole = False
+        for one in self._open:
+            one.cancel()
+
+    def on(self) -> None:
+        self._whole = True
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._whole:
+            writer.transport.abort()
+            return
+        their_reader, their_writer = await asyncio.open_connection(self._to.hostname, self._to.port)
+        ways = [asyncio.create_task(_copy(*way)) for way in ((reader, their_writer), (their_reader, writer))]
+        self._open.update(ways)
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for one in ways:
+            one.cancel()
+        self._open.difference_update(ways)
+        for each in (writer, their_writer):
+            each.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+
+
+@pytest.fixture
+async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
+    """One with room for everything that a test orders."""
+    card = CARD.read_text().replace("concurrency = { image = 2, video = 1 }", f"concurrency = {{ image = {AT_ONCE} }}")
+    (tmp_path / "pricing.toml").write_text(card)
+    async with open_gateway(redis_url, tmp_path, lease_seconds=LEASE_SECONDS, dispatch_seconds=0.2) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def running(command: str, *arguments: str, folder: Path, **environment: str) -> AsyncIterator[Forked]:
+    """A process of ours, killed in the end. Its log is shown if the test fails."""
+    log, known = folder / f"{command}.log", {"FAREBOX_LEASE_SECONDS": str(LEASE_SECONDS)}
+    process = Forked.start(command, arguments, {**os.environ, **known, **environment}, log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.wait)
+        print(log.read_text())  # noqa: T201
+
+
+def where(folder: Path, key: str) -> dict[str, str]:
+    """The environment of such a worker: a card and a key, and a Redis that does not exist."""
+    return {
+        "FAREBOX_RATE_CARD": str(folder / "pricing.toml"),
+        "FAREBOX_DATA": str(folder / "remote"),
+        "FAREBOX_WORKER_KEY": key,
+        "FAREBOX_LEDGER_URL": "redis://127.0.0.1:1",
+    }
+
+
+async def test_cut_off_for_longer_than_a_lease_it_loses_nothing(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    key = await gateway.account()
+    await gateway.grant(10_000)
+    controls: dict[str, Any] = {"sandbox": {"delay_seconds": 2}, "settings": {"strength": 0.25}}
+    made = [await gateway.made(key, **controls) for _ in range(AT_ONCE)]
+    worker = where(tmp_path, await gateway.operator_key("worker"))
+
+    async def running_are(count: int) -> bool:
+        return (await gateway.ledger.totals()).running.get("image", 0) == count
+
+    async def none_is_open() -> bool:
+        return (await gateway.ledger.totals()).open == 0
+
+    async with (
+        Cut(gateway.address).listening() as network,
+        running("worker", "image", "--jobs", str(AT_ONCE), "--via", network.address, folder=tmp_path, **worker),
+        running("caretaker", folder=tmp_path, FAREBOX_LEDGER_URL=redis_url, FAREBOX_DATA=str(tmp_path / "data")),
+    ):
+        await until(lambda: running_are(AT_ONCE))
+        network.off()
+        await until(lambda: running_are(0))  # a caretaker took them away
+        network.on()
+        await until(none_is_open)
+    balance = (await gateway.call("GET", "/v1/balance", key)).body
+    assert (balance["available"], balance["held"]) == (10_100 - 5 * AT_ONCE, 0)
+    assert not (await audit(gateway.ledger)).differences
+    for one in made:
+        generation = await gateway.ledger.generation(generation=one)
+        assert isinstance(generation, outcomes.Generation)
+        assert generation.state is State.SUCCEEDED
+        (output,) = generation.outputs
+        assert len(await gateway.app[OUTPUTS].get(output.object_key)) == output.bytes
+
+
+async def test_a_cancel_reaches_it_at_once_and_so_do_stop_jobs(gateway: Visitor, tmp_path: Path) -> None:
+    key, worker_key = await gateway.account(), await gateway.operator_key("worker")
+    patient = where(tmp_path, worker_key) | {"FAREBOX_LEASE_SECONDS": "3600"}  # no renewal would tell it
+    gateway.ledger.lease_ms = 3_600_000
+    async with running("worker", "image", "--via", gateway.address, folder=tmp_path, **patient):
+        generation = await gateway.made(key, sandbox={"hang": True})
+
+        async def has(state: str) -> bool:
+            return bool((await gateway.call("GET", f"/v1/generations/{generation}", key)).body["status"] == state)
+
+        await until(lambda: has("running"))
+        await gateway.call("POST", f"/v1/generations/{generation}/cancel", key)
+        await until(lambda: has("cancelled"))
+        queue = gateway.app[QUEUE]
+        await queue.stop(tool="image", generation=generation, ref="a job that is gone")
+
+        async def is_done() -> bool:
+            return not await queue.redis.exists("farebox:queue:image")
+
+        await until(is_done)
+    assert "job_crashed" not in (tmp_path / "worker.log").read_text()
+
+
+async def test_it_reads_inputs_and_writes_outputs_and_nothing_else(gateway: Visitor) -> None:
+    worker = await gateway.operator_key("worker")
+    generation = generation_id(0)
+    output = output_key(generation, 1, 0, "image/png")
+    stored = await gateway.call("PUT", path_of(output), worker, raw=b"picture")
+    assert (stored.status, stored.body["bytes"]) == (200, 7)
+    assert await gateway.app[OUTPUTS].get(output) == b"picture"
+    given = input_key(generation, "0" * 8, 0, "image/png")
+    await gateway.app[OUTPUTS].put(given, b"input")
+    assert (await gateway.call("GET", path_of(given), worker)).raw == b"input"
+    for method, object_key in (
+        ("PUT", given), ("GET", output), ("PUT", "outputs/../../x.png"), ("GET", "inputs/00/x"),
+        ("GET", "farebox-probe"),
+    ):  # fmt: skip
+        body = b"x" if method == "PUT" else None
+        refused = await gateway.call(method, path_of(object_key), worker, raw=body)
+        assert (refused.status, refused.code) == (404, "not_found"), (method, object_key)
+
+
+async def test_a_call_that_is_wrong_is_refused_by_name(gateway: Visitor) -> None:
+    worker = await gateway.operator_key("worker")
+
+    async def refused(call: str, **arguments: Any) -> tuple[int, str, list[str]]:
+        reply = await gateway.call("POST", f"/v1/worker/calls/{call}", worker, {"arguments": arguments})
+        return reply.status, reply.code, [field["path"] for field in reply.error.get("fields", [])]
+
+    begin = {"generation": generation_id(0), "attempt": 1, "operation": operation_id()}
+    assert await refused("ledger.grant") == (404, "not_found", [])
+    assert await refused("ledger.begin", **begin, other=1) == (422, "invalid_request", ["arguments.other"])
+    assert await refused("ledger.begin", **begin | {"attempt": "first"}) == (
+        422, "invalid_request", ["arguments.attempt"],
+    )  # fmt: skip
+    asked = {"generation": {"request": {"settings": {"strength": {"decimal": "much"}}}}, "provider": "a"}
+    status, code, fields = await refused("ledger.assign", **asked, provider_model=None)
+    assert (status, code, fields) == (422, "invalid_request", ["arguments.generation"])
+
+
+async def test_a_generation_arrives_as_it_was_stored(gateway: Visitor) -> None:
+    key = await gateway.account()
+    made = await gateway.made(key, settings={"strength": 0.25}, metadata={"settings": {"decimal": "1"}, "n": 1.5})
+    stored = await gateway.ledger.generation(generation=made)
+    assert isinstance(stored, outcomes.Generation)
+    async with GatewayClient(gateway.address, await gateway.operator_key("worker")) as client:
+        ledger = RemoteLedger(GatewayConnection(client))
+        assert await ledger.generation(generation=made) == stored
+        assert stored.request.settings["strength"] == Decimal("0.25")
+        operation = operation_id()
+        begun = await ledger.begin(generation=made, attempt=1, operation=operation)
+        assert isinstance(begun, outcomes.Begun)
+        assert await ledger.begin(generation=made, attempt=1, operation=operation) == begun, "cut off and sent again"
+        assert await ledger.note(generation=made, attempt=2, ref="x") == outcomes.Stale()
+        assert not await ledger.paused_providers(generation=made, providers=["sandbox"])
+    with pytest.raises(AttributeError, match="is no call"):
+        await ledger.grant(account="acme")
+    async with GatewayClient(gateway.address, key) as client:
+        with pytest.raises(CallRefused, match="operator's key with the role worker"):
+            await RemoteLedger(GatewayConnection(client)).time()
+
+
+async def test_without_a_key_of_a_worker_it_says_so_and_ends(gateway: Visitor, tmp_path: Path) -> None:
+    for key, said in (("", "FAREBOX_WORKER_KEY"), (await gateway.account(), "operator key worker")):
+        environment = where(tmp_path, key)
+        if not key:
+            del environment["FAREBOX_WORKER_KEY"]
+        async with running("worker", "image", "--via", gateway.address, folder=tmp_path, **environment) as process:
+            assert await asyncio.to_thread(process.wait) == 1
+        assert said in (tmp_path / "worker.log").read_text()
