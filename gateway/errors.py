@@ -5,6 +5,7 @@ FareboxError
 ├── SettingsError            a setting is missing or wrong; names it and the fix
 ├── RateCardError            pricing.toml does not validate; carries every message
 ├── BackupFailed             a backup cannot be made, is incomplete, or cannot be restored
+├── RebuildRefused           a ledger cannot be rebuilt where something is
 ├── RateCardOutdated         a newer rate card is in force; says what to do
 ├── RequestRefused           a request cannot be priced as asked
 │   ├── UnknownModel         no such tool or model
@@ -120,6 +121,10 @@ class ReplicasMissing(LedgerUnavailable):
 
 class LedgerBroken(FareboxError):
     """The ledger's data contradicts itself. Nothing was written."""
+
+
+class RebuildRefused(FareboxError):
+    """A ledger can only be rebuilt on an empty Redis. Nothing was written."""
 
 
 class BackupFailed(FareboxError):

@@ -121,7 +121,7 @@ def archivist(metrics_port: int | None, *, under_up: bool) -> None:
 
     \b
     Example:
-      FAREBOX_ARCHIVE_URL=postgresql://farebox@db/farebox farebox archivist --metrics-port 9102
+      FAREBOX_ARCHIVE_URL=postgresql://db/farebox farebox archivist
     """
     settings = _start(metrics_port, _check_archive)
     if under_up:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 import structlog
 from cachetools import LRUCache
@@ -38,6 +39,7 @@ _AGAIN_SECONDS = 2.0  # after an error
 _STANDBY_SECONDS = 3.0
 _MARKED_AHEAD_MAX = 2_000  # accounts from before the archive: so many are marked, then copied, then the next
 _KEYS_KNOWN = 20_000
+_OPERATORS_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +55,7 @@ class Archivist:
     writer: ArchiveWriter = field(init=False)
     _keys: LRUCache[str, tuple[tuple[str, ...], ApiKeys]] = field(init=False)
     _problem: str | None = None
+    _operators_due: float = 0.0
 
     def __post_init__(self) -> None:
         self.writer = ArchiveWriter(self.url, self.ledger.partitions)
@@ -106,7 +109,20 @@ class Archivist:
                 full = full or any(_is_full(changes) for changes in by_partition.values())
         self.figures.lag.set(0 if oldest is None else max(0, now_ms() - oldest) / 1000)
         await copy_audit_log(self.ledger, self.writer)
+        await self._copy_operators()
         return stored, full
+
+    async def _copy_operators(self) -> None:
+        """The list of operators' keys with their records: a few, written when they change."""
+        if monotonic() < self._operators_due:
+            return
+        self._operators_due = monotonic() + _OPERATORS_SECONDS
+        flat = await self.ledger.command("HGETALL", keys.OPERATORS)
+        listed = {name.decode(): text.decode() for name, text in flat.items()}
+        ids = [name[4:] for name in listed if name.startswith("key:")]
+        records = await asyncio.gather(*(self.ledger.command("GET", keys.key(key_id)) for key_id in ids))
+        kept = {key_id: record.decode() for key_id, record in zip(ids, records, strict=True) if record is not None}
+        await self.writer.note("operators", {"listed": listed, "records": kept})
 
     async def _copy(self, by_partition: dict[int, tuple[Changes, ...]]) -> int:
         changes = [change for some in by_partition.values() for change in some]

@@ -35,6 +35,7 @@ _OWN_COMMANDS = {
     "audit-log": "gateway.cli.audit_log:audit_log",
     "backup": "gateway.cli.backup:backup",
     "restore": "gateway.cli.backup:restore",
+    "rebuild": "gateway.cli.rebuild:rebuild",
     "signing-key": "gateway.cli.signing_key:signing_key",
     "gateway": "gateway.cli.gateway:gateway",
     "redis": "gateway.cli.redis:redis",

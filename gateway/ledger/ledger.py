@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from gateway.ledger.policy import PlanTerms, Policy
 
 SCHEMA_VERSION = 1
+REBUILDING = 0
+"""In place of the schema version while the ledger is rebuilt: no process of any version starts on half of it."""
 
 
 class Ledger(
@@ -92,6 +94,12 @@ class Ledger(
         if found is None:
             return False
         version, partitions = found.split(",")
+        if int(version) == REBUILDING:
+            msg = (
+                "the ledger is being rebuilt, or a rebuild was interrupted: run `farebox rebuild --from-archive` to "
+                "its end"
+            )
+            raise LedgerBroken(msg)
         if int(version) != SCHEMA_VERSION:
             msg = (
                 f"the ledger has schema version {version}, this Farebox supports {SCHEMA_VERSION}: run the version of "
@@ -105,6 +113,10 @@ class Ledger(
             )
             raise LedgerBroken(msg)
         return True
+
+    async def finish_rebuild(self) -> None:
+        """Say that a rebuilt ledger is complete: processes may start."""
+        await self.command("SET", keys.META, f"{SCHEMA_VERSION},{self.partitions}")
 
     async def time(self) -> int:
         """The ledger's time, in milliseconds since the epoch."""

@@ -10,8 +10,8 @@ from gateway.domain import is_generation_id
 from gateway.ledger import outcomes
 from gateway.ledger.core import texts
 from gateway.ledger.generation_records import decode_generation, encode_tags
-from gateway.ledger.older import EntryFilter, GenerationFilter
-from gateway.ledger.older_lists import Asked, OlderLists
+from gateway.ledger.older import EntryFilter, OlderFilter
+from gateway.ledger.older_lists import ListRead, OlderLists
 from gateway.ledger.records import decode_entry
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ class ListOperations(OlderLists):
         page = outcomes.Page(read, rest[0].decode() or None) if word == "page" else None
         if self.older is None or word == "keys_changed" or (page is not None and page.next is not None):
             return page or (outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound())
-        only = GenerationFilter(
+        only = OlderFilter(
             state=state, tool=tool, model=model, key=key, tags=tags or {}, metadata=metadata or {},
             words=[word.encode().lower().decode() for word in words],
         )  # fmt: skip
-        asked = Asked(account, keys_version, member, limit, before, created_after, created_before)
+        asked = ListRead(account, keys_version, member, limit, before, created_after, created_before)
         return await self.older_generations(asked, page, only)
 
     async def journal(
@@ -157,5 +157,5 @@ class ListOperations(OlderLists):
         if self.older is None or page.next is not None:
             return page
         only = EntryFilter(kind=kind, generation=generation, key=key, member=member)
-        asked = Asked(account, keys_version, member, limit, before, created_after, created_before)
+        asked = ListRead(account, keys_version, member, limit, before, created_after, created_before)
         return await self.older_entries(asked, page, only)

@@ -87,7 +87,7 @@ class PageBuilder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationFilter:
+class OlderFilter:
     """Which generations to list, as `lua/generations.lua` compares them; words in lower case."""
 
     state: str | None

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from gateway.domain import partition_of_account
 from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore
-from gateway.ledger.older import EXAMINED_MAX, EntryFilter, GenerationFilter, Older, PageBuilder, decode_older
+from gateway.ledger.older import EXAMINED_MAX, EntryFilter, Older, OlderFilter, PageBuilder, decode_older
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListRead:
     """Whose list is read, of when, and which page."""
 
     account: str
@@ -44,7 +44,7 @@ class OlderLists(LedgerCore):
         return decode_older(found[1])
 
     async def older_generations(
-        self, asked: Asked, page: outcomes.Page[outcomes.Generation] | None, only: GenerationFilter
+        self, asked: ListRead, page: outcomes.Page[outcomes.Generation] | None, only: OlderFilter
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Generation]:
         """The rest of a page. None: `before` is not in the ledger's list, or there is no such account."""
         below, last = None, asked.before
@@ -74,7 +74,7 @@ class OlderLists(LedgerCore):
         return outcomes.Page(tuple(builder.data), builder.next)
 
     async def older_entries(
-        self, asked: Asked, page: outcomes.Page[outcomes.Entry], only: EntryFilter
+        self, asked: ListRead, page: outcomes.Page[outcomes.Entry], only: EntryFilter
     ) -> outcomes.Page[outcomes.Entry]:
         """The rest of a page. Ids increase by one: the ledger's oldest entry says where the archive's part begins."""
         partition = partition_of_account(asked.account, self.partitions)
@@ -96,7 +96,7 @@ class OlderLists(LedgerCore):
         )
         return outcomes.Page(tuple(builder.data), builder.next)
 
-    async def _oldest_listed(self, asked: Asked) -> tuple[str, int] | None:
+    async def _oldest_listed(self, asked: ListRead) -> tuple[str, int] | None:
         partition = partition_of_account(asked.account, self.partitions)
         list_key = keys.recent(partition, asked.account)
         if asked.member is not None:
