@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
+from gateway.json_text import to_json
 from gateway.ledger.archiving import StoredGeneration
 
 ENTRY_COLUMNS = (
