@@ -31,6 +31,7 @@ _OWN_COMMANDS = {
     "pause": "gateway.cli.pause:pause",
     "resume": "gateway.cli.pause:resume",
     "ops": "gateway.cli.ops:ops",
+    "invoice": "gateway.cli.invoice:invoice",
     "audit": "gateway.cli.audit:audit_command",
     "audit-log": "gateway.cli.audit_log:audit_log",
     "backup": "gateway.cli.backup:backup",

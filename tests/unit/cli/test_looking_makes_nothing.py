@@ -32,6 +32,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("account", "members", "list"): ("acme",),
     **{("account", "members", name): ("acme", "mem_1") for name in ("change", "hand-over", "invite", "remove")},
     ("generation",): ("gen_nothing",),
+    ("invoice", "check"): ("--provider", "fal", "--file", str(Path(__file__))),
     ("mcp",): (),
     ("ops", "cancel"): ("--account", "acme", "--reason", "x"),
     ("ops", "list"): (),
