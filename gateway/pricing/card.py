@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.domain import Interval
 from gateway.kinds import MediaKind, kind_asked
+from gateway.pricing.cost_rates import CostAddOns, Costs
 from gateway.pricing.facades import OWNER, Aliases, FacadeTables
 from gateway.pricing.fields import (
     Count,
@@ -237,6 +238,8 @@ class Model(Table):
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)
     forbidden: Annotated[tuple[ForbiddenCombination, ...], BeforeValidator(as_tuple)] = ()
     short_provider_settings: ProviderSettings = Field(default_factory=dict, alias="provider_settings")
+    short_cost: Costs = Field((), alias="cost")
+    short_cost_add_ons: CostAddOns = Field((), alias="cost_add_ons")
     aliases: Aliases = ()
     facade: FacadeTables = Field(default_factory=dict)
     rates: Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
@@ -254,8 +257,28 @@ class Model(Table):
         """What each of its providers is asked for, in the order in which they are tried."""
         if self.short_provider is None:
             return {name: self.at.get(name, Offer()) for name in self.providers}
-        only = Offer(provider_model=self.short_provider_model, provider_settings=self.short_provider_settings)
+        only = Offer(
+            provider_model=self.short_provider_model,
+            provider_settings=self.short_provider_settings,
+            cost=self.short_cost,
+            cost_add_ons=self.short_cost_add_ons,
+        )
         return {self.short_provider: only}
+
+    @cached_property
+    def costed(self) -> Mapping[str, Model]:
+        """For each provider with a `cost`, the model with costs in place of its prices: both are calculated alike."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: Model.model_construct(**fields | {"rates": offer.cost, "add_ons": offer.cost_add_ons})
+            for name, offer in self.offers.items()
+            if offer.cost
+        }
+
+    @cached_property
+    def cost_measures(self) -> frozenset[str]:
+        """The measures that a cost depends on."""
+        return frozenset(name for one in self.costed.values() for name in one.priced_by if name in MEASURES)
 
     @cached_property
     def provider(self) -> str:

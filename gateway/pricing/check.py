@@ -18,6 +18,7 @@ from gateway.domain import AMOUNT_MAX_MILLICREDITS, NANOCREDITS_PER_MILLICREDIT,
 from gateway.errors import RateCardError
 from gateway.pricing.card import Model, RateCard, Tables
 from gateway.pricing.conditions import forbidding
+from gateway.pricing.lines import Location
 from gateway.pricing.measures import INPUT_COUNTS, INPUTS_MAX, MEASURES
 from gateway.pricing.messages import Fault, heading, message
 from gateway.pricing.quote import metering_of, price_steps, total_millicredits
@@ -27,6 +28,8 @@ from gateway.pricing.values import show_facts
 COMBINATIONS_MAX = 100_000  # per model: takes about two seconds
 _PER_UNIT_NANOCREDITS_MAX = 10**15
 """A million credits: so that what scripts multiply stays below 2^53 (`lua/lib/metering.lua`)."""
+COST_MAX_THOUSANDTHS = 10_000_000_000
+"""Ten million: sums of a day stay far below 2^53 micro-units."""
 _NAMED_MAX = 3  # one missing value causes thousands of faults; the first few tell which
 
 Facts = dict[str, SettingValue]
@@ -66,19 +69,52 @@ def prove(card: Tables) -> tuple[Proof, list[Fault]]:
     proof: dict[str, ModelProof] = {}
     faults: list[Fault] = []
     for model_id, model in card.models.items():
-        walk = _CombinationWalk(model_id, model)
+        walk = _CombinationWalk(model_id, model, PRICES)
         proved = walk.prove()
         if proved is not None:
             proof[model_id] = proved
         faults.extend(Fault(("models", model_id, *fault.location), fault.text) for fault in walk.faults)
+        if not walk.faults:
+            faults.extend(_cost_faults(model_id, model))
     return proof, faults
+
+
+def _cost_faults(model_id: str, model: Model) -> Iterator[Fault]:
+    """A provider that has a cost has exactly one for every combination."""
+    for provider, costs in model.costed.items():
+        walk = _CombinationWalk(model_id, costs, COSTS)
+        walk.prove()
+        at = ("models", model_id) if model.short_provider is not None else ("models", model_id, "at", provider)
+        yield from (Fault((*at, *fault.location), fault.text) for fault in walk.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is proved of a model, for messages: its prices in credits, or its costs in money; both in thousandths."""
+
+    rate: str
+    amount: str
+    table: str
+    at: Location
+    fixed: str
+    unit: str
+    most: int
+
+    def shown(self, thousandths: int) -> str:
+        """An amount with its unit."""
+        return f"{format_credits(thousandths)}{self.unit}"
+
+
+PRICES = Words("rate", "price", "rates", (), "credits", " credits", AMOUNT_MAX_MILLICREDITS)
+COSTS = Words("cost", "cost", "cost", ("cost",), "amount", "", COST_MAX_THOUSANDTHS)
 
 
 class _CombinationWalk:
     """Enumerates a model's combinations: those that select a rate, then those that only change its amount."""
 
-    def __init__(self, model_id: str, model: Model) -> None:
+    def __init__(self, model_id: str, model: Model, words: Words) -> None:
         self.model = model
+        self.words = words
         self.forbidden_table = heading("models", model_id, "forbidden")
         self.faults: list[Fault] = []
         conditions = (*(rate.when for rate in model.rates), *(rule.when for rule in model.forbidden))
@@ -99,7 +135,7 @@ class _CombinationWalk:
             return None
         priced = [self._price(rate, facts) for rate, selected in rates for facts in self._within(selected)]
         if self.faults:
-            self.faults = _shortened(self.faults, "more combinations with an impossible price")
+            self.faults = _shortened(self.faults, f"more combinations with an impossible {self.words.amount}")
             return None
         return ModelProof(
             combinations=len(priced),
@@ -109,19 +145,13 @@ class _CombinationWalk:
 
     def _count(self, name: str) -> int:
         setting = self.model.settings.get(name)
-        return setting.count if setting is not None else len(self._values(name))
-
-    def _values(self, name: str) -> Sequence[SettingValue]:
-        if name in MEASURES:
-            return (0, self.model.most_of(name) or Decimal(0))
-        setting = self.model.settings.get(name)
-        return list(setting.each()) if setting is not None else range(self.model.inputs_of(name) + 1)
+        return setting.count if setting is not None else len(values_of(self.model, name))
 
     def _refuse_to_walk(self, combinations: int) -> None:
         sizes = ", ".join(f"{name} has {self._count(name):,}" for name in self.model.distinguished_by)
         text = (
-            f"has {combinations:,} combinations that its rates and add-ons distinguish; the check covers at most "
-            f"{COMBINATIONS_MAX:,} ({sizes}): give the largest a bigger `step` or fewer values"
+            f"has {combinations:,} combinations that its {self.words.rate}s and add-ons distinguish; the check covers "
+            f"at most {COMBINATIONS_MAX:,} ({sizes}): give the largest a bigger `step` or fewer values"
         )
         self.faults.append(Fault((), text))
 
@@ -132,7 +162,9 @@ class _CombinationWalk:
         the check takes as long with three thousand rates as with three.
         """
         every = (1 << len(self.model.rates)) - 1
-        columns = [[(value, self._mask(name, value)) for value in self._values(name)] for name in self.selecting]
+        columns = [
+            [(value, self._mask(name, value)) for value in values_of(self.model, name)] for name in self.selecting
+        ]
         holes: list[Fault] = []
         overlaps: list[Fault] = []
         for row in product(*columns):
@@ -143,18 +175,18 @@ class _CombinationWalk:
             for _, mask in row:
                 matching &= mask
             if matching == 0:
-                holes.append(Fault(("rates",), self._no_rate(facts)))
+                holes.append(Fault((self.words.table,), self._no_rate(facts)))
             elif matching & (matching - 1):
-                overlaps.append(Fault(("rates",), _two_rates(matching, facts)))
+                overlaps.append(Fault((self.words.table,), _two_rates(self.words.rate, matching, facts)))
             else:
                 yield self.model.rates[matching.bit_length() - 1], facts
-        self.faults.extend(_shortened(holes, "more combinations without a rate"))
-        self.faults.extend(_shortened(overlaps, "more combinations with several rates"))
+        self.faults.extend(_shortened(holes, f"more combinations without a {self.words.rate}"))
+        self.faults.extend(_shortened(overlaps, f"more combinations with several {self.words.rate}s"))
 
     def _no_rate(self, facts: Facts) -> str:
         named = show_facts(facts.items())
         way = f"add one with when = {{ {named} }}, or forbid it in [{self.forbidden_table}] with that `when`"
-        return f"has no rate for {named}: {way}"
+        return f"has no {self.words.rate} for {named}: {way}"
 
     def _is_forbidden(self, facts: Facts) -> bool:
         """Whether this is forbidden: every name in a prohibition is a selecting one, so `facts` contains it."""
@@ -169,7 +201,7 @@ class _CombinationWalk:
 
     def _within(self, selected: Facts) -> Iterator[Facts]:
         """A selecting combination, with each combination of what only changes the amount."""
-        for values in product(*(self._values(name) for name in self.moving)):
+        for values in product(*(values_of(self.model, name) for name in self.moving)):
             facts = {**selected, **dict(zip(self.moving, values, strict=True))}
             if not _too_many_inputs(facts):
                 yield facts
@@ -182,31 +214,48 @@ class _CombinationWalk:
             if self.model.outputs_max > 1:
                 most = total_millicredits(price_steps(self.model, rate, facts, self.model.outputs_max))
         except DecimalException:
-            self.faults.append(_impossible(facts, "cannot be computed exactly: its factors have too many decimals"))
-        if max(one, most) > AMOUNT_MAX_MILLICREDITS:
-            limit = format_credits(AMOUNT_MAX_MILLICREDITS)
-            self.faults.append(_impossible(facts, f"costs {format_credits(max(one, most))} credits, more than {limit}"))
+            self.faults.append(
+                self._impossible(facts, "cannot be computed exactly: its factors have too many decimals")
+            )
+        if max(one, most) > self.words.most:
+            limit, amount = format_credits(self.words.most), self.words.shown(max(one, most))
+            self.faults.append(self._impossible(facts, f"costs {amount}, more than {limit}"))
         if min(one, most) < 0:
-            self.faults.append(_impossible(facts, f"costs {format_credits(min(one, most))} credits, which is negative"))
+            self.faults.append(self._impossible(facts, f"costs {self.words.shown(min(one, most))}, which is negative"))
         elif rate.reported:
             self._check_metering(rate, facts)
         return Priced(one, facts)
+
+    def _impossible(self, facts: Facts, what: str) -> Fault:
+        named = show_facts(facts.items())
+        return Fault(self.words.at, f"with {named} {what}" if named else what)
 
     def _check_metering(self, rate: Rate, facts: Facts) -> None:
         for outputs in {1, self.model.outputs_max}:
             metering = metering_of(self.model, rate, facts, outputs)
             if metering.fixed_nanocredits < 0:
-                least = format_credits(metering.fixed_nanocredits // NANOCREDITS_PER_MILLICREDIT)
-                text = f"costs {least} credits if 0 units are reported: its discounts must not exceed its `credits`"
-                self.faults.append(_impossible(facts, text))
+                least = self.words.shown(metering.fixed_nanocredits // NANOCREDITS_PER_MILLICREDIT)
+                text = f"costs {least} if 0 units are reported: its discounts must not exceed its `{self.words.fixed}`"
+                self.faults.append(self._impossible(facts, text))
                 return
             if dear := next((one for one in metering.meters if one.nanocredits > _PER_UNIT_NANOCREDITS_MAX), None):
-                limit = format_credits(_PER_UNIT_NANOCREDITS_MAX // NANOCREDITS_PER_MILLICREDIT)
-                text = (
-                    f"charges more than {limit} credits for one of its {dear.unit}, the most a reported unit may cost"
-                )
-                self.faults.append(_impossible(facts, text))
+                limit = self.words.shown(_PER_UNIT_NANOCREDITS_MAX // NANOCREDITS_PER_MILLICREDIT)
+                text = f"charges more than {limit} for one of its {dear.unit}, the most a reported unit may cost"
+                self.faults.append(self._impossible(facts, text))
                 return
+
+
+def values_of(model: Model, name: str) -> Sequence[SettingValue]:
+    """The values of a setting or a count of inputs; of a measure, zero and its maximum."""
+    if name in MEASURES:
+        return (0, model.most_of(name) or Decimal(0))
+    setting = model.settings.get(name)
+    return list(setting.each()) if setting is not None else range(model.inputs_of(name) + 1)
+
+
+def is_offered(model: Model, facts: Mapping[str, SettingValue]) -> bool:
+    """Whether a request may have this combination. `facts` has all that the model's prohibitions name."""
+    return not _too_many_inputs(facts) and forbidding(model, facts) is None
 
 
 def _too_many_inputs(facts: Mapping[str, SettingValue]) -> bool:
@@ -214,16 +263,11 @@ def _too_many_inputs(facts: Mapping[str, SettingValue]) -> bool:
     return sum(int(facts.get(name, 0)) for name in INPUT_COUNTS) > INPUTS_MAX
 
 
-def _two_rates(matching: int, facts: Facts) -> str:
+def _two_rates(rate: str, matching: int, facts: Facts) -> str:
     numbers = [f"#{index + 1}" for index in range(matching.bit_length()) if matching >> index & 1]
     listed = ", ".join(numbers[:-1]) + " and " + numbers[-1]
     which = f" for {show_facts(facts.items())}" if facts else ""
-    return f"has {len(numbers)} rates{which}, {listed}: narrow their `when` so that exactly one matches"
-
-
-def _impossible(facts: Facts, what: str) -> Fault:
-    named = show_facts(facts.items())
-    return Fault((), f"with {named} {what}" if named else what)
+    return f"has {len(numbers)} {rate}s{which}, {listed}: narrow their `when` so that exactly one matches"
 
 
 def _shortened(faults: Iterable[Fault], more: str) -> list[Fault]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from gateway.domain import SettingValue
@@ -30,7 +30,7 @@ from gateway.pricing.measures import (
 from gateway.pricing.messages import Fault
 from gateway.pricing.output_faults import model_output_faults, tool_output_faults
 from gateway.pricing.provider_faults import model_provider_faults, provider_faults
-from gateway.pricing.rates import CreditsPer, When
+from gateway.pricing.rates import AddOn, CreditsPer, Rate, When, toml_name
 from gateway.pricing.values import ValueKind, did_you_mean, kind_of, one_of, show
 
 
@@ -102,23 +102,44 @@ def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
         if name in (*INPUT_COUNTS, *MEASURES):
             text = "is counted or measured by the gateway, and cannot be a setting: choose another name"
             yield Fault((*at, "settings", name), text)
-    for index, rate in enumerate(model.rates):
-        here: Location = (*at, "rates", index)
+    yield from _rate_faults((*at, "rates"), model, model.rates)
+    yield from _add_on_faults((*at, "add_ons"), model, model.add_ons)
+    for name, offer in model.offers.items():
+        here = at if model.short_provider is not None else (*at, "at", name)
+        yield from _rate_faults((*here, "cost"), model, offer.cost)
+        yield from _add_on_faults((*here, "cost_add_ons"), model, offer.cost_add_ons)
+        if offer.cost_add_ons and not offer.cost:
+            yield Fault(
+                (*here, "cost_add_ons"), "needs a `cost` that they are added to (write `cost = 0` if there is none)"
+            )
+    yield from _forbidden_faults(at, model)
+
+
+def _rate_faults(at: Location, model: Model, rates: Sequence[Rate]) -> Iterator[Fault]:
+    """Faults in the rates of a model, or in what it costs."""
+    for index, rate in enumerate(rates):
+        here: Location = (*at, index)
         yield from _when_faults(here, model, rate.when)
-        yield from _per_faults(here, model, rate.credits_per)
+        per_unit_is = toml_name(type(rate), "credits_per")
+        yield from _per_faults((*here, per_unit_is), model, rate.credits_per)
         for name, per_unit in rate.credits_per.items():
             if per_unit.millicredits < 0:
-                yield Fault((*here, "credits_per", name, "credits"), "must not be negative")
+                yield Fault(
+                    (*here, per_unit_is, name, toml_name(type(per_unit), "millicredits")), "must not be negative"
+                )
         yield from _round_up_faults(here, model, rate.round_up)
-    for index, add_on in enumerate(model.add_ons):
-        here = (*at, "add_ons", index)
+
+
+def _add_on_faults(at: Location, model: Model, add_ons: Sequence[AddOn]) -> Iterator[Fault]:
+    for index, add_on in enumerate(add_ons):
+        here: Location = (*at, index)
         yield from _when_faults(here, model, add_on.when)
-        yield from _per_faults(here, model, add_on.credits_per or {})
+        per_unit_is = toml_name(type(add_on), "credits_per")
+        yield from _per_faults((*here, per_unit_is), model, add_on.credits_per or {})
         for name, per_unit in (add_on.credits_per or {}).items():
             if per_unit.millicredits < 0 and not set(MEASURES).isdisjoint(factors(name)):
                 text = "must not be negative: measured inputs may only raise the price"
-                yield Fault((*here, "credits_per", name, "credits"), text)
-    yield from _forbidden_faults(at, model)
+                yield Fault((*here, per_unit_is, name, toml_name(type(per_unit), "millicredits")), text)
 
 
 def _forbidden_faults(at: Location, model: Model) -> Iterator[Fault]:
@@ -202,7 +223,7 @@ def _per_faults(at: Location, model: Model, credits_per: CreditsPer) -> Iterator
             problem = _no_such_name(model, factor) or _not_a_number(model, factor)
             if problem:
                 whose = "" if factor == name else f"names {show(factor)}, which "
-                yield Fault((*at, "credits_per", name), f"{whose}{problem}")
+                yield Fault((*at, name), f"{whose}{problem}")
 
 
 def _round_up_faults(at: Location, model: Model, round_up: Mapping[str, Decimal]) -> Iterator[Fault]:

@@ -27,6 +27,8 @@ _LEAST_SHARE = re.compile(r"(?:≥|>=) *(0(?:\.\d{1,4})?|1(?:\.0{1,4})?)")
 _CREDITS_MAX = AMOUNT_MAX_MILLICREDITS // MILLICREDITS_PER_CREDIT
 _MILLICREDIT = Decimal("0.001")
 _MONEY_MAX = 10_000_000
+THOUSANDTHS = 1000
+"""Costs are calculated in thousandths of the currency, as prices are in thousandths of a credit."""
 _CENT_EXPONENT = -2
 _FACTOR_MAX = 1000
 _FACTOR_DECIMALS_MAX = 6
@@ -76,6 +78,15 @@ def _credits(value: object) -> int:
         rounded = number.quantize(_MILLICREDIT, ROUND_CEILING)
         msg = f"is {number:f}, but granted credits have at most three decimals: write {rounded:f}"
         raise ValueError(msg) from None
+
+
+def _exact_money(value: object) -> Decimal:
+    """Money as exact thousandths of the currency, with fractions: only what an output cost in the end is rounded."""
+    number = _number(value, "0.04")
+    if abs(number) > _MONEY_MAX:
+        msg = f"must be at most {_MONEY_MAX:,}"
+        raise ValueError(msg)
+    return number * THOUSANDTHS
 
 
 def _money(value: object) -> Decimal:
@@ -206,6 +217,10 @@ ExactCredits = Annotated[Decimal, AfterValidator(_not_negative), BeforeValidator
 PositiveCredits = Annotated[Decimal, AfterValidator(_more_than_nothing), BeforeValidator(_exact_credits)]
 SignedCredits = Annotated[Decimal, BeforeValidator(_exact_credits)]
 Money = Annotated[Decimal, BeforeValidator(_money)]
+ExactMoney = Annotated[Decimal, AfterValidator(_not_negative), BeforeValidator(_exact_money)]
+"""Money in exact thousandths of the currency, possibly with a fraction."""
+PositiveMoney = Annotated[Decimal, AfterValidator(_more_than_nothing), BeforeValidator(_exact_money)]
+SignedMoney = Annotated[Decimal, BeforeValidator(_exact_money)]
 DurationMs = Annotated[int, BeforeValidator(_duration)]
 PositiveDurationMs = Annotated[int, AfterValidator(_longer_than_nothing), BeforeValidator(_duration)]
 TimeOfDayMs = Annotated[int, BeforeValidator(_time_of_day)]

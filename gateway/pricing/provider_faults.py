@@ -73,7 +73,12 @@ def _form_faults(at: Location, model: Model) -> Iterator[Fault]:
         names = ", ".join(map(show, {model.short_provider: None, **model.at}))
         yield Fault((*at, "at"), f"belongs to `providers`: write providers = [{names}] instead of `provider`")
     elif model.short_provider is None:
-        short = {"provider_model": model.short_provider_model, "provider_settings": model.short_provider_settings}
+        short = {
+            "provider_model": model.short_provider_model,
+            "provider_settings": model.short_provider_settings,
+            "cost": model.short_cost,
+            "cost_add_ons": model.short_cost_add_ons,
+        }
         for field in (name for name, value in short.items() if value):
             first = heading(*at, "at", model.providers[0])
             yield Fault((*at, field), f"belongs to `provider`: write it for each of the `providers`, as in {first}")

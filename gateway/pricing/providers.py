@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from gateway.kinds import MediaKind
+from gateway.pricing.cost_rates import CostAddOns, Costs
 from gateway.pricing.fields import Flag, PositiveDurationMs, SettingName, Text
 from gateway.pricing.table import Table
 
@@ -136,7 +137,12 @@ ProviderSettings = Mapping[SettingName, Translation]
 
 
 class Offer(Table):
-    """`[models.<id>.at.<provider>]`: what the provider calls the model and its settings."""
+    """`[models.<id>.at.<provider>]`: what the provider calls the model and its settings, and what it takes for it.
+
+    No `cost`: it is unknown.
+    """
 
     provider_model: Text | None = None
     provider_settings: ProviderSettings = Field(default_factory=dict)
+    cost: Costs = ()
+    cost_add_ons: CostAddOns = ()

@@ -127,7 +127,7 @@ def quote(
     found, given = checked_request(
         card, tool=tool, model=model, settings=settings, outputs=outputs, counts=counts, measured=measured
     )
-    measures = _measures(found, measured, counts)
+    measures = measures_in(found, measured, counts)
     facts: Facts = {**given, **counts, **measures}
     rate = rate_for(found, facts)
     steps = price_steps(found, rate, facts, outputs)
@@ -231,7 +231,7 @@ def _applying(model: Model, facts: Facts) -> list[AddOn]:
     return [add_on for add_on in model.add_ons if matches(add_on.when, facts)]
 
 
-def _measures(model: Model, measured: Measured, counts: Mapping[str, int]) -> dict[str, Decimal]:
+def measures_in(model: Model, measured: Measured, counts: Mapping[str, int]) -> dict[str, Decimal]:
     """Every measure that the price depends on: as measured, else the maximum; zero without inputs of its kind."""
     measures: dict[str, Decimal] = {}
     for name in MEASURES:

@@ -32,6 +32,11 @@ When = Mapping[str, ValueOrValues]
 """A condition: setting (or `input_images`, `input_videos`) → the values it matches. Empty matches everything."""
 
 
+def toml_name(table: type[Table], field: str) -> str:
+    """What a field is called in the file."""
+    return table.model_fields[field].alias or field
+
+
 class PerUnit(Table):
     """An amount per unit above `over`."""
 
@@ -42,7 +47,7 @@ class PerUnit(Table):
     @classmethod
     def _is_a_table(cls, given: object) -> object:
         if isinstance(given, int | Decimal) and not isinstance(given, bool):
-            msg = f"must be a table: write {{ credits = {given} }}"
+            msg = f"must be a table: write {{ {toml_name(cls, 'millicredits')} = {given} }}"
             raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError and passes a TypeError through
         return given
 
@@ -89,10 +94,12 @@ class RateShape(Table):
     @model_validator(mode="after")
     def _has_a_price(self) -> Self:
         if "millicredits" not in self.model_fields_set and not self.credits_per and not self.reported:
-            msg = "needs `credits`, `credits_per` or `reported` (write `credits = 0` if it is free)"
+            fixed, per_unit = (toml_name(type(self), field) for field in ("millicredits", "credits_per"))
+            msg = f"needs `{fixed}`, `{per_unit}` or `reported` (write `{fixed} = 0` if it is free)"
             raise ValueError(msg)
         if self.maximum_millicredits is not None and self.maximum_millicredits < self.minimum_millicredits:
-            msg = "has a `maximum_credits` below its `minimum_credits`"
+            most, least = (toml_name(type(self), f"{end}_millicredits") for end in ("maximum", "minimum"))
+            msg = f"has a `{most}` below its `{least}`"
             raise ValueError(msg)
         return self
 
@@ -104,8 +111,8 @@ class RateShape(Table):
             raise ValueError(msg)
         bounds = {"round_credits_to_millicredits", "minimum_millicredits", "maximum_millicredits"}
         if self.reported and (given := sorted(bounds & self.model_fields_set)):
-            alias = type(self).model_fields[given[0]].alias
-            msg = f"has `{alias}` beside `reported`: charge a least amount by `credits`, and the most by `at_most`"
+            alias, fixed = toml_name(type(self), given[0]), toml_name(type(self), "millicredits")
+            msg = f"has `{alias}` beside `reported`: charge a least amount by `{fixed}`, and the most by `at_most`"
             raise ValueError(msg)
         return self
 
@@ -130,7 +137,8 @@ class AddOn(Table):
     def _one_kind_of_surcharge(self) -> Self:
         given = [part for part in (self.millicredits, self.factor, self.credits_per) if part is not None]
         if len(given) != 1 or self.credits_per == {}:
-            msg = "needs exactly one of `credits`, `factor` and `credits_per`"
+            fixed, per_unit = (toml_name(type(self), field) for field in ("millicredits", "credits_per"))
+            msg = f"needs exactly one of `{fixed}`, `factor` and `{per_unit}`"
             raise ValueError(msg)
         return self
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -13,8 +12,10 @@ from rich.text import Text
 from gateway.domain import Interval, format_credits
 from gateway.pricing.card import CONCURRENCY_DEFAULT, FREE_PLAN, Concurrency, Model, Plan, RateCard
 from gateway.pricing.check import ModelProof, Proof
+from gateway.pricing.costs import cheapest_worth, cost_ranges
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.measures import MEASURES
+from gateway.pricing.render_costs import cost_warnings, costs_table, table_titled
 from gateway.pricing.setting import Setting
 from gateway.pricing.values import ValueKind, show, show_facts
 
@@ -30,7 +31,11 @@ def render(card: RateCard, proof: Proof) -> Group:
     parts.extend((_plans_table(card), _concurrency_table(card), _coverage_table(card)))
     if card.bundles:
         parts.append(_bundles_table(card))
-    parts.extend(Text(f"Warning: {warning}", style="yellow") for warning in _warnings(proof))
+    costs = list(cost_ranges(card, cheapest_worth(card)))
+    if costs:
+        parts.append(costs_table(costs, cheapest_worth(card)))
+    warnings = (*_warnings(proof), *cost_warnings(costs, cheapest_worth(card)))
+    parts.extend(Text(f"Warning: {warning}", style="yellow") for warning in warnings)
     combinations = sum(one.combinations for one in proof.values())
     rates = sum(len(model.rates) for model in card.models.values())
     summary = (
@@ -50,19 +55,8 @@ def _warnings(proof: Proof) -> Iterator[str]:
             yield f"{model_id} costs nothing{f' with {facts}' if facts else ''}. If this is unintended, set `credits`."
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=escape(title),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-
-
 def _models_table(title: str, models: dict[str, Model], proof: Proof) -> Table:
-    table = _table(title)
+    table = table_titled(title)
     table.add_column("model", no_wrap=True)
     table.add_column("pro", no_wrap=True)
     table.add_column("from", justify="right", no_wrap=True)
@@ -118,7 +112,7 @@ def _values(setting: Setting) -> str:
 
 
 def _plans_table(card: RateCard) -> Table:
-    table = _table("Plans: credits per month, and the price per interval")
+    table = table_titled("Plans: credits per month, and the price per interval")
     table.add_column("plan", no_wrap=True)
     for heading in ("credits", *Interval, "head start"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -135,7 +129,7 @@ def _plans_table(card: RateCard) -> Table:
 
 def _concurrency_table(card: RateCard) -> Table:
     """How many generations of each tool may be in work at once, by plan."""
-    table = _table("Plans: concurrent generations")
+    table = table_titled("Plans: concurrent generations")
     rows = {plan_id: plan.concurrency for plan_id, plan in card.plans.items()}
     limits: dict[str, Concurrency] = {FREE_PLAN: card.free.concurrency, **rows}
     _add_plan_columns(table, "tool", limits)
@@ -146,7 +140,7 @@ def _concurrency_table(card: RateCard) -> Table:
 
 def _coverage_table(card: RateCard) -> Table:
     """How many outputs of each tool's baseline model a plan's credits pay for."""
-    table = _table("Plans: how many outputs the credits pay for")
+    table = table_titled("Plans: how many outputs the credits pay for")
     covered = {plan_id: estimated_generations(card, plan_id) for plan_id in (FREE_PLAN, *card.plans)}
     _add_plan_columns(table, "of", covered)
     for tool_id, tool in card.tools.items():
@@ -171,7 +165,7 @@ def _minutes(duration_ms: int) -> str:
 
 
 def _bundles_table(card: RateCard) -> Table:
-    table = _table("Bundles")
+    table = table_titled("Bundles")
     table.add_column("bundle")
     table.add_column("credits", justify="right")
     table.add_column("price", justify="right")
