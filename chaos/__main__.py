@@ -10,6 +10,9 @@ Environment, all of it optional:
     SHORT=1        half a minute: quick faults, once each, until everybody has acted often enough; no steps
     ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks, providers or revocation, some
                    of them with commas between; no faults
+    TOPOLOGY=sentinel (or cluster)  another run: the ledger on several servers that fail over, see chaos/failovers
+    FAILOVERS=100  of such a run: how many
+    WAIT=1         of such a run: FAREBOX_WAIT_REPLICAS; 0 publishes what is lost without
 
 `--mutant "name"` runs it with one line of Farebox made wrong: it must not pass. Repeated: with several.
 
@@ -62,6 +65,10 @@ class Interrupted(Exception):
 
 def main() -> int:
     """Run it all; the exit code."""
+    if topology := os.environ.get("TOPOLOGY"):
+        from chaos.failovers import run  # noqa: PLC0415 - another run, which enters namespaces of its own
+
+        return run.main(topology)
     parser = argparse.ArgumentParser(
         prog="python -m chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -157,7 +164,7 @@ async def _work(report: Report, console: Console) -> None:
         await scene.load.open(scene.receiver)
         await scene.cast.open()
     going_on = [asyncio.create_task(each) for each in (scene.load.run(), scene.cast.run())]
-    auditing = asyncio.create_task(audit_meanwhile(scene))
+    auditing = asyncio.create_task(audit_meanwhile(scene.processes, scene.audits, scene.problems))
     try:
         with _timed(phases, "faults"):
             await _unless_it_breaks(_torment(report, console), going_on)

@@ -11,17 +11,22 @@ import hashlib
 import time
 from collections import Counter
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 
 from chaos.box import METERED_MODEL
+from chaos.checks import Checks
 from chaos.faults import Scene, delivered_by, read_generation
 from chaos.findings import Findings
 from chaos.lifetimes import check_lifetimes
 from chaos.load import Load
-from chaos.processes import LEDGER, Processes
+from chaos.processes import LEDGER
 from chaos.providers import check_providers
 from chaos.receipts import check_receipts
 from gateway.errors import LedgerUnavailable
+from gateway.ledger.ledger import Ledger
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
 
@@ -38,7 +43,17 @@ _MOVES = frozenset({"reserve", "commit", "refund"})  # what generations do; ever
 Shown = dict[str, Any]
 
 
-async def settle(processes: Processes) -> bool:
+class Audited(Protocol):
+    """What runs, as far as its ledger is looked at."""
+
+    ledger: Ledger
+    environment: dict[str, str]
+
+    def command(self, *words: str) -> tuple[str, ...]:
+        """An operator's `farebox` command, to be run in `environment`."""
+
+
+async def settle(processes: Audited) -> bool:
     """Wait until no generation is open; False if that never comes."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + SETTLE_SECONDS
@@ -55,6 +70,17 @@ async def settle(processes: Processes) -> bool:
 async def count(scene: Scene) -> Findings:
     """Look at everything."""
     findings, load = Findings(), scene.load
+    everything = await count_books(findings, load, scene.checks)
+    scene.cast.count(everything)
+    await _check_told(findings, scene, everything)
+    await check_providers(findings, scene, everything)
+    await _check_overtaken(findings, scene)
+    await _audit(findings, scene)
+    return findings
+
+
+async def count_books(findings: Findings, load: Load, checks: Checks) -> dict[str, Shown]:
+    """Look at what the API says of every account, and compare it with what clients were told; all generations."""
     everything: dict[str, Shown] = {}
     for account in load.keys:
         generations = await _pages(load, account, "/v1/generations")
@@ -64,17 +90,12 @@ async def count(scene: Scene) -> Findings:
             _check_generation(findings, shown)
         await _check_account(findings, load, account, entries, generations)
         seen = await load.call("GET", f"/v1/admin/accounts/{account}", load.admin_key)
-        load.given.check(scene.checks, seen.body, entries)
-        scene.checks.seen["refunds after a reset"] += _refunds_after_a_reset(entries)
+        load.given.check(checks, seen.body, entries)
+        checks.seen["refunds after a reset"] += _refunds_after_a_reset(entries)
     _check_acknowledged(findings, load, everything)
-    scene.cast.count(everything)
-    await check_receipts(load, scene.checks, everything.values())
+    await check_receipts(load, checks, everything.values())
     await _check_outputs(findings, load, everything)
-    await _check_told(findings, scene, everything)
-    await check_providers(findings, scene, everything)
-    await _check_overtaken(findings, scene)
-    await _audit(findings, scene)
-    return findings
+    return everything
 
 
 def _check_generation(findings: Findings, shown: Shown) -> None:
@@ -209,12 +230,17 @@ async def _audit(findings: Findings, scene: Scene) -> None:
     """Both proofs on the ledger's own keys, and when each of them will be gone."""
     processes = scene.processes
     async with processes.redis(LEDGER) as redis:
-        try:
-            await check_invariants(redis, processes.ledger.partitions)
-        except AssertionError as error:
-            findings.differences.append(f"invariants: {error}")
+        await check_ledger(findings, redis, processes)
         contents = await read_contents(redis)
         check_lifetimes(scene.checks, contents, scene.started_ms, round(time.time() * 1000))
+
+
+async def check_ledger(findings: Findings, redis: Redis | RedisCluster, processes: Audited) -> None:
+    """The invariants that every ledger test checks, and `farebox audit`."""
+    try:
+        await check_invariants(redis, processes.ledger.partitions)
+    except AssertionError as error:
+        findings.differences.append(f"invariants: {error}")
     code, said = await run_audit(processes)
     if code:
         findings.differences.append(f"farebox audit ended with {code}: {said}")
@@ -233,7 +259,7 @@ def _refunds_after_a_reset(entries: list[Shown]) -> int:
     return refunds
 
 
-async def run_audit(processes: Processes) -> tuple[int, str]:
+async def run_audit(processes: Audited) -> tuple[int, str]:
     """`farebox audit` as an operator runs it: its exit code, and what it said."""
     audit = await asyncio.create_subprocess_exec(
         *processes.command("audit", "--json"),
@@ -250,14 +276,16 @@ async def run_audit(processes: Processes) -> tuple[int, str]:
     return audit.returncode or 0, said.decode()
 
 
-async def audit_meanwhile(scene: Scene) -> None:
+async def audit_meanwhile(
+    processes: Audited, audits: Counter[str], problems: list[str], every_seconds: float = _AUDIT_EVERY_SECONDS
+) -> None:
     """Audit the ledger again and again while everything goes on; it may not get to an end, but must not find fault."""
     while True:
-        code, said = await run_audit(scene.processes)
-        scene.audits[_AUDITS.get(code, str(code))] += 1
+        code, said = await run_audit(processes)
+        audits[_AUDITS.get(code, str(code))] += 1
         if code not in _AUDITS:
-            scene.problems.append(f"farebox audit ended with {code} during the faults: {said}")
-        await asyncio.sleep(_AUDIT_EVERY_SECONDS)
+            problems.append(f"farebox audit ended with {code} during the faults: {said}")
+        await asyncio.sleep(every_seconds)
 
 
 def _milli(amount: Any) -> int:

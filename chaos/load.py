@@ -107,13 +107,17 @@ class Load:
     def __post_init__(self) -> None:
         self._turns = cycle(self.gateways)
 
-    async def open(self, receiver: Receiver) -> None:
-        """Wait for the gateways, then make the accounts, and have `receiver` told of all that they make."""
+    async def open_alone(self) -> None:
+        """Wait for the gateways."""
         self._http = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=8), connector=aiohttp.TCPConnector(limit=0)
         )
         await asyncio.gather(*map(self.is_ready, self.gateways))
         self.answers.clear()
+
+    async def open(self, receiver: Receiver) -> None:
+        """Wait for the gateways, then make the accounts, and have `receiver` told of all that they make."""
+        await self.open_alone()
         self._receiver = receiver
         await asyncio.gather(*(self.join(name, plan) for name, plan in (ACCOUNTS | PROBERS).items()))
         for name in (ACCOUNTS | PROBERS).keys() - {POOR}:

@@ -46,7 +46,7 @@ EVERYTHING = (*REDIS, *FAREBOX)
 _COMMAND = (sys.executable, "-P", "-m", "gateway")
 _KILL_AFTER_SECONDS = 10
 _CHECK_SECONDS = 0.05
-_CARD = Path(__file__).with_name("pricing.toml")
+CARD = Path(__file__).with_name("pricing.toml")
 _BOXES = "http://127.0.0.1:9", "http://127.0.0.1:19"  # on the card
 
 AttemptName = tuple[str, int]
@@ -109,7 +109,7 @@ class Processes:
         """Everything lives in `folder`; `code` has another Farebox than the one that is installed, or is None."""
         self.said = Said()
         self.card = folder / "pricing.toml"
-        text = _CARD.read_text()
+        text = CARD.read_text()
         for there, box in zip(_BOXES, boxes, strict=True):
             text = text.replace(f'"{there}"', f'"{box.address}"')
         self.card.write_text(text)

@@ -169,13 +169,6 @@ class Settings(OpenIdSettings, QueueSettings):
         return self
 
     @model_validator(mode="after")
-    def _replicas_are_waited_for_on_one_node(self) -> Settings:
-        if self.wait_replicas and "+cluster" in _scheme(self.ledger_address):
-            msg = "FAREBOX_WAIT_REPLICAS works with a single node or Sentinel, not with a cluster: unset it"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
     def _the_keys_differ(self) -> Settings:
         given = [key for key in (self.admin_key, self.signing_key, self.metrics_key) if key is not None]
         if len(given) != len({key.get_secret_value() for key in given}):

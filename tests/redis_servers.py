@@ -1,10 +1,13 @@
-"""Real Redis servers for the tests: one durable server, or a cluster of three, each on free ports of this machine."""
+"""Real Redis servers for the tests: one durable server, or a cluster of masters, each on free ports of this machine."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,20 +101,24 @@ class RedisServer:
 
 @dataclass
 class RedisCluster:
-    """Three masters that share the slots."""
+    """Masters that share the slots, and their replicas after them."""
 
     nodes: list[RedisServer]
+    masters: int = 3
 
     @classmethod
-    def make(cls, directory: Path) -> RedisCluster:
-        """Start three nodes, give each a third of the slots, let them meet, and wait until all agree."""
-        cluster = cls([])
+    def make(cls, directory: Path, masters: int = 3, replicas: int = 0, timeout_ms: int = 15_000) -> RedisCluster:
+        """Start the nodes, give each master its share of the slots, let them meet, and wait until all agree.
+
+        `replicas`: so many for each master. `timeout_ms`: after which a node that is silent is replaced.
+        """
+        cluster = cls([], masters)
         try:
-            for index in range(3):
+            for index in range(masters * (1 + replicas)):
                 options = (
                     *("--cluster-enabled", "yes"),
                     *("--cluster-port", str(free_port())),
-                    *("--cluster-node-timeout", "15000"),
+                    *("--cluster-node-timeout", str(timeout_ms)),
                 )
                 cluster.nodes.append(RedisServer(directory / f"node-{index}", options))
                 cluster.nodes[-1].start()
@@ -127,16 +134,41 @@ class RedisCluster:
 
     def stop(self) -> None:
         for node in self.nodes:
+            if node.process is not None and node.process.poll() is None:
+                os.kill(node.pid, signal.SIGCONT)
             node.stop()
 
     def flush(self) -> None:
         for node in self.nodes:
             node.flush()
 
+    def owner(self, slot: int) -> RedisServer:
+        """The master that had a slot at first."""
+        return self.nodes[next(index for index in range(self.masters) if slot <= self._share(index)[1])]
+
+    def replica_of(self, node: RedisServer) -> RedisServer:
+        """The first replica that a master had at first."""
+        return self.nodes[self.masters + self.nodes.index(node)]
+
+    def move_slot(self, slot: int, source: RedisServer, target: RedisServer) -> Iterator[None]:
+        """Move a slot with all its keys; step by step: told to both, each key moved, told to all."""
+        with source.client() as here, target.client() as there:
+            from_id, to_id = here.execute_command("CLUSTER MYID"), there.execute_command("CLUSTER MYID")
+            there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", from_id)
+            here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", to_id)
+            yield
+            while names := here.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+                here.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names)
+                yield
+            for client in (there, here):
+                client.execute_command("CLUSTER SETSLOT", slot, "NODE", to_id)
+
+    def _share(self, index: int) -> tuple[int, int]:
+        return CLUSTER_SLOTS * index // self.masters, CLUSTER_SLOTS * (index + 1) // self.masters - 1
+
     def _join(self) -> None:
-        count = len(self.nodes)
-        for index, node in enumerate(self.nodes):
-            first, last = CLUSTER_SLOTS * index // count, CLUSTER_SLOTS * (index + 1) // count - 1
+        for index, node in enumerate(self.nodes[: self.masters]):
+            first, last = self._share(index)
             with node.client() as client:
                 client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", index + 1)
@@ -149,6 +181,13 @@ class RedisCluster:
             if time.monotonic() > deadline:
                 raise RuntimeError("the cluster did not form")
             time.sleep(0.05)
+        for index, node in enumerate(self.nodes[self.masters :]):
+            with self.nodes[index % self.masters].client() as master, node.client() as replica:
+                replica.execute_command("CLUSTER REPLICATE", master.execute_command("CLUSTER MYID"))
+                while replica.info("replication").get("master_link_status") != "up":
+                    if time.monotonic() > deadline:
+                        raise RuntimeError("a replica did not join the cluster")
+                    time.sleep(0.05)
 
     def _agrees(self, node: RedisServer) -> bool:
         with node.client() as client:

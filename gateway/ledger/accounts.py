@@ -7,8 +7,6 @@ import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from redis.exceptions import RedisError
-
 from gateway.domain import Scope
 from gateway.ledger import keys, outcomes
 from gateway.ledger.allowances import Admitted, Limited
@@ -18,7 +16,6 @@ from gateway.ledger.limits import Limit, encode_limit
 from gateway.ledger.member_records import role_of
 from gateway.ledger.persons import PersonOperations
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
-from gateway.ledger.scripts import translated
 from gateway.ledger.sums import UsageBy, Used, decode_parts, decode_usage, older_usage
 
 if TYPE_CHECKING:
@@ -389,8 +386,5 @@ class AccountOperations(PersonOperations):
         return outcomes.NotFound() if role is None else replace(record, member=member, role=role)
 
     async def _now(self) -> int:
-        try:
-            seconds, microseconds = (await self.redis.time())[:2]
-        except (RedisError, OSError) as error:
-            raise translated(error, "time") from None
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        _, (at,) = await self.run("time", keys.policy(0))
+        return int(at)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from redis.exceptions import RedisError
+
 from gateway.domain import State, partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys, outcomes
 from gateway.ledger.generation_records import decode_dispatch, decode_dispatches, decode_generation
+from gateway.ledger.promotable import promotable_of
 from gateway.ledger.records import decode_account
 from gateway.ledger.replicas import Replicas
 from gateway.ledger.retention import Retention
 from gateway.ledger.scripts import SCRIPTS, translated
 from gateway.redis_link.calls import Calls, Reply
+from gateway.redis_link.connections import LedgerCluster
 from gateway.redis_link.scripts import Argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from redis.asyncio import Redis
-    from redis.asyncio.cluster import RedisCluster
 
     from gateway.ledger.older import Older
 
@@ -34,7 +37,7 @@ class LedgerCore:
 
     def __init__(
         self,
-        redis: Redis | RedisCluster,
+        redis: Redis | LedgerCluster,
         *,
         lease_ms: int = 30_000,
         dispatch_ms: int = 2_000,
@@ -59,7 +62,13 @@ class LedgerCore:
         """Whether an operator vouches that the service keeps what it acknowledges: its settings are not verified."""
         self.older: Older | None = None
         """What this ledger no longer keeps: the archive, if this process reads one."""
-        self._calls = Calls(redis, SCRIPTS, translated, confirmation=Replicas(redis, wait_replicas))
+        self._calls = Calls(
+            redis,
+            SCRIPTS,
+            translated,
+            confirming=lambda server, cluster: Replicas(server, wait_replicas, promotable_of(server, cluster)),
+            guard=keys.never,
+        )
         self._follow_up: Callable[[object], None] | None = None
 
     def follow_up_by(self, after: Callable[[object], None]) -> None:
@@ -91,6 +100,13 @@ class LedgerCore:
     async def command(self, *words: Argument) -> Any:
         """Run a plain command on one key, with a script's guarantees; LedgerUnavailable if Redis does not respond."""
         return await self._calls.command(*words)
+
+    async def servers(self) -> Sequence[Any]:
+        """Clients of the server, or of all masters of the cluster; LedgerUnavailable if it tells no masters."""
+        try:
+            return await self._calls.servers()
+        except (RedisError, OSError) as error:
+            raise translated(error, "servers") from None
 
     async def published(self) -> dict[str, str]:
         """The policy last published."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import RedisError
 
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.scripts import translated
+from gateway.redis_link.connections import LedgerCluster, SentinelPool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from redis.asyncio import Redis
 
@@ -22,65 +21,77 @@ _WANTED = {
     "maxmemory-policy": ("noeviction", "Redis may evict balances"),
 }
 _FAILOVER = (
-    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is behind Sentinel: a failover loses acknowledged writes that had "
-    "not reached the replica; set FAREBOX_WAIT_REPLICAS=1 or more"
+    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is {}: a failover loses acknowledged writes that had not reached the "
+    "replica; set FAREBOX_WAIT_REPLICAS=1 or more"
 )
-
-_FAILOVER_OF_CLUSTER = (
-    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is a cluster: a failover loses acknowledged writes that had not "
-    "reached the replica; waiting for replicas works behind Sentinel, not on a cluster"
-)
-
 
 _ITS_OWN_LOG = ("appendonly", "appendfsync")  # what says nothing of a service that is durable by another log
 
 
-async def weaknesses(redis: Redis | RedisCluster, wait_replicas: int, *, by_service: bool = False) -> list[str]:
+async def weaknesses(
+    redis: Redis | LedgerCluster, masters: Sequence[Redis], wait_replicas: int, *, by_service: bool = False
+) -> list[str]:
     """Settings that are weaker than durable, one sentence each with its fix; empty if there are none.
 
-    `by_service`: an operator vouches that the service keeps what it acknowledges, also in a failover.
+    `redis` is the ledger's client. `by_service`: an operator vouches that the service keeps what it acknowledges, also
+    in a failover.
 
     Checks every master. For a server that does not allow its settings to be read (some managed ones), INFO is used
     instead, and what it does not contain is reported as unverified.
     """
     found: set[str] = set()
-    for node in await masters(redis):
+    for node in masters:
         settings, unknown = await _settings(node)
         wanted = {name: why for name, why in _WANTED.items() if not by_service or name not in _ITS_OWN_LOG}
         found.update(_weak_settings(wanted, settings, unknown))
-    if (
-        not wait_replicas
-        and not by_service
-        and isinstance(getattr(redis, "connection_pool", None), SentinelConnectionPool)
-    ):
-        found.add(_FAILOVER)
+    if not by_service:
+        found.update(await _weak_failover(redis, wait_replicas))
     return sorted(found)
 
 
-async def shortages(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
+async def shortages(masters: Sequence[Redis], wait_replicas: int) -> list[str]:
     """Why the servers currently accept nothing new (memory, replicas), one sentence each."""
     found: set[str] = set()
-    for node in await masters(redis):
+    for node in masters:
         found.update(_full_memory(await reply_of(node, "INFO", "memory") or {}))
         if wait_replicas:
             found.update(_missing_replicas(await reply_of(node, "INFO", "replication"), wait_replicas))
     return sorted(found)
 
 
-def failover_losses(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
-    """What a failover may lose whatever the settings. Behind Sentinel a setting prevents it: there it is a weakness."""
-    return [_FAILOVER_OF_CLUSTER] if isinstance(redis, RedisCluster) and not wait_replicas else []
+async def failover_hints(redis: Redis | LedgerCluster, masters: Sequence[Redis]) -> list[str]:
+    """Settings with which a failover takes more away than it must, one sentence each."""
+    name = "cluster-require-full-coverage"
+    if not isinstance(redis, LedgerCluster):
+        return []
+    found = [(await reply_of(node, "CONFIG GET", name) or {}).get(name) for node in masters]
+    if "yes" not in found:
+        return []
+    sentence = (
+        f"{name} is `yes`: during a failover of one master every account is unavailable, not only those of its slots; "
+        f"run CONFIG SET {name} no on every node, and set it in its configuration too"
+    )
+    return [sentence]
 
 
-async def masters(redis: Any) -> list[Any]:
-    """All masters of the ledger."""
-    if not isinstance(redis, RedisCluster):
-        return [redis]
-    try:
-        await redis.initialize()  # it knows no nodes before its first command
-    except (RedisError, OSError) as error:
-        raise translated(error, "durability") from None
-    return list(redis.get_primaries())
+async def _weak_failover(redis: Redis | LedgerCluster, wait_replicas: int) -> list[str]:
+    """What a failover may lose."""
+    if isinstance(redis, LedgerCluster):
+        return [] if wait_replicas else [_FAILOVER.format("a cluster")]
+    pool = redis.connection_pool
+    if not isinstance(pool, SentinelPool):
+        return []
+    if not wait_replicas:
+        return [_FAILOVER.format("behind Sentinel")]
+    named = len(pool.sentinel_manager.sentinels)
+    every = await pool.sentinels_known()
+    if every <= named:
+        return []
+    sentence = (
+        f"the ledger's URL names {named} of {every} Sentinels: which replicas may be promoted is decided by their "
+        "majority, so name them all"
+    )
+    return [sentence]
 
 
 async def _settings(node: Any) -> tuple[Mapping[str, str], str]:

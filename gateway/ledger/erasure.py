@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from gateway.domain import partition_of_account
@@ -93,12 +92,8 @@ class ErasureOperations(LedgerCore):
         """A page of the names on the server that has the key `beside`."""
         words = ("SCAN", cursor, "MATCH", pattern, "COUNT", _NAMES_AT_ONCE)
         try:
-            if isinstance(self.redis, RedisCluster):
-                await self.redis.initialize()
-                node = self.redis.get_node_from_key(beside)
-                after, names = await node.execute_command(*words)
-            else:
-                after, names = await self.redis.execute_command(*words)
+            server = await self._calls.server_of(beside)
+            after, names = await server.execute_command(*words)
         except (RedisError, OSError) as error:
             raise translated(error, "scan") from None
         return int(after), [name.decode() for name in names]

@@ -24,6 +24,17 @@ def tag(partition: int) -> str:
     return f"{{fb{partition:02x}}}"
 
 
+def never(key: str) -> str | None:
+    """A key that is never written, in the slot of a script's key; None if that has no tag: it is used alone then."""
+    tagged, end, _ = key.partition("}")
+    return f"{tagged}{end}:never" if end else None
+
+
+def confirmed(number: int) -> str:
+    """String: written before a node of a cluster is asked what its replicas have; one whose slot is that node's."""
+    return f"fb:confirmed:{number}"
+
+
 def account(partition: int, account: str) -> str:
     """Hash: one account."""
     return f"{tag(partition)}:account:{account}"

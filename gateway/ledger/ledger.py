@@ -24,7 +24,7 @@ from gateway.ledger.at_providers import ProviderOperations
 from gateway.ledger.audit_log import AuditLogOperations
 from gateway.ledger.bulk import BulkLedger
 from gateway.ledger.care import CareOperations
-from gateway.ledger.durability import failover_losses, shortages, weaknesses
+from gateway.ledger.durability import failover_hints, shortages, weaknesses
 from gateway.ledger.erasure import ErasureOperations
 from gateway.ledger.finding import FindOperations
 from gateway.ledger.life import GenerationOperations
@@ -129,12 +129,13 @@ class Ledger(
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._calls.aclose()
         await self.redis.aclose()
 
     async def ping(self) -> None:
         """Return when every node of the ledger responds and, with FAREBOX_WAIT_REPLICAS, its replicas confirm."""
         try:
-            await self.redis.ping()
+            await asyncio.gather(*(server.ping() for server in await self.servers()))
         except (RedisError, OSError) as error:
             raise translated(error, "ping") from None
         if self.wait_replicas:
@@ -142,19 +143,20 @@ class Ledger(
 
     async def durability(self) -> list[str]:
         """Server settings that are weaker than durable, one sentence each; empty if there are none."""
-        return await weaknesses(self.redis, self.wait_replicas, by_service=self.durable_by_service)
+        masters = await self.servers()
+        return await weaknesses(self.redis, masters, self.wait_replicas, by_service=self.durable_by_service)
 
     async def shortages(self) -> list[str]:
         """Why the servers currently accept nothing new (memory, replicas), one sentence each."""
-        return await shortages(self.redis, self.wait_replicas)
+        return await shortages(await self.servers(), self.wait_replicas)
 
-    def failover_losses(self) -> list[str]:
-        """What a failover may lose whatever the settings, one sentence each."""
-        return [] if self.durable_by_service else failover_losses(self.redis, self.wait_replicas)
+    async def failover_hints(self) -> list[str]:
+        """Settings with which a failover takes more away than it must, one sentence each; empty if there are none."""
+        return await failover_hints(self.redis, await self.servers())
 
     async def memory_warnings(self) -> list[str]:
         """Settings that would save memory, one sentence each; empty if there are none."""
-        return await memory_warnings(self.redis)
+        return await memory_warnings(await self.servers())
 
     async def publish(self, policy: Policy, *, force: bool = False) -> bool:
         """Write `policy` to every partition that has no newer one; False if one does (degraded).
@@ -195,14 +197,9 @@ class Ledger(
     async def totals(self) -> Totals:
         """Sums over all partitions. The cost grows with partitions, not with accounts."""
         sums: Counter[str] = Counter()
-        try:
-            async with self.redis.pipeline(transaction=False) as pipeline:
-                for partition in range(self.partitions):
-                    pipeline.hgetall(keys.totals(partition))
-                for answer in await pipeline.execute():
-                    sums.update({name.decode(): int(value) for name, value in answer.items()})
-        except (RedisError, OSError) as error:
-            raise translated(error, "totals") from None
+        asked = (self.command("HGETALL", keys.totals(partition)) for partition in range(self.partitions))
+        for answer in await asyncio.gather(*asked):
+            sums.update({name.decode(): int(value) for name, value in answer.items()})
         overdue = await asyncio.gather(
             *(self.overdue(partition=partition, limit=1000) for partition in range(self.partitions))
         )

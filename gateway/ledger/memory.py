@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.ledger.durability import masters, reply_of
+from gateway.ledger.durability import reply_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis.asyncio import Redis
-    from redis.asyncio.cluster import RedisCluster
 
 SETTING = "hash-max-listpack-value"
 COMPACT_VALUE_BYTES = 1024  # fits a request with a prompt of 700 bytes; the embedded Redis uses it
 
 
-async def memory_warnings(redis: Redis | RedisCluster) -> list[str]:
+async def memory_warnings(masters: Sequence[Redis]) -> list[str]:
     """Settings that would save memory, one sentence each with the command; checks every master."""
     found: set[str] = set()
-    for node in await masters(redis):
+    for node in masters:
         value = (await reply_of(node, "CONFIG GET", SETTING) or {}).get(SETTING)
         if value is not None and int(value) < COMPACT_VALUE_BYTES:
             found.add(

@@ -2,11 +2,14 @@
 
 After each batch, all callers wait for a confirmation that enough replicas have everything written so far, by any
 client, on disk; so no read or replay is answered before the data it found is safe. One confirmation, on one connection,
-serves all waiting callers. Without it in time, it is unknown whether the writes will last, so callers get an
-outage; from then on batches are refused before they write, until the replicas confirm again.
+serves all waiting callers of a server. Without it in time, it is unknown whether the writes will last, so callers get
+an outage; from then on batches are refused before they write, until the replicas confirm again.
 
 The connection is opened before a batch is sent and must be the same when it is confirmed. A new one may reach a
-different server: one promoted by a failover, which does not have the batch and has its own replicas.
+different server: one promoted by a failover, which does not have the batch and has its own replicas. For the same
+reason it must lead to the very process that answered the batch.
+
+How many are enough, `gateway.ledger.promotable` says: each replica that a failover could promote.
 """
 
 from __future__ import annotations
@@ -15,13 +18,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from gateway.errors import ReplicasMissing
+from gateway.ledger.promotable import Alone, Promotable
+from gateway.redis_link.connections import server_of
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from redis.asyncio import Redis
-    from redis.asyncio.cluster import RedisCluster
 
 _CONFIRM_SECONDS = 1.0  # a replica's fsync takes milliseconds; one that needs a second is stuck
 _CHECK_SECONDS = 0.1  # to find out whether missing replicas are back, while callers wait to write
@@ -30,40 +37,47 @@ _CHECK_SECONDS = 0.1  # to find out whether missing replicas are back, while cal
 # Asking again gets its state at once.
 _ASK_AGAIN_MS = 25
 
-_CHANNEL = "farebox:confirm"
-"""A channel without subscribers. WAITAOF waits for the last write of its connection, and a message counts as one: so a
-connection that publishes waits for everything before it, and stores nothing."""
-
 
 class Replicas:
-    """Waits for `wanted` replicas of a single server; with 0, for nothing."""
+    """Waits for `wanted` replicas of a server, and all that could be promoted; with 0, for nothing."""
 
-    def __init__(self, redis: Redis | RedisCluster, wanted: int) -> None:
+    def __init__(self, redis: Redis, wanted: int, promotable: Promotable | None = None) -> None:
         """Until the replicas have confirmed once, nothing is written."""
-        self._redis: Any = redis
+        self._redis = redis
         self._wanted = wanted
+        self._promotable = promotable or Alone()
         self._missing = True
         self._waiting: list[asyncio.Future[None]] = []
         self._confirming: asyncio.Task[None] | None = None
         self._connection: Any = None
         self._connections = 0
+        self._server: str | None = None
 
     async def ready(self) -> int:
         """The confirming connection's number; ReplicasMissing, before any write, if replicas are still missing."""
-        if self._wanted and self._missing:
+        if self._wanted and (self._missing or self._connection is None):
             await self._round()
         return self._connections
 
-    async def confirm(self, connection: int) -> None:
+    async def confirm(self, connection: int, servers: AbstractSet[str | None]) -> None:
         """Return when the replicas have everything written before this call on disk; ReplicasMissing if not in time.
 
-        `connection` is what `ready` returned before the write.
+        `connection` is what `ready` returned before the write. `servers` answered it: each must be the one that
+        confirms, since a connection that was in use during a failover may still lead to the former master.
         """
         if not self._wanted:
             return
         await self._round()
         if connection != self._connections:
             raise ReplicasMissing("the connection was lost, and the server that confirms now may be a different one")
+        if servers != {self._server}:
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
+            raise ReplicasMissing("another server answered than the one that confirms: one of them has been replaced")
+
+    async def abandon(self) -> None:
+        """Close the connection, also while it is asked: its server has been replaced."""
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
 
     async def _round(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -93,12 +107,17 @@ class Replicas:
     async def _ask(self) -> None:
         deadline = time.monotonic() + (_CHECK_SECONDS if self._missing else _CONFIRM_SECONDS)
         try:
+            if self._connection is not None and not self._connection.is_connected:
+                await self._disconnect()
             if self._connection is None:
                 self._connection = await self._redis.connection_pool.get_connection()
                 self._connections += 1
+                self._server = server_of(self._connection)
+                await self._promotable.connected(self._send)
             # Two round trips on purpose: in one, the replica would respond before it has written the message.
-            await self._send("PUBLISH", _CHANNEL, "")
+            await self._promotable.write(self._send)
             await self._until_confirmed(deadline)
+            await self._promotable.unchanged(self._send)
         except BaseException as error:
             await self._disconnect()
             if isinstance(error, ResponseError):
@@ -108,11 +127,13 @@ class Replicas:
 
     async def _until_confirmed(self, deadline: float) -> None:
         while True:
-            _, count = await self._send("WAITAOF", 1, self._wanted, _ASK_AGAIN_MS)
-            if count >= self._wanted:
+            place = getattr(self._connection, "host", ""), getattr(self._connection, "port", 0)  # a socket has none
+            needed = max(self._wanted, await self._promotable.count(place, self._send))
+            _, count = await self._send("WAITAOF", 1, needed, _ASK_AGAIN_MS)
+            if count >= needed:
                 return
             if time.monotonic() >= deadline:
-                raise ReplicasMissing(f"{count} of {self._wanted} replicas confirmed the write")
+                raise ReplicasMissing(f"{count} of {needed} replicas confirmed the write")
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -121,6 +142,9 @@ class Replicas:
             await self._redis.connection_pool.release(connection)
 
     async def _send(self, *words: str | int) -> Any:
-        """Send on the connection itself: a client would silently reconnect."""
-        await self._connection.send_command(*words)
-        return await self._connection.read_response()
+        """Send on the connection itself, as long as it is the same: it would silently connect again."""
+        connection = self._connection
+        if not connection.is_connected:
+            raise RedisConnectionError("the connection that confirms was closed: its server may have been replaced")
+        await connection.send_command(*words)
+        return await connection.read_response()

@@ -33,7 +33,10 @@ _OUTAGES = (
     ReadOnlyError,
     OSError,
 )
-_OUTAGE_WORDS = ("LOADING ", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "MISCONF", "TRYAGAIN", "NOREPLICAS")
+_OUTAGE_WORDS = (
+    *("LOADING ", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "MISCONF", "TRYAGAIN", "NOREPLICAS"),
+    *("MOVED ", "UNBLOCKED "),  # still redirected after a second; demoted while it waited for replicas
+)
 
 
 def translated(error: BaseException, what: str) -> BaseException:

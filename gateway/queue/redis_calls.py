@@ -15,8 +15,8 @@ from redis.exceptions import RedisError, ResponseError
 from gateway.errors import QueueUnavailable
 from gateway.queue.messages import SubscriptionState
 from gateway.redis_link.batches import Command
-from gateway.redis_link.calls import exchange
 from gateway.redis_link.connections import is_closed_transport
+from gateway.redis_link.lane import exchange
 
 _SILENCE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)

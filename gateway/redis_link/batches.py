@@ -17,12 +17,16 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gateway.redis_link.connections import server_of
+
 Word = str | bytes | int | float
 Command = tuple[Word, ...]
 
 
-async def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+async def send(redis: Redis, commands: Sequence[Command], servers: set[str | None] | None = None) -> list[Any]:
     """Send commands; returns the reply to each. An error from Redis is returned as a ResponseError.
+
+    `servers` gets the id of the process that answered.
 
     Raises redis-py's errors if Redis is unavailable; any of the commands may have run then, and after a lost connection
     they were sent again.
@@ -33,6 +37,8 @@ async def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
         answers = await connection.retry.call_with_retry(
             lambda: _exchange(connection, packed, len(commands)), lambda _: connection.disconnect()
         )
+        if servers is not None:
+            servers.add(server_of(connection))
     finally:
         await redis.connection_pool.release(connection)
     return [_read(redis, command, answer) for command, answer in zip(commands, answers, strict=True)]

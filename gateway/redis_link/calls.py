@@ -1,48 +1,26 @@
 """Calls to one Redis or a cluster: scripts and plain commands, sent together when they are made together.
 
-Calls made in the same iteration of the event loop share a pipeline; each gets its own reply. A script unknown to the
-server (after a restart or a failover) is sent again with its source. The ledger and the queue both use this class, with
-their own error translation and confirmation.
+Calls made in the same iteration of the event loop share a pipeline to their server; each gets its own reply. The ledger
+and the queue both use this class, with their own error translation and confirmation.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
-from gateway.redis_link import batches
-from gateway.redis_link.batches import Command, Word
-from gateway.redis_link.in_flight import InFlightLimit
-from gateway.redis_link.scripts import Argument, ScriptFolder, sent_whole
-
-if TYPE_CHECKING:
-    from redis.asyncio.cluster import RedisCluster
+from gateway.redis_link.batches import Word
+from gateway.redis_link.cluster import Cluster
+from gateway.redis_link.connections import LedgerCluster, newer_master
+from gateway.redis_link.lane import Call, Confirmation, Lane
+from gateway.redis_link.scripts import Argument, ScriptFolder
 
 Reply = list[Any]
-
-
-class Confirmation(Protocol):
-    """What every reply of a batch waits for in addition: a confirmation by replicas."""
-
-    async def ready(self) -> int:
-        """Before a batch is sent: the number of the connection that will confirm it."""
-
-    async def confirm(self, connection: int, /) -> None:
-        """Return when everything written before this call is confirmed."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """What to send, its name in errors, and the future of its reply."""
-
-    name: str
-    command: Command
-    answer: asyncio.Future[Any]
+Confirming = Callable[[Redis, Cluster | None], Confirmation]
+"""Makes the confirmation of a server, which is a node of the cluster, if there is one."""
 
 
 class Calls:
@@ -50,73 +28,61 @@ class Calls:
 
     def __init__(
         self,
-        redis: Redis | RedisCluster,
+        redis: Redis | LedgerCluster,
         scripts: ScriptFolder,
         translated: Callable[[BaseException, str], BaseException],
         *,
-        confirmation: Confirmation | None = None,
+        confirming: Confirming | None = None,
+        guard: Callable[[str], str | None] | None = None,
     ) -> None:
-        """`translated` converts redis-py's errors, given the name of the call."""
-        self._redis = redis
+        """`translated` converts redis-py's errors, given the name of the call.
+
+        `guard` names a key that never exists in the slot of a script's key, if the script uses more keys than that. On
+        a cluster it is passed to the script: while the keys of its slot are being moved, Redis then refuses the script
+        as a whole (TRYAGAIN), instead of stopping it in the middle, at the first key that is not there any more.
+        """
         self._scripts = scripts
         self._translated = translated
-        self._confirmation = confirmation
-        self._waiting: list[_Call] = []
-        self._in_flight = InFlightLimit(self._flush)
+        self._guard = guard if isinstance(redis, LedgerCluster) else None
+        self._server: Lane | Cluster
+        if isinstance(redis, LedgerCluster):
+            self._server = Cluster(redis, self._finish, confirming)
+        else:
+            confirmation = confirming(redis, None) if confirming else None
+            self._server = Lane(redis, self._finish, confirmation=confirmation, late=newer_master(redis))
 
     def run(self, name: str, /, *keys: str, **arguments: Argument | None) -> asyncio.Future[Reply]:
         """Run a script with its arguments by name."""
+        if self._guard is not None and (never := self._guard(keys[0])) is not None:
+            keys = (*keys, never)
         return self._call(name, self._scripts.command(name, keys, **arguments))
 
     def command(self, *words: Word) -> asyncio.Future[Any]:
         """Run a plain command, in the same batch and with the same guarantees as scripts."""
         return self._call(str(words[0]), words)
 
-    def _call(self, name: str, command: Command) -> asyncio.Future[Any]:
+    async def servers(self) -> Sequence[Any]:
+        """Every server that holds a part of the data: the one, or all masters of the cluster."""
+        if isinstance(self._server, Cluster):
+            return await self._server.masters()
+        return [self._server.redis]
+
+    async def server_of(self, key: str) -> Any:
+        """The server that has a key."""
+        return self._server.redis if isinstance(self._server, Lane) else await self._server.master_of(key)
+
+    async def aclose(self) -> None:
+        """Close the connections to the nodes of a cluster; a single server's belong to whoever made its client."""
+        if isinstance(self._server, Cluster):
+            await self._server.aclose()
+
+    def _call(self, name: str, command: tuple[Word, ...]) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(name, command, answer))
-        self._in_flight.want()
+        self._server.submit(Call(name, command, answer))
         return answer
 
-    async def _flush(self) -> None:
-        calls, self._waiting = self._waiting, []
-        answers: list[Any]
-        try:
-            answers = await self._answers([call.command for call in calls])
-        except BaseException as error:  # noqa: BLE001 - every waiting caller must get it, whatever it is
-            answers = [error] * len(calls)
-        for call, answer in zip(calls, answers, strict=True):
-            if call.answer.done():  # its caller was cancelled
-                continue
-            if isinstance(answer, BaseException):
-                call.answer.set_exception(self._translated(answer, call.name))
-            else:
-                call.answer.set_result(answer)
-
-    async def _answers(self, commands: Sequence[Command]) -> list[Any]:
-        if self._confirmation is None:
-            return await exchange(self._redis, commands)
-        connection = await self._confirmation.ready()
-        answers = await exchange(self._redis, commands)
-        await self._confirmation.confirm(connection)
-        return answers
-
-
-async def exchange(redis: Redis | RedisCluster, commands: Sequence[Command]) -> list[Any]:
-    """The reply to each command, in one round trip; an error from Redis is a ResponseError among them."""
-    answers = await _send(redis, commands)
-    unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if unknown:
-        again = await _send(redis, [sent_whole(commands[index]) for index in unknown])
-        for index, answer in zip(unknown, again, strict=True):
-            answers[index] = answer
-    return answers
-
-
-async def _send(redis: Redis | RedisCluster, commands: Sequence[Command]) -> list[Any]:
-    if isinstance(redis, Redis):
-        return await batches.send(redis, commands)
-    async with redis.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(await pipeline.execute(raise_on_error=False))
+    def _finish(self, call: Call, answer: Any) -> None:
+        if isinstance(answer, BaseException):
+            call.answer.set_exception(self._translated(answer, call.name))
+        else:
+            call.answer.set_result(answer)

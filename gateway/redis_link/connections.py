@@ -12,15 +12,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import SplitResult, parse_qs, unquote
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, SSLConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
@@ -29,11 +31,14 @@ from gateway.errors import SettingsError
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
+_SENTINEL_SECONDS = 0.5  # a Sentinel has nothing to do but to answer: one that takes longer is passed over
 _POOL_WAIT_SECONDS = 2  # for one of these connections
+_RETRIES = 2
 _CONNECTIONS_MAX = 100  # Redis has one thread: with more, calls would wait there instead of here
 _REDIS_PORT = 6379
 _SENTINEL_PORT = 26379
 _PORT_MAX = 65535
+_RUN_ID = re.compile(rb"run_id:([0-9a-f]{40})")
 
 Kind = Literal["single", "unix", "sentinel", "cluster"]
 _FORMS: dict[str, Kind] = {"": "single", "sentinel": "sentinel", "cluster": "cluster"}
@@ -78,17 +83,33 @@ def parse_address(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Address:
     return _parse_remote(parts, _FORMS[form], setting)
 
 
-def connect_ledger(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Redis | RedisCluster:
+def connect_ledger(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Redis | LedgerCluster:
     """A client for the ledger's Redis; it connects at first use."""
     address = parse_address(url, setting)
-    if address.kind != "cluster":
-        return _client(_pool(address, ANSWER_SECONDS))
-    cluster: RedisCluster = RedisCluster(
-        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
-        **({"ssl": True, **_tls(address)} if address.tls else {}),
-        **_common(address, ANSWER_SECONDS),
-    )
-    return cluster
+    if address.kind == "cluster":
+        return LedgerCluster(address)  # type: ignore[abstract]  # an attribute that redis-py's cluster does not have
+    return _client(_pool(address, ANSWER_SECONDS))
+
+
+class LedgerCluster(RedisCluster):
+    """redis-py's client of a cluster, which connects at first use, and the way to each of its nodes."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.seeds = address.hosts
+        """Where to ask for the nodes."""
+        self.tls = address.tls
+        super().__init__(
+            startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+            **({"ssl": True, **_tls(address)} if address.tls else {}),
+            **{name: value for name, value in _common(address, ANSWER_SECONDS).items() if name != "redis_connect_func"},
+        )
+
+    def node(self, host: str, port: int) -> Redis:
+        """A client of one node, with the same policy, credentials and certificates."""
+        # A lost connection is not retried there: the node may have been replaced, and `Cluster` asks by whom.
+        alone = replace(self._address, kind="single", hosts=((host, port),))
+        return _client(_pool(alone, ANSWER_SECONDS, retries=0))
 
 
 def queue_pool(
@@ -119,8 +140,47 @@ def is_closed_transport(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "the handler is closed" in str(error)
 
 
-class _SentinelPool(SentinelConnectionPool):
+def newer_master(redis: Redis) -> Callable[[], Coroutine[None, None, None]] | None:
+    """What finds out whether a server that does not answer has been replaced; None if it has no Sentinels."""
+    pool = redis.connection_pool
+    return pool.follow_master if isinstance(pool, SentinelPool) else None
+
+
+class SentinelPool(SentinelConnectionPool):
     """Connections to the master; closing it also closes those to the Sentinels."""
+
+    async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:
+        """A connection that is ready. redis-py lets all wait for one that hangs while it connects."""
+        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        """Connect again if it leads to a former master: one that was in use when the master changed is still open."""
+        place = getattr(connection, "host", None), getattr(connection, "port", None)
+        if self.master_address not in {None, place} and connection.is_connected:
+            await connection.disconnect()
+        await super().ensure_connection(connection)
+
+    async def follow_master(self) -> None:
+        """Close all connections if there is another master by now: their calls are then sent to that one."""
+        before = self.master_address
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self.get_master_address()  # type: ignore[no-untyped-call]
+            if before not in {None, self.master_address}:
+                await super().disconnect(inuse_connections=True)
+
+    async def sentinels_known(self) -> int:
+        """How many Sentinels there are, as the first that answers says; 0 if none does."""
+        for sentinel in self.sentinel_manager.sentinels:
+            with contextlib.suppress(exceptions.RedisError, OSError):
+                state = await sentinel.sentinel_master(self.service_name)
+                return int(state["num-other-sentinels"]) + 1
+        return 0
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py has it
         """Close all; after a failover, which passes False, only those to the old master."""
@@ -135,14 +195,15 @@ def _client(pool: ConnectionPool) -> Redis:
     return client
 
 
-def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
-    common = _common(address, answer_seconds) | {"db": address.database}
+def _pool(address: Address, answer_seconds: float | None, retries: int = _RETRIES) -> ConnectionPool:
+    common = _common(address, answer_seconds, retries) | {"db": address.database}
     if address.kind == "sentinel":
         # Connections to the Sentinels have the same policy, credentials and certificates.
         own = {"ssl": True, **_tls(address)} if address.tls else {}
-        asking = {key: value for key, value in common.items() if key != "db"} | own
+        asking = _common(address, _SENTINEL_SECONDS, 0) | own | {"socket_connect_timeout": _SENTINEL_SECONDS}
+        del asking["redis_connect_func"]  # which one answers does not matter
         sentinel = Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-        return _SentinelPool(address.service, sentinel, **own, **common)  # type: ignore[no-untyped-call]
+        return SentinelPool(address.service, sentinel, **own, **common)  # type: ignore[no-untyped-call]
     if address.kind == "unix":
         common = {key: value for key, value in common.items() if key != "socket_keepalive"}
         place: dict[str, Any] = {"connection_class": UnixDomainSocketConnection, "path": address.path}
@@ -154,7 +215,7 @@ def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
     return BlockingConnectionPool(max_connections=_CONNECTIONS_MAX, timeout=_POOL_WAIT_SECONDS, **place, **common)
 
 
-def _common(address: Address, answer_seconds: float | None) -> dict[str, Any]:
+def _common(address: Address, answer_seconds: float | None, retries: int = _RETRIES) -> dict[str, Any]:
     """Options of every connection.
 
     A lost connection is retried twice within half a second: a script run twice with one id returns its first result
@@ -171,9 +232,25 @@ def _common(address: Address, answer_seconds: float | None) -> dict[str, Any]:
         "socket_keepalive": True,
         "protocol": 2,  # replies are arrays of strings, so RESP3 would add nothing and some proxies lack it
         "decode_responses": False,
-        "retry": Retry(ExponentialBackoff(base=0.1, cap=0.4), 2, supported_errors=(exceptions.ConnectionError,)),
+        "retry": Retry(ExponentialBackoff(base=0.1, cap=0.4), retries, supported_errors=(exceptions.ConnectionError,)),
         "retry_on_error": [exceptions.ConnectionError],
+        "redis_connect_func": _connected,
     }
+
+
+async def _connected(connection: Any) -> None:
+    """Greet as redis-py does, and note which process answers: an address may lead to another server by and by."""
+    await connection.on_connect()
+    connection.run_id = None  # where INFO is not allowed, one cannot be told from another
+    await connection.send_command("INFO", "server")
+    with contextlib.suppress(exceptions.ResponseError):
+        found = _RUN_ID.search(await connection.read_response())
+        connection.run_id = None if found is None else found[1].decode()
+
+
+def server_of(connection: AbstractConnection) -> str | None:
+    """Which process a connection leads to; None if it does not say."""
+    return getattr(connection, "run_id", None)
 
 
 def _tls(address: Address) -> dict[str, Any]:

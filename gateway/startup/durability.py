@@ -27,9 +27,11 @@ async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) 
         raise SettingsError(
             "FAREBOX_REQUIRE_DURABLE is set, but the ledger's Redis is not durable:\n- " + "\n- ".join(weaknesses)
         )
-    _note(startup, [*weaknesses, *ledger.failover_losses(), *await ledger.shortages()])
+    _note(startup, [*weaknesses, *await ledger.shortages()])
     for hint in await ledger.memory_warnings():
         log.info("ledger_memory_hint", hint=hint)
+    for hint in await ledger.failover_hints():
+        log.info("ledger_failover_hint", hint=hint)
 
 
 async def watch_durability(ledger: Ledger, startup: Startup) -> None:
@@ -37,7 +39,7 @@ async def watch_durability(ledger: Ledger, startup: Startup) -> None:
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
         try:
-            _note(startup, [*await ledger.durability(), *ledger.failover_losses(), *await ledger.shortages()])
+            _note(startup, [*await ledger.durability(), *await ledger.shortages()])
             _note_retention(startup, await ledger.kept_otherwise())
         except LedgerUnavailable:
             continue

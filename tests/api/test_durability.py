@@ -115,7 +115,7 @@ async def test_on_a_cluster_readiness_says_what_a_failover_may_lose(
     cluster_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     """Behind Sentinel it did; a cluster, which fails over just the same, was said to be in order."""
-    async with open_gateway(cluster_url, tmp_path, queue_url=redis_url, require_durable=True) as gateway:
+    async with open_gateway(cluster_url, tmp_path, queue_url=redis_url) as gateway:
         ready = await gateway.call("GET", "/readyz")
     assert (ready.status, ready.body["status"]) == (200, "degraded")
     (problem,) = ready.body["problems"]

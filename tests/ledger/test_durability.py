@@ -37,10 +37,24 @@ async def test_one_weak_master_of_a_cluster_is_enough(cluster_servers: RedisClus
     with node.client() as client:
         client.config_set("appendfsync", "no")
         try:
-            (sentence,) = await world_on_cluster.ledger.durability()
+            failover, sentence = await world_on_cluster.ledger.durability()
         finally:
             client.config_set("appendfsync", "always")
     assert sentence.startswith("appendfsync is `no` instead of `always`")
+    assert "the ledger is a cluster: a failover loses acknowledged writes" in failover
+    assert "set FAREBOX_WAIT_REPLICAS=1" in failover
+
+
+async def test_a_cluster_that_stops_as_a_whole_is_hinted_at(
+    cluster_servers: RedisCluster, world_on_cluster: World
+) -> None:
+    (hint,) = await world_on_cluster.ledger.failover_hints()
+    assert hint.startswith("cluster-require-full-coverage is `yes`")
+    for value in ("no", "yes"):
+        for node in cluster_servers.nodes:
+            with node.client() as client:
+                client.config_set("cluster-require-full-coverage", value)
+        assert bool(await world_on_cluster.ledger.failover_hints()) is (value == "yes")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from gateway.ledger.audit_log import OperatorCall
 from gateway.ledger.bulk import Bulk
 from gateway.ledger.client_calls import ClientCall, ClientCalls
 from gateway.ledger.idempotency import Request, Requests
+from gateway.ledger.promotable import confirming_write
 from tests.ledger.world import DAY, PARTITIONS, World
 from tests.payments.shop import buy
 
@@ -59,6 +60,7 @@ EXPIRING = {
     "person": r"fb:person:[0-9a-f]{16}\.[0-9a-f]{32}",
     "signed_out": r"fb:signed_out:(?:root|key_[0-9a-f]{32})",
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
+    "confirmed": r"fb:confirmed:\d{1,4}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
     "token": rf"{TAG}:token:{ACCOUNT}:tok_[0-9a-f]{{32}}",
@@ -128,6 +130,7 @@ async def a_busy_time(world: World) -> None:
     await buy(world, "b.o-b_@")
     await ledger.log_call(OperatorCall(request="req_1", key="root", address="::1", action="grantCredits"))
     await ledger.keep_bulk(A_BULK)
+    await ledger.command(*confirming_write(0))  # on a cluster, with FAREBOX_WAIT_REPLICAS
     await remember(ledger, await audit(ledger))
     await ledger.switch_archive(on=True)
     await ledger.put_account(account="ann")
@@ -159,7 +162,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     days |= {"failed": 30, "made_by": 40, "client_call": 1 / 144, "bulk": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
     days |= {"token": 2 / 1440, "client_token": 1 / 1440}  # of a minute, here
-    days |= {"usage_keys": 400, "usage_tags": 400, "person": 400}
+    days |= {"confirmed": 1 / 24, "usage_keys": 400, "usage_tags": 400, "person": 400}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():
@@ -194,6 +197,8 @@ def test_python_spells_keys_as_lua_does() -> None:
         "checkout_owner",
         "client_token",
         "client_call",
+        "confirmed",
+        "never",
         "person",
         "sign_in",
         "rate",

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -188,54 +189,116 @@ async def test_a_replica_that_hangs_holds_up_few_connections_and_everyone_hears_
     the(outcomes.Reserved, await world.reserve(price=1))
 
 
+class Road:
+    """An address that leads to a server, and for new connections to another one after a failover."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.leads_to = server
+        self.address = ""
+        self._passing: set[asyncio.StreamWriter] = set()
+        self._listening: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._listening = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.address = f"redis://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}/0"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        assert self._listening is not None
+        self._listening.close()
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for writer in self._passing:
+            writer.transport.abort()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.leads_to.port)
+        self._passing.update((writer, server_writer))
+        with contextlib.suppress(OSError):
+            await asyncio.gather(_carry(reader, server_writer), _carry(server_reader, writer))
+
+
+async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(65_536):
+        target.write(data)
+    target.close()
+
+
+@pytest.fixture
+def promoted(replica: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
+    """The replica, with a replica of its own: ready to be promoted."""
+    other = RedisServer(tmp_path / "other", ("--replicaof", "127.0.0.1", str(replica.port)))
+    try:
+        other.start()
+        yield replica
+    finally:
+        other.stop()
+
+
+def promote(server: RedisServer) -> None:
+    """Make it a master, whose own replica has all of what it has."""
+    with server.client() as client:
+        client.replicaof("NO", "ONE")
+        client.set("farebox:test", "written after the failover")
+        while client.execute_command("WAITAOF", 0, 1, 100)[1] < 1:
+            pass
+
+
 async def test_another_server_cannot_confirm_what_it_never_had(
-    world: World, own_redis: RedisServer, replica: RedisServer, tmp_path: Path
+    world: World, own_redis: RedisServer, promoted: RedisServer
 ) -> None:
     """A failover between a script and its confirmation: redis-py connected anew, to the promoted server, whose own
     replica had all of what it had, and a reservation that only the lost master knew was acknowledged."""
-    other = RedisServer(tmp_path / "other", ("--replicaof", "127.0.0.1", str(replica.port)))
-    reached = own_redis
-    passing: set[asyncio.StreamWriter] = set()
-
-    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            target.write(data)
-        target.close()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", reached.port)
-        passing.update((writer, server_writer))
-        with contextlib.suppress(OSError):
-            await asyncio.gather(carry(reader, server_writer), carry(server_reader, writer))
-
     generation = generation_id(partition_of_account("ann", PARTITIONS))
-    line = await asyncio.start_server(connected, "127.0.0.1", 0)
-    address = f"redis://127.0.0.1:{line.sockets[0].getsockname()[1]}/0"
-    ledger = Ledger(connect_ledger(address), partitions=PARTITIONS, wait_replicas=1)
-    try:
-        other.start()
-        await until_confirmed(ledger)
-        with replica.client() as promoted, own_redis.client() as lost:
-            promoted.replicaof("NO", "ONE")
-            promoted.set("farebox:test", "written after the failover")
-            while promoted.execute_command("WAITAOF", 0, 1, 100)[1] < 1:
-                pass
-            asked = asyncio.create_task(World(ledger, world.policy).reserve(generation=generation))
-            while not lost.exists(ledger.generation_key(generation)):
-                await asyncio.sleep(0)
-            await asyncio.sleep(0.05)  # its answer is here, and is not told yet
-            reached = replica
-            for writer in passing:
-                writer.transport.abort()
-            (answer,) = await asyncio.gather(asked, return_exceptions=True)
-            assert not promoted.exists(ledger.generation_key(generation))
-            assert isinstance(answer, LedgerUnavailable), "it was acknowledged, and is lost"
-        await until_confirmed(ledger)
-        the(outcomes.Reserved, await World(ledger, world.policy).reserve(generation=generation))
-    finally:
-        await ledger.close()
-        line.close()
-        other.stop()
+    async with Road(own_redis) as road:
+        ledger = Ledger(connect_ledger(road.address), partitions=PARTITIONS, wait_replicas=1)
+        try:
+            await until_confirmed(ledger)
+            promote(promoted)
+            with own_redis.client() as lost, promoted.client() as client:
+                asked = asyncio.create_task(World(ledger, world.policy).reserve(generation=generation))
+                while not lost.exists(ledger.generation_key(generation)):
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0.05)  # its answer is here, and is not told yet
+                road.leads_to = promoted
+                road.cut()
+                (answer,) = await asyncio.gather(asked, return_exceptions=True)
+                assert not client.exists(ledger.generation_key(generation))
+                assert isinstance(answer, LedgerUnavailable), "it was acknowledged, and is lost"
+            await until_confirmed(ledger)
+            the(outcomes.Reserved, await World(ledger, world.policy).reserve(generation=generation))
+        finally:
+            await ledger.close()
+
+
+async def test_a_connection_to_a_former_master_is_not_confirmed_by_its_successor(
+    world: World, own_redis: RedisServer, promoted: RedisServer
+) -> None:
+    """`make chaos TOPOLOGY=sentinel` found it: a connection was in use when the master was replaced, and stayed open.
+
+    The connection that confirms was new by then and led to the successor. So the former master, which was back and knew
+    of nothing, took reservations, and its successor confirmed them.
+    """
+    generation = generation_id(partition_of_account("ann", PARTITIONS))
+    async with Road(own_redis) as road:
+        ledger = Ledger(connect_ledger(road.address), partitions=PARTITIONS, wait_replicas=1)
+        try:
+            await until_confirmed(ledger)
+            promote(promoted)
+            road.leads_to = promoted
+            with own_redis.client() as former, promoted.client() as client:
+                waiting = [int(one["id"]) for one in former.client_list() if one["cmd"] == "waitaof"]
+                former.client_kill_filter(_id=str(max(waiting)))  # this ledger's, which is the newer one
+                with pytest.raises(LedgerUnavailable):
+                    await World(ledger, world.policy).reserve(generation=generation)
+                assert not client.exists(ledger.generation_key(generation))
+                await until_confirmed(ledger)
+                the(outcomes.Reserved, await World(ledger, world.policy).reserve(generation=generation))
+                assert client.exists(ledger.generation_key(generation))
+        finally:
+            await ledger.close()
 
 
 async def test_unacknowledged_holds_end_by_themselves(world: World, replica: RedisServer) -> None:

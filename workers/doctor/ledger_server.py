@@ -8,7 +8,7 @@ from typing import Any
 from gateway.clock import CLOCK
 from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger.card_in_force import outdated
-from gateway.ledger.durability import masters, reply_of
+from gateway.ledger.durability import reply_of
 from gateway.ledger.ledger import Ledger
 from gateway.local.embedded import VERSION_MIN
 from gateway.pricing.card import RateCard
@@ -37,7 +37,7 @@ async def check_ledger(settings: Settings, ledger: Ledger, card: RateCard | None
     where = parse_address(settings.ledger_address)
     try:
         await ledger.ping()
-        for node in await masters(ledger.redis):
+        for node in await ledger.servers():
             yield _version(await reply_of(node, "INFO", "server") or {})
             for finding in _writing(await reply_of(node, "INFO", "persistence") or {}):
                 yield finding
@@ -52,12 +52,15 @@ async def check_ledger(settings: Settings, ledger: Ledger, card: RateCard | None
 
 async def _as_at_start(settings: Settings, ledger: Ledger, card: RateCard | None) -> AsyncIterator[Finding]:
     """What a gateway checks when it starts, and every few seconds afterwards."""
-    weak = [*await ledger.durability(), *ledger.failover_losses()]
+    weak = await ledger.durability()
     kept = "kept by the service, as FAREBOX_DURABLE_BY says" if ledger.durable_by_service else "on disk"
     for finding in warnings_or("durability", weak, f"what is acknowledged is {kept}"):
         yield finding
     for finding in warnings_or("memory", await ledger.memory_warnings(), "set to keep ended generations small"):
         yield finding
+    if hints := await ledger.failover_hints():
+        for finding in warnings_or("failover", hints, ""):
+            yield finding
     for shortage in await ledger.shortages():
         yield Finding("ledger", "error", shortage)
     yield await _replicas(ledger)
@@ -97,7 +100,7 @@ def _writing(persistence: dict[str, Any]) -> list[Finding]:
 
 async def _replicas(ledger: Ledger) -> Finding:
     counts = []
-    for node in await masters(ledger.redis):
+    for node in await ledger.servers():
         replication = await reply_of(node, "INFO", "replication") or {}
         counts.append(int(replication.get("connected_slaves", 0)))
     fewest = min(counts, default=0)

@@ -65,6 +65,8 @@ def answered(handler: Handler) -> Handler:
             response = await handler(request)
             status = response.status
         except Exception as error:
+            if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+                return web.Response(status=_CLIENT_GONE)  # for nobody; raised, aiohttp would log it as a bug
             if _is_too_late(request, error):
                 raise
             origins = request.app.get(CORS_ORIGINS, frozenset())  # none if only metrics are served

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
-
-from redis.exceptions import RedisError
 
 from gateway.domain import ALL_ACCOUNTS
 from gateway.ledger import keys
@@ -13,7 +11,6 @@ from gateway.ledger.audit.keyspace import ADMIN_SCOPE, Key
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.rechecking import Findings
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
-from gateway.ledger.scripts import translated
 
 _GONE = -2
 _FOR_EVER = -1
@@ -42,25 +39,22 @@ async def check_keys(reader: Reader, found: Sequence[Key]) -> Findings:
 
 async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bool]]:
     """For each key its TTL, and whether its owner exists."""
-    redis: Any = reader.ledger.redis
-    try:
-        async with redis.pipeline(transaction=False) as asking:
-            for key in known:
-                asking.pttl(key.name)
-                if key.kind is not None and key.kind.name == "key":
-                    asking.get(key.name)
-                else:
-                    asking.exists(_owner_key(reader, key))
-            answers = await asking.execute()
-        lives, owned = answers[::2], answers[1::2]
-        for index, answer in enumerate(owned):
-            if isinstance(answer, bytes):  # an API key's record: scope, then account
-                _, separator, rest = answer.decode(errors="replace").partition(",")
-                account = rest.partition(",")[0]
-                owned[index] = separator and (not account or await redis.exists(reader.account_key(account)))
-    except (RedisError, OSError) as error:
-        raise translated(error, "audit") from None
-    return lives, [bool(one) for one in owned]
+    command = reader.ledger.command
+    lives = asyncio.gather(*(command("PTTL", key.name) for key in known))
+    owned = await asyncio.gather(*(command(*_about_owner(reader, key)) for key in known))
+    for index, answer in enumerate(owned):
+        if isinstance(answer, bytes):  # an API key's record: scope, then account
+            _, separator, rest = answer.decode(errors="replace").partition(",")
+            account = rest.partition(",")[0]
+            owned[index] = separator and (not account or await command("EXISTS", reader.account_key(account)))
+    return await lives, [bool(one) for one in owned]
+
+
+def _about_owner(reader: Reader, key: Key) -> tuple[str, str]:
+    """The command that tells whether a key's owner exists: an API key's record says who that is."""
+    if key.kind is not None and key.kind.name == "key":
+        return "GET", key.name
+    return "EXISTS", _owner_key(reader, key)
 
 
 def _owner_key(reader: Reader, key: Key) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
 
-from redis.exceptions import RedisError
-
+from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import read_key
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.rechecking import Findings
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.audit.scanning import scan
-from gateway.ledger.scripts import translated
 
 
 class AccountCount:
@@ -47,14 +45,11 @@ class AccountCount:
 
 async def created_at(reader: Reader, accounts: Sequence[str]) -> list[int]:
     """When each account was created; 0 if unknown."""
-    redis: Any = reader.ledger.redis
-    try:
-        async with redis.pipeline(transaction=False) as asking:
-            for account in accounts:
-                asking.hget(reader.account_key(account), "created_at")
-            answers = await asking.execute(raise_on_error=False)
-    except (RedisError, OSError) as error:
-        raise translated(error, "audit") from None
+    asked = (reader.ledger.command("HGET", reader.account_key(account), "created_at") for account in accounts)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, LedgerUnavailable):
+            raise answer
     return [int(answer) if isinstance(answer, bytes) and answer.isdigit() else 0 for answer in answers]
 
 

@@ -108,6 +108,7 @@ KINDS = (
     _alone("unapplied", re.escape(keys.UNAPPLIED), expires=True),
     _alone("operators", re.escape(keys.OPERATORS)),
     _alone("meta", re.escape(keys.META)),
+    _alone("confirmed", re.escape(keys.confirmed(0)[:-1]) + "[0-9]{1,4}", expires=True),
     _alone("signing_key", re.escape(keys.SIGNING_KEY)),
     _alone("audit", re.escape(keys.AUDIT)),
     _alone("audit_log", re.escape(keys.AUDIT_LOG), expires=True),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
-from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from gateway.ledger.audit.reader import Reader
@@ -19,7 +17,7 @@ KEYS_AT_ONCE = 200
 async def scan(reader: Reader, pattern: str = "*") -> AsyncIterator[list[str]]:
     """Pages of matching names; a page may be empty. LedgerUnavailable if a server does not respond."""
     try:
-        for server in await _servers(reader.ledger.redis):
+        for server in await reader.ledger.servers():
             cursor = 0
             while True:
                 started_at = time.monotonic()
@@ -36,14 +34,6 @@ async def scan(reader: Reader, pattern: str = "*") -> AsyncIterator[list[str]]:
 async def count_keys(reader: Reader) -> int:
     """The number of keys on all servers, including those that are not the ledger's."""
     try:
-        return sum([await server.execute_command("DBSIZE") for server in await _servers(reader.ledger.redis)])
+        return sum([await server.execute_command("DBSIZE") for server in await reader.ledger.servers()])
     except (RedisError, OSError) as error:
         raise translated(error, "dbsize") from None
-
-
-async def _servers(redis: Any) -> list[Any]:
-    if not isinstance(redis, RedisCluster):
-        return [redis]
-    await redis.initialize()
-    primaries: list[Any] = redis.get_primaries()
-    return primaries

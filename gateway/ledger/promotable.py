@@ -1,0 +1,218 @@
+"""Which replicas a failover could promote, so that each of them has what is acknowledged.
+
+`FAREBOX_WAIT_REPLICAS` is how many must always confirm. Where servers replace a master by themselves, that is not
+enough: of two replicas one confirms, and the other is promoted. So each replica that could be has to confirm: all but
+those that a majority of the Sentinels, or of the cluster's masters, has found unreachable, and those that are only
+getting their first copy, because one that has it all is preferred.
+
+A master that was frozen or cut off does not know that it has been replaced, and may still have a replica that has not
+been told either. It does not confirm anything: the promoted replica is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from gateway.errors import ReplicasMissing
+from gateway.ledger import keys
+from gateway.redis_link.connections import SentinelPool
+
+if TYPE_CHECKING:
+    from gateway.redis_link.cluster import Cluster, Place
+
+_CHANNEL = "farebox:confirm"
+"""A channel without subscribers. WAITAOF waits for the last write of its connection, and a message counts as one: so a
+connection that publishes waits for everything before it, and stores nothing."""
+
+_KEEP_SECONDS = 3600  # what is written on a cluster, where a message is none of the replicas' business
+_NAMES_MAX = 1024  # tried in search of one whose slot is the node's
+_FRESH_SECONDS, _STALE_SECONDS = 0.5, 1.0
+_SENTINEL_SECONDS = 0.3
+_AWAY = frozenset({"s_down", "o_down", "disconnected"})
+_HISTORY = re.compile(rb"master_replid:([0-9a-f]{40})")
+_REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=(\w+)")
+_ELSEWHERE = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN")
+
+Send = Callable[..., Awaitable[Any]]
+
+
+class Promotable(Protocol):
+    """What a server's confirmations depend on. `send` sends a command on the connection that confirms."""
+
+    async def connected(self, send: Send) -> None:
+        """The connection is new."""
+
+    async def write(self, send: Send) -> None:
+        """Write something, so that WAITAOF waits for all that was written before."""
+
+    async def count(self, place: Place, send: Send) -> int:
+        """How many replicas of the server at `place` could be promoted; ReplicasMissing if it has been replaced."""
+
+    async def unchanged(self, send: Send) -> None:
+        """Raise ReplicasMissing if the server has been a replica since the connection was made."""
+
+
+class Alone:
+    """A server whose replica is promoted by hand."""
+
+    async def connected(self, send: Send) -> None:
+        """Nothing to note."""
+
+    async def write(self, send: Send) -> None:
+        """Publish a message: replicas get it like a write."""
+        await send("PUBLISH", _CHANNEL, "")
+
+    async def count(self, place: Place, send: Send) -> int:  # noqa: ARG002 - there is only one
+        """None but those that the setting names."""
+        return 0
+
+    async def unchanged(self, send: Send) -> None:
+        """A person would know."""
+
+
+class OfSentinels(Alone):
+    """A server with Sentinels, which close all connections of one that they make a replica."""
+
+    def __init__(self, pool: SentinelPool) -> None:
+        self._pool = pool
+        self._said: list[Said] = []
+        self._said_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+        self._copying: frozenset[str] = frozenset()
+
+    async def connected(self, send: Send) -> None:
+        """Which replicas are getting their first copy."""
+        self._copying = copying(await send("INFO", "replication"))
+
+    async def count(self, place: Place, send: Send) -> int:
+        """Of the replicas that any Sentinel knows, those that no majority of them has found away."""
+        age = asyncio.get_running_loop().time() - self._said_at
+        if age > _FRESH_SECONDS:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask(), name="sentinels")
+            if age > _STALE_SECONDS:
+                await asyncio.shield(self._asking)
+            self._copying = copying(await send("INFO", "replication"))
+        return promotable(self._said, place, len(self._pool.sentinel_manager.sentinels), self._copying)
+
+    async def _ask(self) -> None:
+        sentinels = self._pool.sentinel_manager.sentinels
+        answers = await asyncio.gather(*(_ask_sentinel(one, self._pool.service_name) for one in sentinels))
+        self._said = [answer for answer in answers if answer is not None]
+        self._said_at = asyncio.get_running_loop().time()
+
+
+class Said:
+    """What one Sentinel says: where the master is, and which of its replicas are there or away."""
+
+    def __init__(self, master: Sequence[bytes] | None, replicas: Sequence[Sequence[bytes]]) -> None:
+        self.master = None if master is None else (master[0].decode(), int(master[1]))
+        self.replicas: set[str] = set()
+        self.away: set[str] = set()
+        for flat in replicas:
+            replica = dict(zip(flat[::2], flat[1::2], strict=True))
+            name = replica[b"name"].decode()
+            self.replicas.add(name)
+            if _is_away(replica):
+                self.away.add(name)
+
+
+def _is_away(replica: Mapping[bytes, bytes]) -> bool:
+    flags = set(replica[b"flags"].decode().split(","))
+    # The master of before the last failover, which is back and has not been told yet: any other is preferred to it.
+    untold = replica.get(b"role-reported") == b"master" and replica.get(b"slave-repl-offset") == b"0"
+    return bool(flags & _AWAY) or replica.get(b"slave-priority") == b"0" or untold
+
+
+def copying(replication: bytes) -> frozenset[str]:
+    """The replicas, `host:port`, that a master sends their first copy, by its INFO."""
+    found = _REPLICA.findall(replication)
+    return frozenset(f"{host.decode()}:{port.decode()}" for host, port, state in found if state != b"online")
+
+
+def promotable(said: Sequence[Said], place: Place, sentinels: int, without: AbstractSet[str] = frozenset()) -> int:
+    """How many replicas of the master at `place` could be promoted, as these of all the Sentinels say."""
+    majority = sentinels // 2 + 1
+    elsewhere = [one for one in said if one.master is not None and one.master != place]
+    if len(elsewhere) >= majority:
+        raise ReplicasMissing("the Sentinels have another master: this one has been replaced")
+    own = [one for one in said if one.master == place]
+    known = {name for one in own for name in one.replicas} - without
+    return sum(sum(name in one.away or name not in one.replicas for one in own) < majority for name in known)
+
+
+async def _ask_sentinel(sentinel: Any, service: str) -> Said | None:
+    try:
+        async with asyncio.timeout(_SENTINEL_SECONDS):
+            master = await sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+            return Said(master, await sentinel.execute_command("SENTINEL", "REPLICAS", service))
+    except (RedisError, OSError, TimeoutError):
+        return None
+
+
+class OfCluster:
+    """A node of a cluster.
+
+    There a message does not reach replicas as a write does, so a key is written, in a slot that is the node's own. And
+    nobody closes connections to a node that has become a replica. It may even have been made a master again, without
+    what it had: so the id of its history must have stayed the same.
+    """
+
+    def __init__(self, cluster: Cluster, redis: Redis) -> None:
+        self._cluster = cluster
+        self._place = cluster.place_of(redis)
+        self._history = b""
+        self._copying: frozenset[str] = frozenset()
+
+    async def connected(self, send: Send) -> None:
+        """Note the id of its history."""
+        self._history = await self._read(send)
+
+    async def write(self, send: Send) -> None:
+        """Write a key that is the node's; one that is on its way to another node is passed over."""
+        for number in range(_NAMES_MAX):
+            if not self._cluster.owns(self._place, keys.confirmed(number)):
+                continue
+            try:
+                await send(*confirming_write(number))
+            except ResponseError as error:
+                if not str(error).startswith(_ELSEWHERE):
+                    raise
+            else:
+                return
+        raise ReplicasMissing("the node has none of the ledger's slots any more")
+
+    async def count(self, place: Place, send: Send) -> int:  # noqa: ARG002 - as its client was made for
+        """Its replicas, but those that the masters have agreed are gone."""
+        return await self._cluster.replicas_of(self._place) - len(self._copying)
+
+    async def unchanged(self, send: Send) -> None:
+        """Compare the id of its history."""
+        if await self._read(send) != self._history:
+            raise ReplicasMissing("the node has been a replica meanwhile")
+
+    async def _read(self, send: Send) -> bytes:
+        replication = await send("INFO", "replication")
+        self._copying = copying(replication)
+        found = _HISTORY.search(replication)
+        return b"" if found is None else found[1]
+
+
+def confirming_write(number: int) -> tuple[str | int, ...]:
+    """What is written on a cluster, so that WAITAOF waits for all that was written before."""
+    return ("SET", keys.confirmed(number), "", "EX", _KEEP_SECONDS)
+
+
+def promotable_of(redis: Redis, cluster: Cluster | None) -> Promotable:
+    """What applies to a server, which is a node of the cluster, if there is one."""
+    if cluster is not None:
+        return OfCluster(cluster, redis)
+    pool = redis.connection_pool
+    return OfSentinels(pool) if isinstance(pool, SentinelPool) else Alone()

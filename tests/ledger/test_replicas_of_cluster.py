@@ -1,0 +1,146 @@
+"""FAREBOX_WAIT_REPLICAS on a cluster: each node's own replica confirms, and failovers and moved slots lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from redis.crc import key_slot
+
+from gateway.domain import generation_id, partition_of_account
+from gateway.errors import LedgerUnavailable, ReplicasMissing
+from gateway.ledger import keys, outcomes
+from gateway.ledger.ledger import Ledger
+from gateway.redis_link.connections import connect_ledger
+from tests.files_in_memory import in_memory
+from tests.invariants.checks import check_invariants
+from tests.invariants.contents import read_contents
+from tests.ledger.test_replicas import ROOMY, until_confirmed
+from tests.ledger.world import PARTITIONS, POLICY, World, the
+from tests.redis_servers import RedisCluster, RedisServer
+from tests.until import until
+
+TIMEOUT_MS = 1500
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """Three masters with a replica each, for all tests here: the last of them has one fail over."""
+    with in_memory(tmp_path_factory.mktemp("cluster")) as folder:
+        made = RedisCluster.make(folder, replicas=1, timeout_ms=TIMEOUT_MS)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+async def world(servers: RedisCluster) -> AsyncIterator[World]:
+    """An empty ledger that waits for a replica, with an account on each node."""
+    for node in servers.nodes[:3]:
+        node.flush()
+    ledger = Ledger(connect_ledger(servers.url), partitions=PARTITIONS, wait_replicas=1)
+    world = World(ledger, replace(POLICY, daily_millicredits=0, free=ROOMY))
+    try:
+        await until_confirmed(ledger)
+        await ledger.publish(world.policy)
+        for node in servers.nodes[:3]:
+            await world.account(account_on(servers, node), top_up=1_000_000)
+        yield world
+    finally:
+        await ledger.close()
+
+
+def slot_of(account: str) -> int:
+    return int(key_slot(keys.tag(partition_of_account(account, PARTITIONS)).encode()))
+
+
+def account_on(servers: RedisCluster, node: RedisServer) -> str:
+    """An account whose keys this node has."""
+    return next(f"on-{number}" for number in count() if servers.owner(slot_of(f"on-{number}")) is node)
+
+
+def confirmations(node: RedisServer) -> int:
+    """How often a node was written to before its replica was asked."""
+    with node.client() as client:
+        return int(client.info("commandstats").get("cmdstat_set", {"calls": 0})["calls"])
+
+
+async def test_each_node_is_confirmed_by_its_own_replica_once_for_a_batch(servers: RedisCluster, world: World) -> None:
+    first, second, _ = servers.nodes[:3]
+    here, there = account_on(servers, first), account_on(servers, second)
+    await asyncio.gather(world.reserve(here, 1), world.reserve(there, 1))
+    before = [confirmations(node) for node in servers.nodes[:3]]
+    await asyncio.gather(*(world.reserve(account, 1) for account in (here, there) for _ in range(20)))
+    assert [confirmations(node) for node in servers.nodes[:3]] == [before[0] + 1, before[1] + 1, before[2]]
+
+    os.kill(servers.replica_of(first).pid, signal.SIGSTOP)
+    with pytest.raises(ReplicasMissing, match="0 of 1 replicas"):
+        await world.reserve(here, 1)
+    the(outcomes.Reserved, await world.reserve(there, 1))
+    os.kill(servers.replica_of(first).pid, signal.SIGCONT)
+    await until_confirmed(world.ledger)
+    the(outcomes.Reserved, await world.reserve(here, 1))
+
+
+async def test_while_a_slot_is_moved_a_script_runs_whole_or_not_at_all(servers: RedisCluster, world: World) -> None:
+    """A slot's keys move one by one. A script that began was stopped at the first key that had gone: half done."""
+    source, target = servers.nodes[:2]
+    account = account_on(servers, source)
+    running = await world.running(account=account)
+    for step, _ in enumerate(servers.move_slot(slot_of(account), source, target)):
+        if step > 2:  # each refusal takes a second, and every further step is like the one before
+            continue
+        before = await read_contents(world.redis)
+        with pytest.raises(LedgerUnavailable, match="TRYAGAIN"):
+            await world.settle(running)
+        assert _ledgers(await read_contents(world.redis)) == _ledgers(before)
+    the(outcomes.Ended, await world.settle(running))
+    the(outcomes.Reserved, await world.reserve(account))
+    await check_invariants(world.redis, PARTITIONS)
+
+
+def _ledgers(contents: object) -> object:
+    assert isinstance(contents, dict)
+    return {name: value for name, value in contents.items() if "confirmed" not in name}
+
+
+async def test_what_was_acknowledged_is_there_after_a_node_has_failed_over(servers: RedisCluster, world: World) -> None:
+    """`WAITAOF` was refused on a cluster: a failover lost what had not reached the replica.
+
+    The lost node comes back, because its successor has no replica of its own until then, and confirms nothing.
+    """
+    lost = servers.nodes[0]
+    account, acknowledged, unknown = account_on(servers, lost), set[str](), list[LedgerUnavailable]()
+    stop = asyncio.Event()
+
+    async def client() -> None:
+        while not stop.is_set():
+            generation = generation_id(partition_of_account(account, PARTITIONS))
+            while generation not in acknowledged:  # a client repeats its request until it is answered
+                try:
+                    await world.reserve(account, 1, generation=generation)
+                    acknowledged.add(generation)
+                except LedgerUnavailable as error:
+                    unknown.append(error)
+
+    clients = [asyncio.create_task(client()) for _ in range(4)]
+    await until(lambda: len(acknowledged) >= 40)
+    lost.kill()
+    with servers.replica_of(lost).client() as promoted:
+        await until(lambda: promoted.info("replication")["role"] == "master")
+    lost.start()
+    until_then = len(acknowledged)
+    await until(lambda: len(acknowledged) >= until_then + 40)
+    stop.set()
+    await asyncio.gather(*clients)
+    assert unknown, "nothing was accepted while the successor had no replica"
+    for generation in acknowledged:
+        the(outcomes.Generation, await world.ledger.generation(generation=generation))
+    assert await world.held(account) == len(acknowledged)
+    await check_invariants(world.redis, PARTITIONS)

@@ -1,0 +1,60 @@
+"""Which replicas could be promoted, as Sentinels say: each of these has to confirm."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import ReplicasMissing
+from gateway.ledger.promotable import Said, copying, promotable
+
+MASTER = ("10.0.0.1", 6379)
+OTHER = ("10.0.0.9", 6379)
+THERE = {"flags": "slave", "role-reported": "slave", "slave-repl-offset": "100", "slave-priority": "100"}
+DOWN = THERE | {"flags": "s_down,slave"}
+GONE = THERE | {"flags": "slave,disconnected"}
+NEVER = THERE | {"slave-priority": "0"}
+UNTOLD = THERE | {"role-reported": "master", "slave-repl-offset": "0"}
+PROMOTED = THERE | {"role-reported": "master"}
+
+
+def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
+    flat = [
+        [word.encode() for pair in {"name": f"10.0.0.{number}:6379", **replica}.items() for word in pair]
+        for number, replica in enumerate(replicas, 2)
+    ]
+    return Said([master[0].encode(), str(master[1]).encode()], flat)
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        ([says(THERE, THERE)] * 3, 2),
+        ([says(THERE, DOWN)] * 3, 1),
+        ([says(THERE, GONE)] * 2 + [says(THERE, THERE)], 1),
+        ([says(THERE, DOWN)] + [says(THERE, THERE)] * 2, 2),  # only one of three has found it away
+        ([says(THERE, DOWN)], 2),  # the others are not heard: they might promote it
+        ([], 0),
+        ([says(THERE, NEVER)] * 3, 1),
+        ([says(THERE, UNTOLD)] * 3, 1),  # a former master that is back: the other one is preferred
+        ([says(THERE, PROMOTED)] * 3, 2),  # a failover is under way: the one that has been promoted will not confirm
+        ([says(THERE)] * 2 + [says(THERE, THERE)], 1),  # two have never heard of the second
+        ([says(DOWN, THERE, master=OTHER)] + [says(THERE, THERE)] * 2, 2),
+    ],
+)
+def test_each_replica_that_could_be_promoted_is_counted(said: list[Said], count: int) -> None:
+    assert promotable(said, MASTER, sentinels=3) == count
+
+
+def test_a_master_that_most_sentinels_have_replaced_confirms_nothing() -> None:
+    with pytest.raises(ReplicasMissing, match="have another master"):
+        promotable([says(THERE, THERE, master=OTHER)] * 2 + [says(THERE, THERE)], MASTER, sentinels=3)
+
+
+def test_a_replica_that_gets_its_first_copy_is_not_waited_for() -> None:
+    replication = (
+        b"role:master\r\nconnected_slaves:2\r\n"
+        b"slave0:ip=10.0.0.2,port=6379,state=online,offset=1,lag=0\r\n"
+        b"slave1:ip=10.0.0.3,port=6379,state=send_bulk,offset=0,lag=0\r\n"
+    )
+    assert copying(replication) == {"10.0.0.3:6379"}
+    assert promotable([says(THERE, THERE)] * 3, MASTER, 3, copying(replication)) == 1
