@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +16,9 @@ Argument = str | int
 _INCLUDE = re.compile(r"^--- @include (.+)$", re.MULTILINE)
 _ARGUMENTS = re.compile(r"^local\s([\w\s,]+)= unpack\(ARGV\)", re.MULTILINE)
 _REMARK = re.compile(r"--[^\n]*")
+# A function of a library, from the first column to its `end` there, with nothing else in the first column.
+_FUNCTION = re.compile(r"^(?:local )?function ([\w.]+)\([^\n]*(?:\bend|(?:\n(?: [^\n]*)?)*\nend)\n", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _SOURCES: dict[str, str] = {}
 
 
@@ -60,7 +64,10 @@ class ScriptFolder:
         return self._lua.joinpath(f"{name}.lua").read_text()
 
     def compose(self, text: str) -> str:
-        """A script with its includes replaced by the libraries: each once, after those it includes itself."""
+        """A script with its includes replaced by the libraries: each once, after those it includes itself.
+
+        Of their functions it gets those that it can reach.
+        """
         included: set[str] = set()
 
         def libraries(include: re.Match[str]) -> str:
@@ -71,7 +78,7 @@ class ScriptFolder:
             included.add(name)
             return _INCLUDE.sub(libraries, self.text(name))
 
-        return _INCLUDE.sub(libraries, text)
+        return _reachable(_INCLUDE.sub(libraries, text))
 
     def command(self, name: str, keys: Sequence[str], /, **arguments: Argument | None) -> Command:
         """The command that runs a script. Arguments are named; the script defines their order."""
@@ -84,6 +91,23 @@ def arguments_of(text: str) -> tuple[str, ...]:
     """The names of a script's arguments, in order: `local attempt, operation = unpack(ARGV)`."""
     named = _ARGUMENTS.search(_REMARK.sub("", text))
     return tuple(re.findall(r"\w+", named[1])) if named else ()
+
+
+def _reachable(source: str) -> str:
+    """Without functions that are named nowhere: Lua makes each anew in every run, for as much as reading a field.
+
+    Whatever reads like a function's name counts as a call, so that one too many may stay, but none is missing.
+    """
+    functions: defaultdict[str, list[str]] = defaultdict(list)
+    for function in _FUNCTION.finditer(source):
+        functions[function[1]].append(function[0])
+    open_ = set(_NAME.findall(_FUNCTION.sub("", source))) & functions.keys()
+    reached: set[str] = set()
+    while open_:
+        name = open_.pop()
+        reached.add(name)
+        open_ |= (set(_NAME.findall("".join(functions[name]))) & functions.keys()) - reached
+    return _FUNCTION.sub(lambda function: function[0] if function[1] in reached else "", source)
 
 
 def sent_whole(command: Command) -> Command:

@@ -208,6 +208,33 @@ def test_a_script_has_each_library_once_and_above_what_calls_it(path: Path) -> N
         assert re.search(rf"^local (?:{name} = {{|function make_{name}\()", source[: called.end()], re.MULTILINE), name
 
 
+def functions_in(text: str) -> set[str]:
+    """The functions that a text has at its outermost level."""
+    return set(re.findall(r"^(?:local )?function ([\w.]+)\(", text, re.MULTILINE))
+
+
+@cases("path", SCRIPTS)
+def test_a_script_has_every_function_that_it_names_and_no_other(path: Path) -> None:
+    """Functions that a script cannot reach are left out when it is composed; one too many would fail at run time."""
+    folder = folder_of(path)
+    source = folder.loads.load(path.stem).source
+    everything = {name for library in folder.libraries for name in functions_in(library.read_text())}
+    code = re.sub(r'"[^"\n]*"|--[^\n]*', "", source)
+    named = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*\.\w+", code)) & everything
+    assert named <= functions_in(source)
+    for function in functions_in(source) - functions_in(path.read_text()):
+        assert len(re.findall(rf"(?<![\w.]){re.escape(function)}\b", source)) > 1, function
+
+
+@cases("path", [*SCRIPTS, *LIBRARIES])
+def test_libraries_are_used_by_the_names_of_their_functions(path: Path) -> None:
+    """By `library[name]` or `pairs(library)` a script would call what was left out of it."""
+    text = path.read_text()
+    names = "|".join([*included_in(text), path.stem])
+    code = re.sub(r'"[^"\n]*"|--[^\n]*', "", text)
+    assert not re.search(rf"(?<![\w.])(?:{names})\[|pairs\((?:{names})\)", code)
+
+
 async def test_the_queues_redis_takes_every_script_of_the_queue(redis_url: str) -> None:
     redis = connect_queue(redis_url)
     for path in QUEUE.scripts:
