@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import orjson
@@ -12,12 +13,24 @@ import pydantic_core
 def to_json(value: object, *, sorted_members: bool = False, default: Callable[[Any], Any] | None = None) -> bytes:
     """The value as JSON, without spaces. `default` turns what JSON does not have into what it has.
 
-    What orjson does not write (a number above 64 bits) pydantic writes. PydanticSerializationError: neither can, as
+    A named tuple is an array, as with Python's encoder: orjson leaves it to `default`, which would make it text. What orjson does not write (a number above 64 bits) pydantic writes. PydanticSerializationError: neither can, as
     with a lone surrogate.
     """
     try:
-        return orjson.dumps(value, default, orjson.OPT_SORT_KEYS if sorted_members else None)
+        return orjson.dumps(value, _with_tuples(default), orjson.OPT_SORT_KEYS if sorted_members else None)
     except orjson.JSONEncodeError:
         if sorted_members:
             raise
         return pydantic_core.to_json(value, fallback=default)
+
+
+@cache
+def _with_tuples(default: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    def turned(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(value)
+        if default is None:
+            raise TypeError(type(value).__name__)
+        return default(value)
+
+    return turned

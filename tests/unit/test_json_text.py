@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.api.http.parse import canonical_json
 from gateway.json_text import to_json
+from gateway.queue.messages import ChangeNotice
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 WHOLE = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | TEXTS
@@ -51,3 +52,13 @@ def test_a_lone_surrogate_is_refused_and_other_types_need_a_default() -> None:
         to_json("\ud800")
     assert to_json({"at": 2**64}) == b'{"at":18446744073709551616}'
     assert to_json([{1}], default=sorted) == b"[[1]]"
+
+
+def test_a_named_tuple_is_an_array_whatever_the_rest_becomes() -> None:
+    """`default=repr` made text of change notices, and streams heard of no change."""
+    notice = ChangeNotice("acme", "gen_1", 2)
+    assert to_json([("*", 1), notice], default=repr) == b'[["*",1],["acme","gen_1",2]]'
+    assert to_json({"a": notice}) == b'{"a":["acme","gen_1",2]}'
+    assert to_json([1j], default=repr) == b'["1j"]'
+    with pytest.raises(pydantic_core.PydanticSerializationError):
+        to_json([1j])
