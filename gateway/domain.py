@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from gateway.kinds import MediaKind, kind_asked
 
@@ -231,6 +231,22 @@ Reports = Mapping[Unit, int | None]
 """What was reported of an output, in millionths of each unit; None: something that is not an amount."""
 
 
+class Cost(NamedTuple):
+    """What something cost at a provider (R31), in micro-units of the card's currency: assumed, and as reported.
+
+    None: unknown. What is reported counts; what is assumed beside it shows how far the card is off.
+    """
+
+    provider: str
+    assumed: int | None = None
+    reported: int | None = None
+
+    @property
+    def micro(self) -> int:
+        """What counts; 0 if nothing is known."""
+        return self.reported if self.reported is not None else self.assumed or 0
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """An input image, video or audio: an `https:` URL, or the key of its bytes in the object store."""
@@ -269,6 +285,8 @@ class GenerationRequest:
     output: MediaKind | None = None
     erased: bool = False
     """Whether what its account's person wrote was removed (R38)."""
+    measures: Mapping[str, Decimal] = field(default_factory=dict)
+    """What is known of the inputs, for measures that its cost depends on (R31)."""
 
     @property
     def kind(self) -> MediaKind | None:
@@ -293,6 +311,7 @@ class Output:
     duration_seconds: Decimal | None = None
     reports: Reports = field(default_factory=dict)
     characters: int | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,10 +213,12 @@ class ProviderError(FareboxError):
     """An attempt failed. `detail` is for the operator's log and never reaches a client.
 
     `refused`: the provider certainly did not take the job, so another one may be asked (R30). If in doubt, it is False.
+    `cost`: what the provider says that the failed job cost, as it says it; None: nothing is said (R31).
     """
 
     code: FailureCode = FailureCode.INTERNAL
     refused: bool = False
+    cost: object = None
 
     def __init__(self, detail: str, code: FailureCode | None = None, *, refused: bool | None = None) -> None:
         """Keep the detail; `code` and `refused` override the class's own."""

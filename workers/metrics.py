@@ -30,6 +30,11 @@ UNIT_REPORTS = Counter(
     "Delivered outputs priced by reported units (R29), by model, unit, and what was reported.",
     ["model", "unit", "outcome"],
 )
+REPORTED_COSTS = Counter(
+    "farebox_reported_costs",
+    "Costs that providers reported of outputs and failed jobs (R31), by model, provider, and whether they count.",
+    ["model", "provider", "outcome"],
+)
 BREAKER_MOVES = Counter(
     "farebox_provider_breaker_moves", "Breakers that this worker opened or closed, by provider.", ["provider", "move"]
 )

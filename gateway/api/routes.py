@@ -17,6 +17,7 @@ from gateway.api.access.roles import (
     CLIENT_OR_SUPPORT,
     CREDIT_CHANGERS,
     MONEY_CHANGERS,
+    MONEY_READERS,
     OPERATORS,
     OWNER_OR_ADMIN,
     OWNER_OR_READER,
@@ -41,6 +42,7 @@ from gateway.api.handlers import (
     generations,
     health,
     keys,
+    margin,
     members,
     metrics_site,
     ops,
@@ -79,6 +81,7 @@ from gateway.schemas import cards as card_schemas
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas import estimates as estimate_schemas
 from gateway.schemas import generations as generation_schemas
+from gateway.schemas import margin as margin_schemas
 from gateway.schemas import members as member_schemas
 from gateway.schemas import ops as operations_schemas
 from gateway.schemas import ops_generations as ops_generation_schemas
@@ -331,6 +334,9 @@ ROUTES: tuple[Route, ...] = (
           "Get how many workers a tool needs"),
     Route("GET", "/v1/ops/series", series.series, OPERATORS, operations_schemas.SeriesQuery,
           operations_schemas.SeriesOut, "Get queues and held credits over time"),
+    Route("GET", "/v1/ops/margin", margin.get, MONEY_READERS, margin_schemas.MarginQuery, margin_schemas.MarginOut,
+          "Get revenue, cost and margin by day, model, provider or bucket; CSV with `Accept: text/csv`",
+          also_media=("text/csv",)),
     Route("GET", "/v1/ops/generations", ops_generations.listed, OPERATORS, ops_generation_schemas.OpsGenerationsQuery,
           ops_generation_schemas.OpsGenerationsOut,
           "List generations of all accounts: open ones, those that failed lately, or those charged for"),

@@ -135,12 +135,17 @@ def journal(name: str, limit: int, before: str | None, *, as_json: bool, **wante
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("credits_", metavar="CREDITS", type=CREDITS)
 @click.option("--expires-at", help="When they expire, such as 2027-01-31T00:00:00Z. Default: never.")
+@click.option("--paid", type=click.FloatRange(min=0), help="What was paid for them, for the margin. Default: nothing.")
 @_bucket
 @_reason
 @as_json_option
-def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reason: str, *, as_json: bool) -> None:
+def grant(
+    name: str, credits_: float, bucket: str, reason: str, *, expires_at: str | None, paid: float | None, as_json: bool
+) -> None:
     """Grant CREDITS to ACCOUNT."""
     body: dict[str, Any] = {"bucket": bucket, "credits": credits_, "reason": reason}
+    if paid is not None:
+        body["paid"] = paid
     if expires_at is not None:
         body["expires_at"] = expires_at
     answer = ask_gateway(lambda client: client.call("POST", f"{path_of(name)}/grants", body, once=uuid.uuid4().hex))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from gateway.domain import (
@@ -25,6 +26,7 @@ from gateway.domain import (
 from gateway.json_text import to_json
 from gateway.kinds import MediaKind
 from gateway.ledger import outcomes
+from gateway.ledger.margin_records import decode_costs, usual_worth
 from gateway.ledger.metering_records import decode_charged, decode_metering, decode_reports, encode_metering
 from gateway.ledger.records import BUCKETS, optional, pairs
 from gateway.ledger.tried import decode_tried
@@ -63,6 +65,7 @@ def encode_request(request: GenerationRequest) -> str:
         "sandbox": request.sandbox,
         "output": request.output,
         "erased": request.erased or None,
+        "measures": {name: str(amount) for name, amount in request.measures.items()},
     }
     return to_json({name: value for name, value in members.items() if value or value == ""}).decode()
 
@@ -97,6 +100,7 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
         metering=decode_metering(fields["meters"]) if "meters" in fields else None,
         output=MediaKind(data["output"]) if "output" in data else None,
         erased=data.get("erased", False),
+        measures={name: Decimal(amount) for name, amount in data.get("measures", {}).items()},
     )
 
 
@@ -137,6 +141,7 @@ def _decode_output(index: int, fields: Mapping[str, str]) -> Output:
         duration_seconds=None if duration is None else Decimal(duration),
         reports=decode_reports(fields.get(f"reported:{index}", "")),
         characters=width if width and not height else None,
+        cost=next(iter(decode_costs(fields.get(f"cost:{index}", ""))), None),
     )
 
 
@@ -216,7 +221,7 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         held_millicredits=0 if final else price,
         committed_millicredits=int(fields.get("committed", 0)),
         refunded_millicredits=int(fields.get("refunded", 0)),
-        allocation=decode_allocation(fields["allocation"]),
+        allocation=decode_allocation(fields["allocation"], fields.get("worth", "")),
         outputs=tuple(_decode_output(index, fields) for index in indices),
         outputs_deleted="outputs_deleted" in fields,
         progress_thousandths=1000 if state is State.SUCCEEDED else int(fields.get("progress", 0)),
@@ -247,6 +252,7 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
         tried=decode_tried(fields.get("tried")),
         released=int(fields.get("released", 0)),
+        lost=decode_costs(fields.get("lost", "")),
     )
 
 
@@ -259,10 +265,13 @@ def _decode_webhook(fields: Mapping[str, str]) -> OwnWebhook | None:
     )
 
 
-def decode_allocation(text: str) -> tuple[outcomes.AllocationShare, ...]:
-    """Decode an allocation: bucket:grant:amount,…, in the order drawn."""
+def decode_allocation(text: str, worths: str = "") -> tuple[outcomes.AllocationShare, ...]:
+    """Decode an allocation: bucket:grant:amount,…, in the order drawn; and the worth of each share, if it is stored."""
     shares = (part.split(":") for part in text.split(",") if part)
-    return tuple(outcomes.AllocationShare(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
+    return tuple(
+        outcomes.AllocationShare(BUCKETS[letter], grant, int(amount), worth or usual_worth(grant, letter))
+        for (letter, grant, amount), worth in zip_longest(shares, worths.split(",") if worths else ())
+    )
 
 
 def decode_dispatch(flat: Sequence[bytes]) -> outcomes.Dispatch | None:

@@ -100,6 +100,11 @@ def usage_tags(partition: int, account: str, day: str) -> str:
     return f"{tag(partition)}:usage_tags:{account}:{day}"
 
 
+def margin(partition: int, day: str) -> str:
+    """Hash: what generations of one day (`2026-11-22`) earned and cost, per model, provider and bucket."""
+    return f"{tag(partition)}:margin:{day}"
+
+
 def idempotency(partition: int, scope: str, digest: str) -> str:
     """String: the response to an idempotency key (or an operation) of an account or `admin`."""
     return f"{tag(partition)}:idempotency:{scope}:{digest}"

@@ -29,6 +29,7 @@ from gateway.ledger.erasure import ErasureOperations
 from gateway.ledger.finding import FindOperations
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.lists import ListOperations
+from gateway.ledger.margin_records import decode_margin
 from gateway.ledger.members import MemberOperations
 from gateway.ledger.memory import memory_warnings
 from gateway.ledger.operators import OperatorOperations
@@ -47,6 +48,7 @@ from gateway.ledger.webhooks import WebhookOperations
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gateway.ledger.margin_records import Earned
     from gateway.ledger.policy import PlanTerms, Policy
 
 SCHEMA_VERSION = 1
@@ -193,6 +195,16 @@ class Ledger(
             )
         )
         return [None if version is None else PolicyInForce(version.decode(), int(at)) for version, at in found]
+
+    async def margin(self, *, days: Sequence[str]) -> list[Earned]:
+        """What generations earned and cost on these days (`2026-11-22`), of all accounts, in no order."""
+        rows: list[Earned] = []
+        for day in days:
+            found = await asyncio.gather(
+                *(self.command("HGETALL", keys.margin(partition, day)) for partition in range(self.partitions))
+            )
+            rows.extend(row for stored in found for row in decode_margin(day, stored))
+        return rows
 
     async def totals(self) -> Totals:
         """Sums over all partitions. The cost grows with partitions, not with accounts."""

@@ -18,6 +18,7 @@ from gateway.ledger.generation_records import (
     generation_of,
 )
 from gateway.ledger.limits import LimitReached, limit_reached
+from gateway.ledger.margin_records import encode_costs
 from gateway.ledger.metering_records import encode_reports
 from gateway.ledger.pause_records import Paused, decode_pause
 from gateway.ledger.records import canonical, clean_reason, decode_account, pairs
@@ -26,7 +27,7 @@ from gateway.ledger.tried import encode_tried
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gateway.domain import FailureCode, GenerationRequest, Output
+    from gateway.domain import Cost, FailureCode, GenerationRequest, Output
     from gateway.ledger.policy import Terms
     from gateway.ledger.tried import Tried
     from gateway.redis_link.calls import Reply
@@ -210,6 +211,7 @@ class GenerationOperations(LedgerCore):
             index=output.index,
             output=encode_output(output),
             reported=encode_reports(output.reports),
+            cost=encode_costs(output.cost),
         )
         return outcomes.Noted() if word == "noted" else outcomes.Stale()
 
@@ -279,11 +281,13 @@ class GenerationOperations(LedgerCore):
         failure: FailureCode | None,
         tried: Sequence[Tried] = (),
         untried: int = 0,
+        lost: Sequence[Cost] = (),
     ) -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
         """End the attempt: commit the delivered share and refund the rest (R9), or queue the next attempt.
 
         `tried`, with `provider_failed`: its job has ended, so another provider may be chosen. `untried` of them
-        have not been tried yet: so many more attempts are made than `attempts_max` (R30).
+        have not been tried yet: so many more attempts are made than `attempts_max` (R30). `lost`: the cost of what it
+        made and did not deliver (R31).
         """
         reply = await self.run(
             "settle",
@@ -294,8 +298,16 @@ class GenerationOperations(LedgerCore):
             dispatch_ms=self.dispatch_ms,
             tried=encode_tried(tried),
             untried=untried,
+            lost=encode_costs(*lost),
         )
         return self._queued_or_ended(*reply, job_is_over=failure is None)
+
+    async def book_loss(self, *, generation: str, job: str, lost: Sequence[Cost]) -> None:
+        """Book what a job cost whose outputs nobody gets, once for each job (R30, R31); nothing if its record is gone.
+
+        `job` is the provider's id of it.
+        """
+        await self.run("book_loss", self.generation_key(generation), job=job, cost=encode_costs(*lost))
 
     def _queued_or_ended(
         self, word: str, rest: Reply, *, job_is_over: bool = False

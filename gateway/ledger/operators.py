@@ -86,9 +86,17 @@ class OperatorOperations(LedgerCore):
         return await self._operate("resume", account, operation)
 
     async def grant(
-        self, *, account: str, operation: str, bucket: Bucket, millicredits: int, expires_at: int | None, reason: str
+        self,
+        *,
+        account: str,
+        operation: str,
+        bucket: Bucket,
+        millicredits: int,
+        expires_at: int | None,
+        reason: str,
+        paid_micro: int | None = None,
     ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
-        """Add an operator's grant (R5).
+        """Add an operator's grant (R5). `paid_micro`: what was paid for all of it, in micro-units; None: nothing (R31).
 
         Refused: `expires_in_past` (`detail`: the account's now), `too_much`, `too_many_grants`.
         """
@@ -101,6 +109,7 @@ class OperatorOperations(LedgerCore):
             expires_at=expires_at,
             reason=clean_reason(reason),
             available_max=_BALANCE_MAX_MILLICREDITS,
+            paid=paid_micro,
         )
 
     async def adjust(

@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State, Unit
+from gateway.domain import (
+    Bucket,
+    Cost,
+    EntryKind,
+    FailureCode,
+    GenerationRequest,
+    Interval,
+    Output,
+    OwnWebhook,
+    State,
+    Unit,
+)
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
@@ -41,11 +52,12 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class AllocationShare:
-    """A part of a price drawn from one grant."""
+    """A part of a price drawn from one grant, and what its credits were worth then (`lib/worth.lua`)."""
 
     bucket: Bucket
     grant: str
     millicredits: int
+    worth: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +144,8 @@ class Generation:
     """The millionths of each reported unit it was charged for; None: open, or charged without regard to them (R29)."""
     tried: tuple[Tried, ...] = ()
     released: int = 0
+    lost: tuple[Cost, ...] = ()
+    """What attempts cost beyond the delivered outputs (R31)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

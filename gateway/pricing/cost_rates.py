@@ -31,7 +31,7 @@ class ReportedCost(Reported):
 AmountPer = Mapping[str, CostPerUnit]
 
 
-class Cost(Rate):
+class CostRate(Rate):
     """What an output costs at a provider if `when` matches."""
 
     millicredits: ExactMoney = Field(Decimal(0), alias="amount")
@@ -60,5 +60,5 @@ def _as_costs(value: object) -> object:
     return as_list(value)
 
 
-Costs = Annotated[tuple[Cost, ...], BeforeValidator(_as_costs)]
+Costs = Annotated[tuple[CostRate, ...], BeforeValidator(_as_costs)]
 CostAddOns = Annotated[tuple[CostAddOn, ...], BeforeValidator(as_list)]

@@ -44,21 +44,24 @@ class JobCost:
     fixed: int
     meters: tuple[Meter, ...] = ()
 
-    def of(self, place: int, reports: Mapping[Unit, int | None]) -> int:
+    def of(self, place: int, reports: Mapping[Unit, int | None], *, bounded: bool = True) -> int:
         """The cost of the output at `place`, in micro-units; shares of what is fixed add up.
 
-        `reports` has the units reported of it, in millionths; None: not an amount, which counts as the ceiling.
+        `reports` has the units reported of it, in millionths; None: not an amount, which counts as the ceiling. Unless
+        `bounded`, what is above the ceiling counts as reported.
         """
         fixed = self.fixed * (place + 1) // self.outputs - self.fixed * place // self.outputs
-        nano = sum(meter.nanocredits * _counted(meter, reports) for meter in self.meters)
+        nano = sum(meter.nanocredits * _counted(meter, reports, bounded=bounded) for meter in self.meters)
         return fixed + _rounded(Fraction(nano, MILLIONTHS * _NANO_PER_MICRO))
 
 
-def _counted(meter: Meter, reports: Mapping[Unit, int | None]) -> int:
+def _counted(meter: Meter, reports: Mapping[Unit, int | None], *, bounded: bool) -> int:
     if meter.unit not in reports:
         return meter.unreported
     reported = reports[meter.unit]
-    return meter.at_most if reported is None else min(reported, meter.at_most)
+    if reported is None:
+        return meter.at_most
+    return min(reported, meter.at_most) if bounded else reported
 
 
 def _rounded(amount: Fraction) -> int:

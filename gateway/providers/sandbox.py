@@ -72,6 +72,14 @@ class SandboxControls(BaseModel):
         ),
     )
 
+    cost: ReportedFigure | Annotated[tuple[ReportedFigure, ...], Field(max_length=100)] | None = Field(
+        default=None,
+        description=(
+            "What the provider reports that each output cost, in the rate card's currency: a number, or one for each "
+            "output; a text stands for what is not an amount. Without it, the sandbox reports no cost."
+        ),
+    )
+
     @field_validator("delay_seconds", "deliver", "fail_attempts", mode="before")
     @classmethod
     def _written_as_a_number(cls, number: Any) -> Any:
@@ -99,6 +107,12 @@ class SandboxControls(BaseModel):
             elif index < len(figure):
                 reports[unit] = figure[index]
         return reports
+
+    def costs(self, index: int) -> object:
+        """What output `index` is reported to cost."""
+        if not isinstance(self.cost, tuple):
+            return self.cost
+        return self.cost[index] if index < len(self.cost) else None
 
     def fails(self, attempt: int) -> bool:
         """Whether attempt number `attempt` should fail."""

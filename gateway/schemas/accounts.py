@@ -160,6 +160,10 @@ class SubscriptionChangeIn(Body):
     ]
 
 
+PAID_MAX = 10_000_000
+"""As much as a bundle may cost."""
+
+
 class GrantIn(Body):
     """Credits to add to a bucket."""
 
@@ -170,6 +174,18 @@ class GrantIn(Body):
         amount_schema(exclusiveMinimum=0),
     ]
     expires_at: Annotated[TimeIn, Field(description="Default: never.")] | None = None
+    paid: (
+        Annotated[
+            AmountIn,
+            Field(
+                ge=0,
+                le=PAID_MAX,
+                description="What was paid for them, in the rate card's currency, for the margin. Default: nothing.",
+            ),
+            amount_schema(minimum=0, maximum=PAID_MAX),
+        ]
+        | None
+    ) = None
     reason: Reason
 
 

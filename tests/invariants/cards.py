@@ -13,10 +13,14 @@ START = 1_795_338_000_000  # 22 November 2026, 09:00 UTC
 
 _FREE = PlanTerms(concurrency={"image": 2}, max_waiting=1)
 _STANDARD = PlanTerms(
-    monthly_millicredits=300_000, concurrency={"image": 3, "video": 2}, max_waiting=3, head_start_ms=10 * MINUTE,
+    monthly_millicredits=300_000, price_cents={1: 900}, concurrency={"image": 3, "video": 2}, max_waiting=3,
+    head_start_ms=10 * MINUTE,
     allow={"video": {"resolution": ("480p", "720p")}},
 )  # fmt: skip
-_PRO = PlanTerms(monthly_millicredits=1_000_001, concurrency={"image": 4, "video": 1}, max_waiting=4)
+_PRO = PlanTerms(
+    monthly_millicredits=1_000_001, price_cents={1: 2_700, 12: 25_000}, concurrency={"image": 4, "video": 1},
+    max_waiting=4,
+)  # fmt: skip
 _UTC = Policy(
     version="sha256:first", file_time_ms=1, timezone="UTC", zone_changes=((0, 0),), reset_ms=0,
     daily_millicredits=100_000, free_for_everyone=True, refund_grace_ms=DAY, keep_upgrade_leftover=True, free=_FREE,
@@ -25,7 +29,8 @@ _UTC = Policy(
 _BERLIN = replace(
     _UTC, timezone="Europe/Berlin", zone_changes=tuple(zone_changes("Europe/Berlin", START)),
     reset_ms=2 * HOUR + 30 * MINUTE, daily_millicredits=60_000, free_for_everyone=False, refund_grace_ms=3 * HOUR,
-    keep_upgrade_leftover=False, plans={"standard": replace(_STANDARD, concurrency={"image": 5}), "pro": _PRO},
+    keep_upgrade_leftover=False,
+    plans={"standard": replace(_STANDARD, concurrency={"image": 5}, price_cents={1: 1_000}), "pro": _PRO},
 )  # fmt: skip
 CARDS = (_UTC, _BERLIN)
 TERMS = (

@@ -17,6 +17,7 @@ from redis.asyncio.cluster import RedisCluster
 from tests.invariants.attribution import check_attribution
 from tests.invariants.billing import check_billing
 from tests.invariants.contents import Contents, read_contents
+from tests.invariants.margin import check_margin
 from tests.invariants.metering import used
 
 OPEN = {"waiting", "queued", "running"}
@@ -66,6 +67,7 @@ class Partition:
     usage: dict[str, dict[str, str]]
     usage_keys: dict[str, dict[str, str]]
     usage_tags: dict[str, dict[str, str]]
+    margin: dict[str, dict[str, str]]
     deadlines: dict[str, float]
     outputs: dict[str, float]
     totals: dict[str, str]
@@ -105,6 +107,7 @@ def partition_of(contents: Contents, tag: str) -> Partition:
         usage=by_kind["usage"],
         usage_keys=by_kind["usage_keys"],
         usage_tags=by_kind["usage_tags"],
+        margin=by_kind["margin"],
         deadlines=alone["deadlines"],
         outputs=alone["outputs"],
         totals=alone["totals"],
@@ -126,6 +129,7 @@ def check_partition(partition: Partition) -> None:
         check_billing(account, partition.billing.get(account, {}), fields)
         _check_purchases(partition, account, fields)
     _check_events(partition)
+    check_margin(partition.generations, partition.margin)
     _check_totals(partition)
 
 

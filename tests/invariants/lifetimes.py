@@ -16,7 +16,7 @@ LIFETIMES: dict[str, int | None] = {
     "account": None, "deadlines": None, "waiting": None, "recent": None, "journal": None, "outputs": None,
     "made_by": 40 * DAY, "webhook": None, "webhooks": None, "totals": None, "policy": None,
     "generation": 30 * DAY, "failed": 30 * DAY, "idempotency": DAY, "client_call": 10 * MINUTE,
-    "usage": 400 * DAY, "usage_keys": 400 * DAY, "usage_tags": 400 * DAY,
+    "usage": 400 * DAY, "usage_keys": 400 * DAY, "usage_tags": 400 * DAY, "margin": 402 * DAY,
     "checkout": 400 * DAY, "billing": 400 * DAY, "token": HOUR, "purchases": 400 * DAY,
     "delivery": 31 * DAY, "deliveries": 31 * DAY, "pending": 31 * DAY,
 }  # fmt: skip

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from typing import Any
 
-from gateway.domain import Metering, Reports, partition_of_account, partition_of_generation
+from gateway.domain import Cost, Metering, Reports, partition_of_account, partition_of_generation
 from gateway.ledger import keys
-from tests.invariants.model.credits import Account, Changes, Entry
+from tests.invariants.model.credits import Account, Changes, Entry, Grant
 from tests.invariants.model.generations import OPEN, Generation, Key, Member
 from tests.invariants.model.keys import PERIODS
 from tests.invariants.model.life import DAY, Model
+from tests.invariants.model.margin import rows_of, usual_worth, worth_text
 
 LETTERS = {"free": "f", "subscription": "s", "top_up": "t"}
 KINDS = {"daily": "d", "monthly": "m", "top_up": "t", "operator": "o", "refund": "r"}
@@ -39,7 +41,7 @@ def picture_of(model: Model, partitions: int) -> Picture:
     mine: defaultdict[str, list[Generation]] = defaultdict(list)
     for g in model.generations.values():
         mine[g.account].append(g)
-        painted = _generation(g) if g.state in OPEN else _ended(g, g.given_back)
+        painted = _generation(g) if g.state in OPEN else _ended(g, g.given_back, len(g.late))
         picture[keys.generation(_partition_in(g.id), g.id)] = painted
     for account in model.accounts.values():
         partition = _partition_of(account.id, partitions)
@@ -59,18 +61,9 @@ def picture_of(model: Model, partitions: int) -> Picture:
         picture[spelled(_partition_of(name, partitions), name, day)] = {
             row: ",".join(map(str, sums)) for row, sums in rows.items()
         }
-    for (name, checkout), c in model.checkouts.items():
-        picture[keys.checkout(_partition_of(name, partitions), name, checkout)] = _texts(
-            {"credits": c.credits, "status": c.status, "due": c.due, "asked": c.asked, "taken": c.taken, "owed": c.owed}
-            | {"grant": f"t{c.grant}" if c.grant else 0, "granted_at": c.granted_at}
-            | {
-                f"back|{of}": f"{at},{part.numerator},{part.denominator}" + ("" if made is None else f",{made}")
-                for of, (at, part, made) in c.said.items()
-            }
-        )
-        listed = picture.setdefault(keys.purchases(_partition_of(name, partitions), name), {})
-        listed[checkout] = c.begun_at
-        picture[keys.checkout_owner(checkout)] = name
+    for (partition, on), sums in model.margin.items():
+        picture[keys.margin(partition, on)] = rows_of(sums)
+    picture |= _purchases(model, partitions)
     for (name, token), t in model.tokens.items():
         picture[keys.token(_partition_of(name, partitions), name, token)] = _texts(vars(t))
     for (name, operation), note in model.done.items():
@@ -83,6 +76,23 @@ def picture_of(model: Model, partitions: int) -> Picture:
     for partition in range(partitions):
         picture |= _partition(model, partition, partitions)
     return {key: value for key, value in picture.items() if value or ":account:" in key or ":idempotency:" in key}
+
+
+def _purchases(model: Model, partitions: int) -> Picture:
+    picture: Picture = {}
+    for (name, checkout), c in model.checkouts.items():
+        picture[keys.checkout(_partition_of(name, partitions), name, checkout)] = _texts(
+            {"credits": c.credits, "status": c.status, "due": c.due, "asked": c.asked, "taken": c.taken, "owed": c.owed}
+            | {"grant": f"t{c.grant}" if c.grant else 0, "granted_at": c.granted_at}
+            | {
+                f"back|{of}": f"{at},{part.numerator},{part.denominator}" + ("" if made is None else f",{made}")
+                for of, (at, part, made) in c.said.items()
+            }
+        )
+        listed = picture.setdefault(keys.purchases(_partition_of(name, partitions), name), {})
+        listed[checkout] = c.begun_at
+        picture[keys.checkout_owner(checkout)] = name
+    return picture
 
 
 def stored(key: str, value: Any) -> Any:
@@ -120,11 +130,14 @@ def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
         values[name] = f"{name[0]}{number}" if number else None
     for grant in a.grants.values():
         parts = (LETTERS[grant.bucket], grant.available, grant.held, grant.granted, grant.expires or "", grant.created)
-        values[f"grant:{KINDS[grant.kind]}{grant.number}"] = ",".join(map(str, parts))
+        name = f"{KINDS[grant.kind]}{grant.number}"
+        values[f"grant:{name}"] = ",".join(map(str, parts))
+        values[f"worth:{name}"] = _worth(grant)
     if plan := a.subscription:
         values |= {"plan": plan.plan, "interval": plan.interval, "anchor": plan.anchor, "cycle": plan.cycle}
         values |= {"paid_through": plan.paid_through, "cancelled_to": plan.cancelled_to}
         values["scheduled"] = ",".join(map(str, plan.scheduled or ()))
+        values["paid_worth"] = plan.worth
     counts = Counter[str]()
     for g in mine:
         if g.state in OPEN:
@@ -157,10 +170,16 @@ def _number(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
 
+def _worth(grant: Grant) -> str:
+    """R31: where it is not the usual."""
+    return "" if grant.worth == usual_worth(grant.kind, grant.bucket) else worth_text(grant.worth)
+
+
 def _generation(g: Generation) -> dict[str, str]:
     ended = g.state not in OPEN
     price, terms = g.request.price_millicredits, g.terms
     limits = (terms.queue_timeout_ms, terms.provider_timeout_ms, terms.waiting_timeout_ms, terms.attempts_max)
+    worths = [_worth(share.grant) for share in g.shares]
     values = {
         "account": g.account, "tool": g.request.tool, "price": price, "outputs": g.request.outputs, "state": g.state,
         "attempt": g.attempt, "failures": g.failures, "delivered": len(g.outputs), "ref": g.ref,
@@ -174,6 +193,7 @@ def _generation(g: Generation) -> dict[str, str]:
         ),
         "entries": "\n".join(f"{_entry(entry)}|" if entry.by else _entry(entry) for entry in g.entries),
         "meters": g.request.metering and _meters(g.request.metering), "charged": g.charged,
+        "worth": ",".join(worths) if any(worths) else "", "lost": encode(g.lost),
         "tags": "\n".join(f"{tag}\t{value}" for tag, value in g.request.tags.items()),
         "key": g.key, "member": g.member, "token": g.token,
         "provider": g.provider, "providers": ",".join(g.request.providers), "tried": g.tried and _tried(g),
@@ -181,7 +201,8 @@ def _generation(g: Generation) -> dict[str, str]:
     }  # fmt: skip
     if ended:
         values |= {"committed": g.committed, "refunded": price - g.committed}
-        values |= {"given_back": g.given_back, "given_back_by": g.given_back_by}
+        values |= {"given_back": g.given_back, "given_back_by": g.given_back_by, "given_back_on": g.given_back_on}
+        values |= {"booked": g.booked}
     else:
         values |= {"not_before": g.not_before, "parked": g.parked, "looks": g.looks, "lease_until": g.lease_until}
         values |= {"retry_pauses": ",".join(map(str, terms.retry_pauses_ms))}
@@ -189,7 +210,15 @@ def _generation(g: Generation) -> dict[str, str]:
         values |= {"released": g.released, "keeps_limit": g.keeps_limit}
         values["give_up_at"] = g.give_up_at if g.ref or g.keeps_limit or g.state == "running" else 0
     reported = {f"reported:{index}": _reports(reports) for index, reports in g.outputs.items() if reports}
-    return _texts(values) | {f"output:{index}": "" for index in g.outputs} | reported
+    costs = {f"cost:{index}": encode([cost]) for index, cost in g.costs.items() if cost}
+    costs |= {f"late:{job}": encode(lost) for job, lost in g.late.items()}
+    return _texts(values) | {f"output:{index}": "" for index in g.outputs} | reported | costs
+
+
+def encode(costs: Sequence[Cost]) -> str:
+    """R31: provider, assumed, reported; either may be unknown."""
+    parts = ((one.provider, *("" if each is None else each for each in one[1:])) for one in costs)
+    return ";".join(",".join(map(str, part)) for part in parts)
 
 
 def _tried(g: Generation) -> str:
@@ -207,9 +236,9 @@ def _reports(reports: Reports) -> str:
 
 
 @cache
-def _ended(g: Generation, given_back: int) -> dict[str, str]:
+def _ended(g: Generation, given_back: int, late: int) -> dict[str, str]:
     """Nothing else changes it any more."""
-    del given_back
+    del given_back, late
     return _generation(g)
 
 

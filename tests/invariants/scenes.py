@@ -16,6 +16,7 @@ from gateway.domain import (
     MILLIONTHS,
     NANOCREDITS_PER_MILLICREDIT,
     Bucket,
+    Cost,
     FailureCode,
     GenerationRequest,
     Interval,
@@ -210,15 +211,27 @@ def deliver(model: Model, dice: Random) -> Arguments:
     said: Reports = dice.choice(({}, {Unit.SECONDS: 3 * MILLIONTHS}, {Unit.SECONDS: 1, Unit.TOKENS: 29_999_999},
                         {Unit.TOKENS: 31 * MILLIONTHS}, {Unit.SECONDS: None}))  # fmt: skip
     output = Output(
-        index=index, object_key="out", content_type="image/png", bytes=3, width=16, height=9, sha256="00", reports=said
+        index=index, object_key="out", content_type="image/png", bytes=3, width=16, height=9, sha256="00", reports=said,
+        cost=_costs(model, chosen)[index],
     )  # fmt: skip
     return chosen | {"output": output}
+
+
+def _costs(model: Model, chosen: dict[str, Any]) -> tuple[Cost | None, ...]:
+    """R31: known or not, assumed or reported; by the generation's id, not the dice, which all mutants count on."""
+    g = model.generations[chosen["generation"]]
+    known = (None, Cost(g.provider, 1_000_003), Cost(g.provider, 50, 60), Cost(g.provider, None, 7))
+    first = sum(map(ord, g.id)) + chosen["attempt"]
+    return tuple(known[(first + index) % len(known)] for index in range(len(known)))
 
 
 def settle(model: Model, dice: Random) -> Arguments:
     chosen = _attempt(model, dice, "running")
     failure = dice.choice((None, None, None, *(FailureCode.PROVIDER_FAILED,) * 3, FailureCode.MODERATED))
-    return chosen and chosen | _operation(dice) | {"failure": failure}
+    if not chosen:
+        return None
+    lost = [cost for cost in _costs(model, chosen)[:2] if cost] if failure else []
+    return chosen | _operation(dice) | {"failure": failure, "lost": lost}
 
 
 def park(model: Model, dice: Random) -> Arguments:
@@ -297,7 +310,8 @@ def account(model: Model, dice: Random) -> Arguments:
 
 def grant(model: Model, dice: Random) -> Arguments:
     chosen = _on_account(model, dice, bucket=_bucket(dice), millicredits=dice.choice((1, 5_000, 50_000)), reason="")
-    return chosen | {"expires_at": _when(_account_now(model, chosen["account"]), dice)}
+    paid = (None, 0, 5_000_000)[int(chosen["operation"], 16) % 3]  # R31
+    return chosen | {"expires_at": _when(_account_now(model, chosen["account"]), dice), "paid_micro": paid}
 
 
 def adjust(model: Model, dice: Random) -> Arguments:

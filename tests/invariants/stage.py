@@ -215,9 +215,9 @@ class Stage:
         self.expiries, self.looked_at = expiries, now
 
     def _keeps_lifetime(self, key: str) -> bool:
-        """A member's list that is trimmed, a token that is spent, an ended generation that is corrected."""
+        """A member's list that is trimmed, a token that is spent, a day's margin, a generation that is corrected."""
         ended = "committed" in self.picture.get(key, {}) or "refunded" in self.picture.get(key, {})
-        return kind_of(key) in {"made_by", "token"} or (kind_of(key) == "generation" and ended)
+        return kind_of(key) in {"made_by", "token", "margin"} or (kind_of(key) == "generation" and ended)
 
     def _look(self, step: Step, names: list[str], changed: Picture, count: int) -> list[Any]:
         with self.reader.pipeline(transaction=False) as asking:

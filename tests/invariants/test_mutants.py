@@ -32,8 +32,8 @@ MUTANTS = [
     ),
     Mutant(
         "a refund of free credits returns as subscription credits",
-        "refund_grant(a, p, share.bucket, amount)",
-        'refund_grant(a, p, "s", amount)',
+        "local bucket, worth = share.bucket, make_worth()",
+        'local bucket, worth = "s", make_worth()',
     ),
     Mutant(
         "a refund that cannot go back has no expiry",

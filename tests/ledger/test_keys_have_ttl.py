@@ -53,6 +53,7 @@ EXPIRING = {
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "usage_keys": rf"{TAG}:usage_keys:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "usage_tags": rf"{TAG}:usage_tags:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
+    "margin": rf"{TAG}:margin:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
     "client_call": rf"{TAG}:client_call:{ACCOUNT}:[0-9a-f]{{64}}",
     "bulk": r"fb:bulk:blk_[a-z2-7]{26}",
@@ -162,7 +163,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     days |= {"failed": 30, "made_by": 40, "client_call": 1 / 144, "bulk": 1 / 144}
     days |= dict.fromkeys(("unapplied", "checkout", "checkout_owner", "purchases", "audit_log"), 400)
     days |= {"token": 2 / 1440, "client_token": 1 / 1440}  # of a minute, here
-    days |= {"confirmed": 1 / 24, "usage_keys": 400, "usage_tags": 400, "person": 400}
+    days |= {"confirmed": 1 / 24, "usage_keys": 400, "usage_tags": 400, "person": 400, "margin": 402}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gateway.clock import now_ms
 from gateway.domain import FailureCode, operation_id
 from gateway.errors import InputUnavailable, OutputNotStored, ProviderBusy, ProviderError
-from gateway.ledger.outcomes import Ended, Parked, Renewed, Requeued, Stale
+from gateway.ledger.outcomes import Ended, Generation, Parked, Renewed, Requeued, Stale
 from gateway.ledger.tried import REFUSED, Tried
 from gateway.queue.slots import BUSY, SUCCEEDED, UNREACHABLE
 from gateway.transitions import ELSEWHERE, RETRY_PAUSES_MS
@@ -60,6 +60,8 @@ class Ending:
                 if not isinstance(error, InputUnavailable):  # a client could open the breaker for everybody
                     state.slot.note(error.code, error.detail)
                 state.log.warning("attempt_failed", code=error.code, detail=error.detail)
+                if error.cost is not None and state.request is not None:
+                    state.lost[None] = state.costs(state.request).of_failure(error.cost)
                 # Its job may still be running: perhaps one of its files could not be read, or a poll failed.
                 return await self._settle(error.code, stop_provider=True)
             case _:
@@ -91,6 +93,8 @@ class Ending:
             case Renewed():
                 return await self.cancelled()
             case outcome:
+                if isinstance(outcome, Ended):
+                    await self._state.book_lost(outcome.generation)
                 return await self._conclude("renew", outcome, stop_provider=True)
 
     async def not_here(self) -> str:
@@ -163,6 +167,7 @@ class Ending:
                 failure=failure,
                 tried=tried,
                 untried=state.untried(tried) if tried else 0,
+                lost=tuple(state.lost.values()),
             ),
         )
         if isinstance(outcome, Requeued):
@@ -195,9 +200,20 @@ class Ending:
         if transition != "renew":
             outcome = await self._lease.renew()
             if isinstance(outcome, Ended):
+                await self._state.book_lost(outcome.generation)
                 return await self._conclude("renew", outcome, stop_provider=True)
+        await self._book_lost()
         self._state.log.warning("stale_attempt_refused", transition=transition)
         return "stale"
+
+    async def _book_lost(self) -> None:
+        """Another attempt, or whatever ended the generation, cannot know what this one made."""
+        state = self._state
+        if state.lost:
+            found = await state.context.retry_until_answered(
+                "generation", lambda: state.ledger.generation(generation=state.generation.id)
+            )
+            await state.book_lost(found if isinstance(found, Generation) else None)
 
 
 def _word_for(error: ProviderError) -> str:

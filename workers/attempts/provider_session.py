@@ -22,9 +22,11 @@ from gateway.errors import (
 from gateway.ledger.outcomes import Noted, Stale
 from gateway.outputs import output_key
 from gateway.tasks import cancel
+from workers.attempts.costs import JobCosts
 from workers.attempts.lease import Lease
 from workers.attempts.reports import reports_of
 from workers.attempts.state import AttemptState
+from workers.attempts.storing import StoreGaveUp
 from workers.providers import Pending, ProgressReport, Provider, ProviderRequest, Rendered
 
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
@@ -162,6 +164,7 @@ class ProviderSession:
         if not missing:
             return SessionResult.DONE
         unusable: OutputUnusable | None = None
+        costs = state.costs(request)
         async with aclosing(provider.results(state.ref, replace(request, indices=missing))) as results:
             async for result in results:
                 match result:
@@ -178,7 +181,7 @@ class ProviderSession:
                     case _ if result.index not in state.delivered:
                         state.parking.found()
                         try:
-                            await self._deliver(result)
+                            await self._deliver(result, costs)
                         except OutputUnusable as error:
                             unusable = error
         if unusable is not None:
@@ -187,18 +190,24 @@ class ProviderSession:
             raise ProviderFailed("it finished without an output")
         return SessionResult.DONE
 
-    async def _deliver(self, rendered: Rendered) -> None:
+    async def _deliver(self, rendered: Rendered, costs: JobCosts) -> None:
         """Store an output, then record it: an output that cannot be downloaded must never be charged (R9)."""
         state = self._state
-        output = await self._store(rendered)
+        try:
+            output = await self._store(rendered, costs)
+        except (ProviderError, StoreGaveUp):  # it was made, and nobody gets it
+            state.lost[rendered.index] = costs.of(rendered, None)
+            raise
         delivered = await state.context.retry_until_answered(
             "deliver", lambda: state.ledger.deliver(generation=state.generation.id, attempt=state.number, output=output)
         )
+        if isinstance(delivered, Stale) and output.cost is not None:
+            state.lost[rendered.index] = output.cost
         _check_lease("deliver", delivered)
         state.delivered.add(rendered.index)
         state.notify()
 
-    async def _store(self, rendered: Rendered) -> Output:
+    async def _store(self, rendered: Rendered, costs: JobCosts) -> Output:
         """Put an output into the object store. Its key contains the attempt: a stale worker overwrites nothing."""
         state = self._state
         generation, context = state.generation, state.context
@@ -217,6 +226,7 @@ class ProviderSession:
             duration_seconds=media.duration_seconds,
             reports=reports_of(generation.request, rendered.reported, media, generation.id),
             characters=media.characters,
+            cost=costs.of(rendered, media),
         )
 
     def _note_progress(self, fraction: float) -> None:

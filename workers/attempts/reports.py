@@ -30,7 +30,7 @@ def reports_of(
         if said.get(meter.unit) is not None:
             reports[meter.unit] = millionths(said[meter.unit])
             outcome = _outcome(meter, reports[meter.unit])
-        elif (measured := _measured(meter.unit, media)) is not None:
+        elif (measured := measured_units(media).get(meter.unit)) is not None:
             reports[meter.unit] = measured
             outcome = "measured" if measured <= meter.at_most else "above_ceiling"
         else:
@@ -56,15 +56,13 @@ def millionths(value: object) -> int | None:
     return int((Decimal(str(value)) * MILLIONTHS).to_integral_value(ROUND_HALF_UP))
 
 
-def _measured(unit: Unit, media: Media) -> int | None:
-    """What can be measured on the output: its length, its size, or its characters."""
-    if unit is Unit.SECONDS and media.duration_seconds is not None:
-        return int(media.duration_seconds * MILLIONTHS)
-    if unit is Unit.MEGAPIXELS and media.duration_seconds is None and media.width and media.height:
-        return media.width * media.height
-    if unit is Unit.CHARACTERS and media.characters is not None:
-        return media.characters * MILLIONTHS
-    return None
+def measured_units(media: Media) -> dict[Unit, int]:
+    """What can be measured on the output, in millionths: its length, its size, or its characters."""
+    if media.duration_seconds is not None:
+        return {Unit.SECONDS: int(media.duration_seconds * MILLIONTHS)}
+    if media.width and media.height:
+        return {Unit.MEGAPIXELS: media.width * media.height}
+    return {} if media.characters is None else {Unit.CHARACTERS: media.characters * MILLIONTHS}
 
 
 def _outcome(meter: Meter, reported: int | None) -> str:

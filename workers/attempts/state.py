@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import structlog
 
+from gateway.domain import Cost
 from gateway.errors import ProviderError, ProviderNotSetUp, ProviderUnreachable
-from gateway.ledger.outcomes import Begun
+from gateway.ledger.outcomes import Begun, Generation
 from gateway.ledger.tried import Tried, with_result
 from gateway.queue.messages import ChangeNotice
+from workers.attempts.costs import JobCosts
 from workers.attempts.parking import Parking
 from workers.attempts.slot import Slot
 from workers.context import WorkerContext
+from workers.metrics import FIGURES
 from workers.providers import ProviderRequest
 
 log = structlog.get_logger(__name__)
@@ -34,9 +37,26 @@ class AttemptState:
         self.in_doubt = begun.generation.released != begun.attempt - 1
         self.delivered = {output.index for output in begun.generation.outputs}
         self.progress_thousandths = begun.generation.progress_thousandths
+        self.lost: dict[int | None, Cost] = {}
+        """What was made and is not delivered, by output; None: a failed job (R31)."""
         self.slot = Slot(context, begun.generation)
         self.parking = Parking(context, begun.generation)
         self.log = log.bind(generation=self.generation.id, attempt=self.number)
+
+    def costs(self, request: ProviderRequest) -> JobCosts:
+        """What the outputs of the request cost."""
+        return JobCosts(self.context.providers.card, self.generation, request)
+
+    async def book_lost(self, ended: Generation | None) -> None:
+        """Book what nobody gets, of an attempt that cannot say it by its own end; `ended` has what was delivered."""
+        delivered = set() if ended is None else {output.index for output in ended.outputs}
+        lost = [cost for index, cost in self.lost.items() if index not in delivered]
+        if lost:
+            job = self.ref or f"attempt {self.number}"
+            FIGURES.count_losses(self.generation.request.model, lost)
+            await self.context.retry_until_answered(
+                "book_loss", lambda: self.ledger.book_loss(generation=self.generation.id, job=job, lost=lost)
+            )
 
     def notify(self) -> None:
         """Notify streams that the generation has changed."""

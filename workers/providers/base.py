@@ -148,13 +148,15 @@ class Rendered:
     """One finished output. The worker detects the media type itself: no vendor is trusted with that.
 
     `made_here`: this process made it. Anything from outside may be a hostile file. `reported` is what the vendor says
-    that it used, as it says it: the worker judges the figures.
+    that it used, and `cost` what it says that this output cost, in the card's currency, as it says them: the worker
+    judges the figures.
     """
 
     index: int
     data: bytes
     made_here: bool = False
     reported: Mapping[Unit, object] = field(default_factory=dict)
+    cost: object = None
 
 
 Result = ProgressReport | Pending | Rendered

@@ -39,6 +39,11 @@ def usage_in(document: object) -> dict[Unit, object]:
     return found
 
 
+def cost_in(usage: object) -> object:
+    """The cost in a `usage` object, which OpenAI itself does not have: OpenRouter and other servers of its API do."""
+    return usage.get("cost") if isinstance(usage, Mapping) else None
+
+
 def is_figure(value: object) -> bool:
     """Whether it is a number that can be shared."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _SHARED_MAX
@@ -59,9 +64,12 @@ def shared(figures: Figures, place: int, outputs: int) -> dict[Unit, object]:
 
     What is not an amount is passed on to each output.
     """
-    return {unit: _share(value, place, outputs) if is_figure(value) else value for unit, value in figures.items()}
+    return {unit: share_of(value, place, outputs) for unit, value in figures.items()}
 
 
-def _share(value: object, place: int, outputs: int) -> Decimal:
+def share_of(value: object, place: int, outputs: int) -> object:
+    """The same of one figure."""
+    if not is_figure(value):
+        return value
     whole = round(Decimal(str(value)) * MILLIONTHS)
     return Decimal(whole * (place + 1) // outputs - whole * place // outputs) / MILLIONTHS

@@ -43,6 +43,8 @@ class File:
     content_type: str = ""
     reported: Figures = field(default_factory=dict, compare=False)
     """What the vendor reports of this file alone."""
+    cost: object = field(default=None, compare=False)
+    """What the vendor says that it cost."""
 
     @property
     def kind(self) -> MediaKind | None:
@@ -112,7 +114,7 @@ class OutputNumbering:
                     continue
                 self._numbered += 1
                 if index in self._missing:
-                    yield Rendered(index=index, data=data, reported=file.reported)
+                    yield Rendered(index=index, data=data, reported=file.reported, cost=file.cost)
 
     async def rest(self, calls: ProviderCalls) -> AsyncGenerator[Rendered]:
         """The files set aside, if nothing better has come: their declared type may be wrong, or the request.
@@ -123,7 +125,8 @@ class OutputNumbering:
             return
         for index, file in zip(self._indices[self._numbered :], self._aside, strict=False):
             if index in self._missing:
-                yield Rendered(index=index, data=await bytes_of(calls, file), reported=file.reported)
+                data = await bytes_of(calls, file)
+                yield Rendered(index=index, data=data, reported=file.reported, cost=file.cost)
 
     def outputs_among(self, files: Sequence[File]) -> int:
         """How many of a job's files are outputs, as far as they say what they are."""

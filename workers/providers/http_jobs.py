@@ -3,7 +3,7 @@
 ```
 POST   /jobs        Idempotency-Key; {model, prompt, outputs, settings, inputs, callback_url?}   → {id}
 GET    /jobs/{id}   → {status: queued | running | succeeded | failed, progress?, outputs?, error?}
-                      outputs: [{url | b64 | text, reported?}]
+                      outputs: [{url | b64 | text, reported?, cost?}]; cost?: of the whole job
 DELETE /jobs/{id}   stop it
 ```
 
@@ -24,7 +24,7 @@ from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRej
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import words_of
-from workers.providers.figures import figures_by_unit
+from workers.providers.figures import figures_by_unit, share_of
 from workers.providers.files import File, OutputNumbering, file_in
 from workers.providers.moderation import MODERATED, is_moderated
 from workers.providers.stages import Stage, stage_of
@@ -73,11 +73,15 @@ class HttpJobs:
             job = answer.document()
             stage = self._stage(answer, job)
             files = [self._file(output, answer) for output in _outputs(job)]
+            if stage is Stage.SUCCEEDED:
+                files = _with_costs(files, job.get("cost"))
             async with aclosing(ordering.take(self._calls, files)) as outputs:
                 async for output in outputs:
                     yield output
             if stage is Stage.FAILED:
-                raise self._failure(job, request.prompt)
+                failure = self._failure(job, request.prompt)
+                failure.cost = job.get("cost")
+                raise failure
             if stage is Stage.SUCCEEDED:
                 break
             yield Pending(fraction(job.get("progress")))
@@ -120,15 +124,15 @@ class HttpJobs:
     @staticmethod
     def _file(output: object, answer: ProviderResponse) -> File:
         """An output of the job, with what the server reports of it; a path is relative to `base_url`, as documented."""
-        reported = figures_by_unit(output.get("reported")) if isinstance(output, dict) else {}
+        file = None
         if isinstance(output, dict) and isinstance(path := output.get("url"), str) and _BELOW.match(path):
-            return File(address=path, content_type=text(output.get("content_type")), reported=reported)
-        if isinstance(output, dict) and isinstance(words := output.get("text"), str):
-            return File(words=text(words), reported=reported)
-        file = file_in(output, answer.url)
-        if file is None:
+            file = File(address=path, content_type=text(output.get("content_type")))
+        elif isinstance(output, dict) and isinstance(words := output.get("text"), str):
+            file = File(words=text(words))
+        file = file or file_in(output, answer.url)
+        if file is None or not isinstance(output, dict):
             raise ProviderFailed("an output has neither `url`, `b64` nor `text`")
-        return replace(file, reported=reported)
+        return replace(file, reported=figures_by_unit(output.get("reported")), cost=output.get("cost"))
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         """The error for a rejected submit. Its code may say, as a job's does, that the request is at fault."""
@@ -146,6 +150,14 @@ class HttpJobs:
             return _ERRORS[code](words)
         refused = is_moderated(document) or (code != "failed" and MODERATED.search(_message(error)))
         return Moderated(words) if refused else ProviderFailed(words)
+
+
+def _with_costs(files: Sequence[File], cost: object) -> list[File]:
+    """The files of a job that ended; those without a cost of their own share what is said of the whole job."""
+    return [
+        file if file.cost is not None else replace(file, cost=share_of(cost, place, len(files)))
+        for place, file in enumerate(files)
+    ]
 
 
 def _code(document: object) -> str:

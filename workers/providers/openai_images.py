@@ -28,7 +28,7 @@ from gateway.errors import (
 from gateway.outside.addresses import AddressGuard
 from workers.providers.base import Connection, ProgressReport, ProviderRequest, Rendered, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse
-from workers.providers.figures import Figures, shared, usage_in
+from workers.providers.figures import cost_in, share_of, shared, usage_in
 from workers.providers.files import File, bytes_of, file_in
 from workers.providers.inputs import InputBytes, Inputs
 from workers.providers.moderation import MODERATED, is_moderated
@@ -68,7 +68,12 @@ class OpenAiImages:
             files, usage = await self._ask(request, indices, inputs)
             made = min(len(files), len(indices))
             for place, (index, file) in enumerate(zip(indices, files, strict=False)):
-                yield Rendered(index=index, data=await self._picture(file), reported=shared(usage, place, made))
+                yield Rendered(
+                    index=index,
+                    data=await self._picture(file),
+                    reported=shared(usage_in(usage), place, made),
+                    cost=share_of(cost_in(usage), place, made),
+                )
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Nothing: there is no job, and closing `results` aborts the call."""
@@ -80,8 +85,8 @@ class OpenAiImages:
 
     async def _ask(
         self, request: ProviderRequest, indices: Sequence[int], inputs: Sequence[InputBytes]
-    ) -> tuple[list[File], Figures]:
-        """The images in the response, and the tokens that they took together."""
+    ) -> tuple[list[File], object]:
+        """The images in the response, and their `usage` together."""
         fields: dict[str, Any] = {
             **request.arguments,
             "model": request.provider_model,
@@ -113,7 +118,7 @@ class OpenAiImages:
             raise ProviderFailed("its response has no `data` list")
         if not usable:
             raise ProviderFailed(f"its response has {len(entries)} entries but no image")
-        return usable, usage_in(document.get("usage"))
+        return usable, document.get("usage")
 
     async def _picture(self, file: File) -> bytes:
         """An image's bytes. The download is retried while its server is unreachable: the image is already billed.

@@ -19,7 +19,7 @@ from gateway.errors import Moderated, ProviderFailed, ProviderRejected
 from gateway.kinds import MediaKind
 from workers.providers.base import Connection, ProgressReport, ProviderRequest, Rendered, Result
 from workers.providers.calls import OUTPUT_BYTES_MAX, ProviderCalls, ProviderResponse
-from workers.providers.figures import shared, usage_in
+from workers.providers.figures import cost_in, share_of, shared, usage_in
 from workers.providers.openai_images import OPENAI_URL, OpenAiImages, refusal_of
 from workers.providers.values import text
 
@@ -90,9 +90,14 @@ class OpenAi:
             raise refusal_of(self._calls, answer, document, request.prompt)
         choices = document.get("choices")
         said = [_content(choice) for choice in choices] if isinstance(choices, list) else []
-        usage, made = usage_in(document.get("usage")), min(len(said), len(request.indices))
+        usage, made = document.get("usage"), min(len(said), len(request.indices))
         for place, (index, words) in enumerate(zip(request.indices, said, strict=False)):
-            yield Rendered(index=index, data=words.encode(), reported=shared(usage, place, made))
+            yield Rendered(
+                index=index,
+                data=words.encode(),
+                reported=shared(usage_in(usage), place, made),
+                cost=share_of(cost_in(usage), place, made),
+            )
         if not said:
             raise ProviderFailed("its response has no choices")
 

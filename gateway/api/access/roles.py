@@ -27,6 +27,8 @@ OPERATORS = READERS | {Scope.OPS}
 CONTENT_READERS = frozenset({Scope.ACCOUNT, Scope.TOKEN, Scope.SUPPORT, Scope.ADMIN})
 """Who is shown prompts, inputs and outputs."""
 MONEY_CHANGERS = frozenset({Scope.BILLING, Scope.ADMIN})
+MONEY_READERS = MONEY_CHANGERS
+"""Who is shown what things cost."""
 CREDIT_CHANGERS = MONEY_CHANGERS | {Scope.SUPPORT}
 """Every call that admits them checks `check_support_ceiling`."""
 WORKERS = ADMIN | {Scope.WORKER}

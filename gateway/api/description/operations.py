@@ -104,6 +104,7 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/ops/audit"): "askForAudit",
     ("GET", "/v1/ops/scale/{tool}"): "getScale",
     ("GET", "/v1/ops/series"): "getSeries",
+    ("GET", "/v1/ops/margin"): "getMargin",
     ("GET", "/v1/ops/generations"): "listOpsGenerations",
     ("POST", "/v1/ops/bulk/cancel"): "cancelGenerations",
     ("POST", "/v1/ops/bulk/retry"): "retryGenerations",

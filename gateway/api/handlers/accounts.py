@@ -18,6 +18,7 @@ from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import credits_to_millicredits, is_account_id
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
+from gateway.pricing.costs import MICRO
 from gateway.schemas import accounts as account_schemas
 from gateway.schemas.base import to_milliseconds
 from gateway.views.accounts import account_shape
@@ -66,6 +67,7 @@ async def grant(request: web.Request) -> web.Response:
         millicredits=credits_to_millicredits(body.credits),
         expires_at=None if body.expires_at is None else to_milliseconds(body.expires_at),
         reason=body.reason,
+        paid_micro=None if body.paid is None else int(body.paid * MICRO),
     )
     made = applied(request, outcome, "credits")
     shape = account_schemas.GrantMade(grant=made.grant, account=account_shape(made.account))

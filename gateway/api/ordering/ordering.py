@@ -225,6 +225,7 @@ class Ordering:
             metadata=body.metadata,
             tags=body.tags,
             sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
+            measures=self._cost_measures(account, quote.model, body),
         )
         if webhook is None and body.webhook_url is not None:
             webhook = OwnWebhook(body.webhook_url)
@@ -232,6 +233,13 @@ class Ordering:
             check_url(self._webhook_guard, webhook.url, webhook.member)
         given = given_inputs(body.inputs, self._uploads, self._input_guard, account) if body.inputs else ()
         return _Priced(asked, quote.model, given, webhook)
+
+    def _cost_measures(self, account: str, model: Model, body: GenerationIn) -> dict[str, Decimal]:
+        """What is known of the inputs now, and a cost depends on: the stored inputs will not tell (R31)."""
+        if not body.inputs or not model.cost_measures:
+            return {}
+        known = measured(body.inputs, self._uploads, account)
+        return {name: amount for name, amount in known.items() if name in model.cost_measures}
 
     def _check_sandbox(self, model: Model) -> None:
         if not self._in_test_mode:

@@ -83,6 +83,7 @@ KINDS = (
     _in_partition(keys.usage, _ACCOUNT, r"\d{4}-\d\d-\d\d", expires=True),
     _in_partition(keys.usage_keys, _ACCOUNT, r"\d{4}-\d\d-\d\d", expires=True),
     _in_partition(keys.usage_tags, _ACCOUNT, r"\d{4}-\d\d-\d\d", expires=True),
+    _in_partition(keys.margin, r"\d{4}-\d\d-\d\d", expires=True),
     _in_partition(keys.idempotency, _ACCOUNT, _WORD, expires=True),
     _in_partition(keys.client_call, _ACCOUNT, _WORD, expires=True),
     _in_partition(keys.checkout, _ACCOUNT, _WORD, expires=True),

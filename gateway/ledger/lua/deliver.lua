@@ -8,7 +8,8 @@
 local
   attempt, index,
   output, -- JSON
-  reported -- of it, or "": see `reported:<index>`
+  reported, -- of it, or "": see `reported:<index>`
+  cost -- or "": see `cost:<index>`
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not generations.held_by(g, attempt) then return {"stale"} end
@@ -17,6 +18,7 @@ if tonumber(index) < 0 or tonumber(index) >= tonumber(g.outputs) then
 end
 if g["output:" .. index] then return {"noted"} end
 local fields = {"output:" .. index, output, "delivered", amounts.text(tonumber(g.delivered) + 1)}
-if reported ~= "" then fields[5], fields[6] = "reported:" .. index, reported end
+if reported ~= "" then fields[#fields + 1], fields[#fields + 2] = "reported:" .. index, reported end
+if cost ~= "" then fields[#fields + 1], fields[#fields + 2] = "cost:" .. index, cost end
 generations.set(g.id, unpack(fields))
 return {"noted"}

@@ -5,13 +5,14 @@
 -- Returns  {"not_found"} {"refused", "expires_in_past" | "too_much" | "too_many_grants", account's now}
 --          {"applied", grant, view, {}}
 -- Writes   account, journal, idempotency
---- @include "lib/amounts" "lib/journal" "lib/grants" "lib/operations"
+--- @include "lib/amounts" "lib/journal" "lib/grants" "lib/operations" "lib/worth"
 local
   operation,
   bucket, -- its letter
   amount,
   expires_at, -- or ""
-  reason, available_max
+  reason, available_max,
+  paid -- what was paid for it, in micro-units, or ""
   = unpack(ARGV)
 local a, p = operations.open(operation)
 if not a then return p end
@@ -21,5 +22,7 @@ if a.available + a.held + amount > tonumber(available_max) then return {"refused
 if grants.too_many(a) then return {"refused", "too_many_grants", amounts.text(a.now)} end
 
 local grant = grants.add(a, "o", bucket, amount, expires_at)
+local worth = make_worth()
+if paid ~= "" then worth.set(a, grant, worth.ratio(tonumber(paid), amount)) end
 journal.add(a, a.now, "grant", {[bucket] = {amount, 0}}, nil, reason)
 return operations.close(a, operation, grant.id, {}, 0)

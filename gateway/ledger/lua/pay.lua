@@ -6,7 +6,7 @@
 -- Returns  {"not_found"} {"declined", checkout} {"paid", "1" now | "0" before, checkout, view, dispatches}
 -- Writes   checkout, account, journal; what promotions write
 --- @include "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/grants" "lib/steps"
---- @include "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/returns"
+--- @include "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/returns" "lib/cycles" "lib/worth"
 local
   checkout,
   ref, -- the provider's own id of the payment
@@ -21,9 +21,11 @@ local p = policy.load()
 steps.roll(a, p)
 if f.status == "paid" then return {"paid", "0", checkouts.reply(c), accounts.view(a), {}} end
 
+local worth = make_worth()
 f.status, f.ref, f.paid_at = "paid", ref, amounts.text(a.real)
 if f.kind == "bundle" then
   local grant = grants.add(a, "t", "t", tonumber(f.credits), nil)
+  worth.set(a, grant, worth.of_purchase(f.price, tonumber(f.credits)))
   f.grant, f.granted_at = grant.id, amounts.text(a.now)
   journal.add(a, a.now, "grant", {t = {grant.available, 0}}, nil, "bought " .. f.name)
   returns.settle(a, p, c)
@@ -32,7 +34,7 @@ if f.kind == "bundle" then
     available = amounts.text(a.available),
   })
 else
-  subscriptions.buy(a, p, f.what, f.interval)
+  subscriptions.buy(a, p, f.what, f.interval, worth.of_purchase(f.price, f.credits * cycles.months(f.interval)))
 end
 local chosen = promotion.choose_all(a, p)
 accounts.check(a)

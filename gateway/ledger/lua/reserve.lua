@@ -83,13 +83,13 @@ local now, order = amounts.text(a.real), accounts.count(a, "order")
 a.fields.order = order < a.real and now or amounts.text(order + 1)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)
 accounts.check(a)
-local place, state = a.fields.order, waits and "waiting" or "queued"
-local limits = terms .. "," .. own.head_start
+local place, state, limits = a.fields.order, waits and "waiting" or "queued", terms .. "," .. own.head_start
 local decided = {
   "account", a.id, "state", state, "created_at", now, "allocation", holds.encode(allocation), "entries", entry,
 }
 if not waits then decided[#decided + 1], decided[#decided + 2] = "queued_at", now end
 if member then decided[#decided + 1], decided[#decided + 2] = "member", member end
+holds.note_worths(a, allocation, decided)
 if counted ~= "" then decided[#decided + 1], decided[#decided + 2] = "counted", counted end
 if a.fields.webhooks or p.webhooks then decided[#decided + 1], decided[#decided + 2] = "listened", "1" end
 local stored = cjson.decode(fields)

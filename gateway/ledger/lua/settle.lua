@@ -10,7 +10,8 @@ local
   failure, -- its code, or ""
   dispatch_ms,
   tried, -- with `provider_failed`: what providers have said until now, this one last; "": it may still have a job
-  untried -- how many of its providers have not been tried yet
+  untried, -- how many of its providers have not been tried yet
+  lost -- the cost of what it made and did not deliver, or "": see `lost`
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 dispatch_ms = tonumber(dispatch_ms)
@@ -21,6 +22,7 @@ if g and g.attempt == attempt and g.operation == operation then
   end
 end
 if not generations.held_by(g, attempt) then return {"stale"} end
+if lost ~= "" then g.lost, g.loses = (g.lost and g.lost .. ";" or "") .. lost, true end
 if failure ~= "" then return failing.run(g, failure, operation, dispatch_ms, tried, tonumber(untried)) end
 
 local state = ending.state(g)

@@ -27,6 +27,7 @@ if f.plan == plan and (not started_at or started_at == tonumber(f.anchor)) then
   -- A renewal grants no credits. It undoes a cancellation, because the plan was paid for or renewed on purpose.
   local paid = paid_through and amounts.text(paid_through) or nil
   if f.interval ~= interval or f.paid_through ~= paid or f.cancelled_to then
+    if f.interval ~= interval then f.paid_worth = nil end
     f.interval, f.paid_through, f.cancelled_to = interval, paid, nil
     local until_when = paid and "paid through " .. zones.day("0,0", paid_through) or "until cancelled"
     journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " renewed, " .. until_when)

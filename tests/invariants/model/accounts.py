@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from functools import wraps
 from typing import Any
@@ -26,6 +27,7 @@ class Refused(Exception):
 @dataclass
 class Checkout:
     credits: int
+    price: Decimal
     status: str = "open"
     grant: int = 0
     due: int = 0  # what is to be taken back in all; how much of it was asked of the grant; how much there was
@@ -36,6 +38,11 @@ class Checkout:
     begun_at: int = 0
     said: dict[str, tuple[int, Fraction, int | None]] = field(default_factory=dict)
     """Of each refund and dispute the latest word: when, which part of the money, when a bounced refund was made."""
+
+    @property
+    def worth(self) -> Fraction:
+        """R31: of a millicredit, in micro-units."""
+        return Fraction(self.price * 1_000_000) / self.credits
 
 
 def once(change: Callable[..., Any]) -> Callable[..., Answer]:
@@ -120,12 +127,16 @@ class Accounts:
         roll(a, self.policy)
 
     @once
-    def grant(self, a: Account, *, bucket: str, millicredits: int, expires_at: int | None, reason: str) -> int:
+    def grant(
+        self, a: Account, *, bucket: str, millicredits: int, expires_at: int | None, reason: str, paid_micro: int | None
+    ) -> int:
         del reason
         if expires_at is not None and expires_at <= a.now:
             raise Refused("expires_in_past")
         a.record("grant", a.now, {bucket: (millicredits, 0)})
-        return a.add("operator", bucket, millicredits, expires_at)
+        number = a.add("operator", bucket, millicredits, expires_at)
+        a.grants[number].worth = Fraction(paid_micro or 0, millicredits)
+        return number
 
     @once
     def adjust(self, a: Account, *, bucket: str, millicredits: int, reason: str) -> int | None:
@@ -161,6 +172,7 @@ class Accounts:
         if not own or own.plan != plan or started_at not in {None, own.anchor}:
             start(a, self.policy, (plan, interval), a.now if started_at is None else started_at, paid_through)
         elif (own.interval, own.paid_through, own.cancelled_to) != (interval, paid_through, None):
+            own.worth = own.worth if own.interval == interval else ""
             own.interval, own.paid_through, own.cancelled_to = interval, paid_through, None
             a.record("change", a.now, {})
 
@@ -205,14 +217,14 @@ class Accounts:
 
     # --- purchases: applied once, in whatever order they are told ---
 
-    def check_out(self, *, account: str, checkout: str, millicredits: int, **_: Any) -> Answer:
+    def check_out(self, *, account: str, checkout: str, millicredits: int, price: Decimal, **_: Any) -> Answer:
         """R4: top-ups can be bought only while a subscription is active."""
         if account not in self.accounts:
             return "NotFound", None
         if (account, checkout) not in self.checkouts:
             if not self.rolled(account).subscription:
                 return "Refused", "subscription_required"
-            self.checkouts[account, checkout] = Checkout(millicredits, begun_at=self.clock)
+            self.checkouts[account, checkout] = Checkout(millicredits, price, begun_at=self.clock)
         return "Checkout", self.checkouts[account, checkout].status
 
     def decline(self, *, account: str, checkout: str) -> Answer:
@@ -229,6 +241,7 @@ class Accounts:
             return ("Checkout", "declined") if c.status == "declined" else ("Paid", (False, []))
         a, c.status = self.rolled(account), "paid"
         c.grant, c.granted_at = a.add("top_up", "top_up", c.credits), a.now
+        a.grants[c.grant].worth = c.worth
         a.record("grant", a.now, {"top_up": (c.credits, 0)})
         a.collect_debt(c.grant, a.now)
         self._follow_money(a, c)
@@ -292,7 +305,7 @@ class Accounts:
         a.debt -= waived
         if back > waived:
             if c.grant not in a.grants:
-                a.grants[c.grant] = Grant(c.grant, "top_up", "top_up", 0, c.credits, None, c.granted_at)
+                a.grants[c.grant] = Grant(c.grant, "top_up", "top_up", 0, c.credits, None, c.granted_at, worth=c.worth)
             a.grants[c.grant].available += back - waived
         a.record("grant", a.now, {"top_up": (back - waived, 0)})
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from tests.invariants.model.margin import Worth, usual_worth
 from tests.invariants.model.plans import Subscription
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Grant:
     expires: int | None
     created: int
     held: int = 0
+    worth: Worth = None  # R31: what was paid for a millicredit
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ class Account:
 
     def add(self, kind: str, bucket: str, amount: int, expires: int | None = None, at: int | None = None) -> int:
         self.grant_count += 1
-        created = self.now if at is None else at
-        self.grants[self.grant_count] = Grant(self.grant_count, kind, bucket, amount, amount, expires, created)
+        created, worth = self.now if at is None else at, usual_worth(kind, bucket)
+        grant = Grant(self.grant_count, kind, bucket, amount, amount, expires, created, worth=worth)
+        self.grants[self.grant_count] = grant
         return self.grant_count
 
     def collect_debt(self, number: int, at: int) -> None:
@@ -163,7 +166,7 @@ class Account:
             elif grant.kind == "refund":
                 expire[grant.bucket] += amount
             elif amount:
-                self._add_refund(grant.bucket, amount, grace)
+                self._add_refund(grant.bucket, amount, grace, grant.worth)
         self.drop_spent()
         entries = []
         for kind, credit, hold, amounts in (
@@ -173,15 +176,18 @@ class Account:
                 entries.append(self.record(kind, self.now, changes, generation, by))
         return entries
 
-    def _add_refund(self, bucket: str, amount: int, grace: int) -> None:
-        """R10: what cannot go back lives on for the grace, rounded up to the hour; equal bucket and expiry merge."""
+    def _add_refund(self, bucket: str, amount: int, grace: int, worth: Worth) -> None:
+        """R10: what cannot go back lives on for the grace, rounded up to the hour; equal bucket and expiry merge.
+
+        R31: unless they are worth something else.
+        """
         expires = -(-(self.now + grace) // HOUR) * HOUR
         for grant in self.grants.values():
-            if (grant.kind, grant.bucket, grant.expires) == ("refund", bucket, expires):
+            if (grant.kind, grant.bucket, grant.expires, grant.worth) == ("refund", bucket, expires, worth):
                 grant.available += amount
                 grant.granted += amount
                 return
-        self.add("refund", bucket, amount, expires)
+        self.grants[self.add("refund", bucket, amount, expires)].worth = worth
 
     def drop_spent(self) -> None:
         """Nothing left and nothing held: forgotten, but for today's and this cycle's."""

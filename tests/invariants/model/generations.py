@@ -7,7 +7,7 @@ from datetime import date
 from fractions import Fraction
 from math import ceil
 
-from gateway.domain import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, GenerationRequest, Reports
+from gateway.domain import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, Cost, GenerationRequest, Reports
 from gateway.ledger.limits import Limit
 from gateway.ledger.policy import Terms
 from gateway.ledger.tried import Tried
@@ -75,6 +75,11 @@ class Generation:
     charged: str = ""  # R29: for how much of each unit
     given_back: int = 0
     given_back_by: str = ""
+    given_back_on: str = ""  # R31: the day in whose margin it is; and that of its end
+    booked: str = ""
+    costs: dict[int, Cost | None] = field(default_factory=dict)  # of each delivered output
+    lost: list[Cost] = field(default_factory=list)
+    late: dict[str, tuple[Cost, ...]] = field(default_factory=dict)  # by job
     provider: str = ""
     may_have_job: bool = False  # R30: a provider may have a job of it
     released: int = 0  # the last attempt that left none

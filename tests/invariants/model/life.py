@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.domain import GenerationRequest, Output, partition_of_generation
+from gateway.domain import Cost, GenerationRequest, Output, partition_of_generation
 from gateway.ledger.policy import Terms
 from gateway.ledger.tried import Tried
 from tests.invariants.model.accounts import Answer
@@ -14,6 +14,7 @@ from tests.invariants.model.at_providers import DISPATCH, AtProviders
 from tests.invariants.model.corrections import Corrections
 from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation
+from tests.invariants.model.margin import count_end, count_loss
 from tests.invariants.model.plans import day
 from tests.invariants.model.waiting import CHECK_AGAIN_MS
 
@@ -185,7 +186,8 @@ class Model(Corrections, AtProviders):
             return "Stale", None
         if output.index >= g.request.outputs:
             return "LedgerBroken", None
-        g.outputs.setdefault(output.index, output.reports)
+        if output.index not in g.outputs:
+            g.outputs[output.index], g.costs[output.index] = output.reports, output.cost
         return "Noted", None
 
     def park(
@@ -234,20 +236,22 @@ class Model(Corrections, AtProviders):
 
     def settle(
         self, *, generation: str, attempt: int, operation: str, failure: str | None, tried: Sequence[Tried] = (),
-        untried: int = 0,
+        untried: int = 0, lost: Sequence[Cost] = (),
     ) -> Answer:  # fmt: skip
-        word, detail = self.settled(generation, attempt, operation, failure, tried, untried)
+        word, detail = self.settled(generation, attempt, operation, failure, tried, untried, lost)
         if word == "Ended" and not failure and detail[0] != "cancelled":
             detail = (detail[0], None, detail[2])  # its job has ended by itself: there is nothing to stop
         return word, detail
 
     def settled(  # noqa: PLR0917 - as `settle` has them
-        self, generation: str, attempt: int, operation: str, failure: str | None, tried: Sequence[Tried], untried: int
-    ) -> Answer:
+        self, generation: str, attempt: int, operation: str, failure: str | None, tried: Sequence[Tried], untried: int,
+        lost: Sequence[Cost],
+    ) -> Answer:  # fmt: skip
         if answer := self.again(generation, operation):
             return answer
         if not (g := self.held(generation, attempt)):
             return "Stale", None
+        g.lost += lost
         if failure:
             return self.fail(g, failure, operation, tried, untried)
         return self.end(g, self.final(g), "" if g.outputs else "internal", operation)
@@ -297,7 +301,8 @@ class Model(Corrections, AtProviders):
             "generations": 1, "outputs": k, "credits": g.committed, "failed": int(state == "failed"),
             "refunded": g.request.price_millicredits - g.committed,
         }  # fmt: skip
-        today = f"{day(self.policy, a.now):%Y-%m-%d}"
+        today = g.booked = f"{day(self.policy, a.now):%Y-%m-%d}"
+        count_end(self.margin[partition_of_generation(g.id), today], g)
         self.usage[g.account, today].update({name + counter: amount for counter, amount in counters.items() if amount})
         rows = [("keys", f"{g.key or ''}|{g.member or ''}")] if g.by else []
         for kind, row in [*rows, *(("tags", f"{tag}\t{value}") for tag, value in g.request.tags.items())]:
@@ -310,6 +315,16 @@ class Model(Corrections, AtProviders):
     def listed(self, places: dict[str, int]) -> dict[str, int]:
         """What is left of a list: 40 days."""
         return {name: at for name, at in places.items() if at > self.clock - 40 * DAY}
+
+    def book_loss(self, *, generation: str, job: str, lost: Sequence[Cost]) -> None:
+        """R30, R31: a job that nobody gets anything of, once."""
+        g = self.generations.get(generation)
+        if not g or job in g.late:
+            return
+        g.late[job] = tuple(lost)
+        a = self.accounts[g.account]
+        today = f"{day(self.policy, max(a.time, self.clock + a.offset)):%Y-%m-%d}"
+        count_loss(self.margin[partition_of_generation(g.id), today], g, lost)
 
     # --- everybody else ---
 

@@ -6,10 +6,12 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from gateway.ledger.policy import Policy
+from tests.invariants.model.margin import Worth, worth_of_plan, worth_text
 
 if TYPE_CHECKING:
     from tests.invariants.model.credits import Account
@@ -48,6 +50,7 @@ class Subscription:
     paid_through: int | None
     cancelled_to: int | None = None
     scheduled: tuple[str, str, int] | None = None
+    worth: str = ""  # R31: of the credits of the paid interval, as text; "": not known yet
 
     @property
     def refreshes(self) -> int:
@@ -127,8 +130,16 @@ def refresh(a: Account, policy: Policy, cycle: int, at: int) -> None:
     a.subscription.cycle = cycle
     left, amount = a.remove(a.monthly), policy.plans[a.subscription.plan].monthly_millicredits
     a.monthly = a.add("monthly", "subscription", amount, a.subscription.refreshes, at)
+    a.grants[a.monthly].worth = _worth(a.subscription, policy)
     a.record("refresh", at, {"subscription": (amount - left, 0)})
     a.collect_debt(a.monthly, at)
+
+
+def _worth(plan: Subscription, policy: Policy) -> Worth:
+    """R31: what is paid for an interval is what the card says as it begins."""
+    if not plan.worth or plan.cycle % MONTHS[plan.interval] == 0:
+        plan.worth = worth_text(worth_of_plan(policy, plan.plan, MONTHS[plan.interval]))
+    return None if plan.worth == "?" else Fraction(plan.worth)
 
 
 def start(a: Account, policy: Policy, plan: tuple[str, str], anchor: int, paid_through: int | None) -> None:

@@ -60,7 +60,7 @@ def cost_of(card: RateCard, outputs: int = 1, provider: str = "sandbox", **setti
 
 def fixed(card: RateCard, outputs: int = 1, **settings: SettingValue) -> int:
     """What a job costs whatever is reported."""
-    found = cost_of(card, outputs, **settings)
+    found = job_cost(card.models["clip"], "sandbox", settings=settings, counts=COUNTS, outputs=outputs)
     assert found is not None
     assert found.meters == ()
     assert sum(found.of(place, {}) for place in range(outputs)) == found.fixed
@@ -114,7 +114,7 @@ def test_a_measure_counts_as_measured_or_as_the_maximum(card_with: ReadCard) -> 
     def costs(videos: int, **measured: Decimal) -> int | None:
         counts = {**COUNTS, "input_videos": videos}
         found = job_cost(model, "sandbox", settings={}, counts=counts, outputs=1, measured=measured)
-        return found and found.fixed
+        return None if found is None else found.fixed
 
     assert costs(1, input_video_seconds=Decimal("2.5")) == 25_000
     assert (costs(1), costs(0)) == (300_000, 0)

@@ -72,7 +72,7 @@ class Sandbox:
                         share = (place + event.fraction) / len(indices)
                         yield ProgressReport(done_before + (1 - done_before) * share)
                     else:
-                        yield replace(event, reported=controls.reports(index))
+                        yield replace(event, reported=controls.reports(index), cost=controls.costs(index))
         if controls.hang:
             await asyncio.get_running_loop().create_future()  # never set: only a cancel ends it
         if controls.fail is not None and controls.fails(request.attempt):

@@ -1,7 +1,15 @@
 -- Keeps the invariant of paid subscriptions: credits granted for a cycle, less those revoked, are what was paid for it.
 -- Adjusts grants to the amount due; what cannot be revoked because it was spent is set off against later cycles.
---- @include "lib/amounts" "lib/calendar" "lib/journal" "lib/grants" "lib/eras" "lib/cycle_records"
+--- @include "lib/amounts" "lib/calendar" "lib/journal" "lib/grants" "lib/eras" "lib/cycle_records" "lib/worth"
 local allotments = {}
+local worth = make_worth()
+local MICRO_PER_CENT, TWELFTHS = 10000, 12 -- a quarter or a year of an invoice is exact in twelfths of a micro-unit
+
+-- What credits are worth if so many cents were paid for so many of them; nil cents: unknown.
+local function worth_of(cents, paid)
+  if not cents then return "?" end
+  return worth.ratio(math.floor(cents * MICRO_PER_CENT * TWELFTHS + 0.5), paid * TWELFTHS)
+end
 
 -- The grant of a cycle. Recreated if the plan seemed to have ended, but had only changed.
 local function grant_of(a, s, cycle, window, plan)
@@ -35,7 +43,7 @@ end
 local function update(a, b, list, window)
   local s = window.sub
   local cycle = cycle_records.find(s, window.at)
-  local _, due = eras.due(list, s, window.at)
+  local paid, due, cents = eras.due(list, s, window.at)
   if not cycle and due == 0 and not window.current then return end
   local fresh = not cycle
   cycle = cycle or cycle_records.begin(s, window)
@@ -45,6 +53,7 @@ local function update(a, b, list, window)
   if over and not window.current and due - cycle.set_off <= cycle.given then return end
   local grant = grant_of(a, s, cycle, window, window.plan)
   grant.expires = window.expires
+  if paid > 0 then worth.set(a, grant, worth_of(cents, paid)) end
   if window.current then
     a.fields.monthly = grant.id
     cycle.set_off = math.min(due, cycle_records.owed(b, list, cycle))
@@ -79,12 +88,16 @@ end
 
 -- Store what the coming cycles grant.
 function allotments.write_upcoming(a, list, era)
-  local upcoming, cycle = {}, tonumber(a.fields.cycle)
+  local upcoming, worths, cycle = {}, {}, tonumber(a.fields.cycle)
   for index in pairs(era.cycles) do
-    local _, due = eras.due(list, era.sub, calendar.add_months(era.at, index))
-    if index > cycle and due > 0 then upcoming[#upcoming + 1] = {index, due} end
+    local paid, due, cents = eras.due(list, era.sub, calendar.add_months(era.at, index))
+    if index > cycle and due > 0 then upcoming[#upcoming + 1] = {index, due, worth_of(cents, paid)} end
   end
   table.sort(upcoming, function(one, other) return one[1] < other[1] end)
-  for position, one in ipairs(upcoming) do upcoming[position] = amounts.text(one[1]) .. ":" .. amounts.text(one[2]) end
+  for position, one in ipairs(upcoming) do
+    upcoming[position] = amounts.text(one[1]) .. ":" .. amounts.text(one[2])
+    worths[position] = amounts.text(one[1]) .. ":" .. one[3]
+  end
   a.fields.allotments = table.concat(upcoming, ",")
+  a.fields.allotment_worths = #worths > 0 and table.concat(worths, ",") or nil
 end

@@ -2,7 +2,7 @@
 -- ones (R9, R10, R14, R29).
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
 --- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/tokens" "lib/promotion" "lib/usage"
---- @include "lib/metering"
+--- @include "lib/metering" "lib/zones" "lib/worth" "lib/margin"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
@@ -20,7 +20,9 @@ local function prepare(a, p, g, state)
   local price = tonumber(g.price)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
   if g.meters then plan.committed, plan.charged = metering.charge(g, plan.committed) end
-  local commit, refund, lapsed, revoked = refunds.close(a, p, holds.decode(g.allocation), plan.committed)
+  local shares = make_worth().read(g, holds.decode(g.allocation))
+  local commit, refund, lapsed, revoked = refunds.close(a, p, shares, plan.committed)
+  plan.margin, plan.day = margin.of_generation(g, shares, plan.committed), zones.day(policy.rule(p, "zone"), a.now)
   local entries = {}
   if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g) end
   if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g, g.because) end
@@ -51,12 +53,14 @@ function ending.run(g, state, code, operation, dispatch_ms)
   tokens.spend(a.id, g.token, plan.committed - plan.price)
   generations.set(
     g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
-    "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries)
+    "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries,
+    "booked", plan.day)
   if plan.charged then redis.call("HSET", key, "charged", plan.charged) end
   redis.call(
     "HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line",
     "retry_pauses", "released", "keeps_limit")
   if g.verdict then redis.call("HSET", key, "tried", g.verdict) end
+  if g.loses then redis.call("HSET", key, "lost", g.lost) end
   -- With an archive it stays until it has been copied: `lib/trimming.lua`.
   if not policy.archived() then redis.call("PEXPIRE", key, amounts.text(math.max(RECORD, kept))) end
   redis.call("ZREM", keys.deadlines(), g.id)
@@ -78,10 +82,11 @@ function ending.run(g, state, code, operation, dispatch_ms)
   generations.count(g.state .. ":" .. g.tool, -1)
   generations.count("held", -plan.price)
   generations.count("outcome|" .. g.tool .. "|" .. g.model .. "|" .. state .. "|" .. code, 1)
-  usage.count(a, p, g, {
+  usage.count(a, p, g, plan.day, {
     generations = 1, outputs = tonumber(g.delivered), credits = plan.committed, refunded = plan.price - plan.committed,
     failed = state == "failed" and 1 or 0,
   })
+  margin.add(p, plan.day, plan.margin)
   if a.fields.webhooks or p.webhooks or g.webhook then
     events.of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
   end

@@ -22,11 +22,16 @@ local function less_returned(s, line, amount)
   return amount > 0 and amounts.share(amount, left, whole) or -amounts.share_up(-amount, left, whole)
 end
 
-local function put(era, index, paid, left)
-  local sum = era.cycles[index] or {paid = 0, left = 0}
+-- `cents`: how much of the line's money is for it; nil: unknown.
+local function put(era, index, paid, left, cents)
+  local sum = era.cycles[index] or {paid = 0, left = 0, cents = 0}
   era.cycles[index] = sum
   sum.paid, sum.left = sum.paid + paid, sum.left + left
+  sum.cents = sum.cents and cents and sum.cents + cents
 end
+
+-- The cents of a line, if they are of the card's currency; a line from before lines were stored has none.
+local function cents(line) return not line.foreign and line.id ~= "before" and line.amount or nil end
 
 -- A whole period: the plan's full allotment in each of its months. It is set, not added to: a second payment for the
 -- same period grants nothing more.
@@ -43,7 +48,10 @@ function entitlements.of_period(b, p, s, era, line)
   for index = first, first + math.min(months, CYCLES_MAX) - 1 do
     local key = string.format("%s,%d,%d", terms.plan, line.from, index)
     local set = era.set[key] or {paid = 0, left = 0}
-    put(era, index, math.max(0, amount - set.paid), math.max(0, left - set.left))
+    local paid = math.max(0, amount - set.paid)
+    -- A second payment that grants nothing more is for nothing.
+    local part = paid == 0 and 0 or cents(line) and cents(line) / months
+    put(era, index, paid, math.max(0, left - set.left), part)
     era.set[key] = {paid = math.max(amount, set.paid), left = math.max(left, set.left)}
   end
 end
@@ -86,6 +94,9 @@ function entitlements.of_part(b, p, s, era, line)
     local overlap = math.min(line.to, to) - math.max(line.from, from)
     if overlap <= 0 then break end
     local amount = share(terms, line, seconds(0, overlap), seconds(from, to), seconds(line.from, line.to))
-    if amount ~= 0 then put(era, late or index, amount, less_returned(s, line, amount)) end
+    if amount ~= 0 then
+      local part = cents(line) and cents(line) * seconds(0, overlap) / seconds(line.from, line.to)
+      put(era, late or index, amount, less_returned(s, line, amount), part)
+    end
   end
 end

@@ -76,19 +76,19 @@ function eras.all(b, p)
   return list
 end
 
--- What is due in the cycle of a subscription that starts near `at`: {paid, left}, neither below zero. Cycles of a
--- replaced era that had not started when it was replaced are no longer due.
+-- What is due in the cycle of a subscription that starts near `at`: {paid, left}, neither below zero; and how many
+-- cents were paid for it, or nil. Cycles of a replaced era that had not started when it was replaced are no longer due.
 function eras.due(list, s, at)
-  local paid, left = 0, 0
+  local paid, left, cents = 0, 0, 0
   for position, era in ipairs(list) do
     local index = era.sub == s and periods.index(era.at, at)
     local following = list[position + 1]
     local sum = index and era.cycles[index]
     if sum and (not following or index <= calendar.cycle(era.at, math.max(following.at, era.at))) then
-      paid, left = paid + sum.paid, left + sum.left
+      paid, left, cents = paid + sum.paid, left + sum.left, cents and sum.cents and cents + sum.cents
     end
   end
-  return math.max(0, paid), math.max(0, left)
+  return math.max(0, paid), math.max(0, left), cents or nil
 end
 
 -- When the plan of an era ends without a further payment: after the grace period, unless the provider has given up

@@ -57,7 +57,7 @@ function grants.remove(a, id)
   if not grant then return end
   if a.fields.paid_for then paid_allotments.ended(a, grant) end
   table.remove(a.grants, index)
-  a.fields[grant.field] = nil
+  a.fields[grant.field], a.fields["worth:" .. id] = nil, nil
 end
 
 -- A grant with nothing available or held is deleted; the current daily and monthly ones stay.

@@ -33,6 +33,16 @@ function holds.encode(allocation)
   return table.concat(parts, ",")
 end
 
+-- Add to a generation's fields what the shares are worth (`lib/worth.lua`), if it is not the usual of all of them.
+function holds.note_worths(a, allocation, fields)
+  local worths, stored = {}, false
+  for index, share in ipairs(allocation) do
+    local text = a.fields["worth:" .. share.id]
+    worths[index], stored = text or "", stored or text
+  end
+  if stored then fields[#fields + 1], fields[#fields + 2] = "worth", table.concat(worths, ",") end
+end
+
 function holds.decode(text)
   local allocation = {}
   for bucket, id, amount in string.gmatch(text, "(%a):(%a%d+):(%d+)") do

@@ -16,6 +16,7 @@ function keys.made_by(account, member) return tag .. ":made_by:" .. account .. "
 function keys.usage(account, day) return tag .. ":usage:" .. account .. ":" .. day end
 function keys.usage_keys(account, day) return tag .. ":usage_keys:" .. account .. ":" .. day end
 function keys.usage_tags(account, day) return tag .. ":usage_tags:" .. account .. ":" .. day end
+function keys.margin(day) return tag .. ":margin:" .. day end
 function keys.idempotency(scope, digest) return tag .. ":idempotency:" .. scope .. ":" .. digest end
 function keys.checkout(account, checkout) return tag .. ":checkout:" .. account .. ":" .. checkout end
 function keys.purchases(account) return tag .. ":purchases:" .. account end

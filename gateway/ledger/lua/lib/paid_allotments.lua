@@ -15,6 +15,12 @@ function paid_allotments.take(a, cycle)
   return due - set_off, set_off
 end
 
+-- What the cycle's credits are worth, by its invoices (R31).
+function paid_allotments.worth(a, cycle)
+  local stored = "," .. (a.fields.allotment_worths or "")
+  return string.match(stored, "," .. amounts.text(cycle) .. ":([^,]+)") or "?"
+end
+
 local function record(a, text) a.fields.turned = a.fields.turned and a.fields.turned .. ";" .. text or text end
 
 function paid_allotments.paid_for(a, id)

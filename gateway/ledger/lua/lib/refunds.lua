@@ -1,20 +1,22 @@
 -- The end of a hold: how much is committed, and which grants get the rest back (R9, R10).
---- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/grants" "lib/marks" "lib/holds"
+--- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/grants" "lib/marks" "lib/holds" "lib/worth"
 local refunds = {}
 local HOUR = 3600000
 
 -- R10: credits that cannot return to their grant become a grant in the same bucket for the grace period; equal
--- expiries merge.
-local function refund_grant(a, p, bucket, amount)
+-- expiries merge, if the credits are worth the same.
+local function refund_grant(a, p, share, amount)
+  local bucket, worth = share.bucket, make_worth()
   local expires = math.ceil((a.now + tonumber(policy.rule(p, "grace"))) / HOUR) * HOUR
   for _, grant in ipairs(a.grants) do
-    if grant.kind == "r" and grant.bucket == bucket and grant.expires == expires then
+    local same = grant.kind == "r" and grant.bucket == bucket and grant.expires == expires
+    if same and worth.of(a, grant) == share.worth then
       grant.available = grant.available + amount
       grant.granted = amounts.text(tonumber(grant.granted) + amount)
       return
     end
   end
-  grants.add(a, "r", bucket, amount, expires)
+  worth.set(a, grants.add(a, "r", bucket, amount, expires), share.worth)
 end
 
 -- Return one share to its grant. Returns "lapsed" if that was a refund grant that has expired (so that reserving and
@@ -36,18 +38,18 @@ local function give_back(a, p, share, amount)
   elseif string.sub(share.id, 1, 1) == "r" then
     return "lapsed", amount
   else
-    refund_grant(a, p, share.bucket, amount)
+    refund_grant(a, p, share, amount)
   end
 end
 
--- R9: commit `committed` of an allocation, first drawn first, and refund the rest, last drawn first.
+-- R9: commit `committed` of an allocation, first drawn first (`share.kept`), and refund the rest, last drawn first.
 -- Returns the deltas of the commit, of the refund, of what lapsed and of what was revoked with it; {} for nothing.
 function refunds.close(a, p, allocation, committed)
   local commit, refund, gone, left = {}, {}, {lapsed = {}, revoked = {}}, committed
   local returned = {}
   for index, share in ipairs(allocation) do
     local kept = math.min(share.amount, left)
-    left = left - kept
+    left, share.kept = left - kept, kept
     returned[index] = share.amount - kept
     local grant = grants.find(a, share.id)
     if kept > 0 then

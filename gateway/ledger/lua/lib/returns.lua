@@ -2,7 +2,7 @@
 -- refund and each dispute counts, and the credits due back are those for all the money they have returned.
 -- Fields of a checkout: `back|<what>` = "at,part,whole" of the payment. `what` is "charge" (the sum of its refunds),
 -- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made at that time and failed later.
---- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks"
+--- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks" "lib/worth"
 local returns = {}
 local FACTS_MAX = 100
 local WHOLE_MAX = 90000000 -- its square stays below 2^53
@@ -112,6 +112,8 @@ local function give(a, c, due, why)
   accounts.add(a, "debt", -waived)
   if back > waived then
     local grant = grants.find(a, f.grant) or grants.restore(a, f.grant, "t", f.credits, f.granted_at or f.paid_at)
+    local worth = make_worth()
+    worth.set(a, grant, worth.of_purchase(f.price, tonumber(f.credits)))
     grant.available = grant.available + back - waived
   end
   local note = waived > 0 and "; " .. amounts.credits(waived) .. " credits are owed no more" or ""

@@ -1,6 +1,7 @@
 -- What the passing of time does to an account: expiries, lapse, change, refresh, reset, each at its own time (R1–R3,
 -- R12, R19). Nothing runs at midnight: whichever script touches the account next rolls it forward first.
 --- @include "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/paid_allotments" "lib/grants" "lib/cycles"
+--- @include "lib/worth"
 local steps = {}
 
 -- R1: what the account's next reset gives. `free_credits` is what operators said of it, if anything.
@@ -13,6 +14,8 @@ end
 -- Creates the steps only when one is due: most scripts find an account that was already rolled today, and save seven
 -- functions.
 local function made()
+  local worth = make_worth()
+
   local function expire(a, grant)
     local gone = grant.available
     grants.remove(a, grant.id)
@@ -35,6 +38,18 @@ local function made()
     if amount > 0 or left > 0 then journal.add(a, at, "reset", {f = {amount - left, 0}}, nil, set_to(amount, left)) end
   end
 
+  -- R31: what the credits of the cycle are worth: what was paid for its interval, which begins with the first of its
+  -- cycles; by invoices, what was paid for the cycle.
+  local function worth_of(a, p, cycle, by_invoices)
+    local f = a.fields
+    if by_invoices then return paid_allotments.worth(a, cycle) end
+    local months = cycles.months(f.interval)
+    if not f.paid_worth or math.fmod(cycle, months) == 0 then
+      f.paid_worth, f.next_worth = f.next_worth or worth.of_plan(p, f.plan, months), nil
+    end
+    return f.paid_worth
+  end
+
   -- R2: a new cycle sets the allotment; what was left of the previous one expires.
   local function refresh(a, p, cycle, at)
     local old = a.fields.monthly and grants.find(a, a.fields.monthly)
@@ -45,6 +60,7 @@ local function made()
     a.fields.cycle = amounts.text(cycle)
     local grant = grants.add(a, "m", "s", amount, cycles.refreshes(a), at)
     a.fields.monthly = grant.id
+    worth.set(a, grant, worth_of(a, p, cycle, paid_for))
     if paid_for then paid_allotments.began(a, grant, cycles.began(a), set_off) end
     journal.add(a, at, "refresh", {s = {amount - left, 0}}, nil, a.fields.plan .. ", " .. set_to(amount, left))
   end
@@ -62,7 +78,7 @@ local function made()
     local plan = a.fields.plan
     local gone_with_it = {
       "plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled", "grace", "billing",
-      "allotments",
+      "allotments", "allotment_worths", "paid_worth", "next_worth",
     }
     for _, field in ipairs(gone_with_it) do a.fields[field] = nil end
     journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
@@ -73,7 +89,8 @@ local function made()
     local was = a.fields.plan
     a.fields.plan, a.fields.interval, a.fields.anchor, a.fields.scheduled = plan, interval, amounts.text(at), nil
     -- An operator's plan from now on: it is not paid by invoices.
-    a.fields.billing, a.fields.allotments = nil, nil
+    a.fields.billing, a.fields.allotments, a.fields.allotment_worths = nil, nil, nil
+    a.fields.paid_worth, a.fields.next_worth = nil, nil
     journal.add(a, at, "change", {}, nil, was .. " to " .. plan .. " " .. interval)
     refresh(a, p, 0, at)
   end

@@ -19,21 +19,26 @@ function subscriptions.leave(a, p)
   end
 end
 
--- Begin a plan at `anchor` (not in the future), with the current cycle's allotment.
-function subscriptions.start(a, p, plan, interval, anchor, paid_through)
+-- Begin a plan at `anchor` (not in the future), with the current cycle's allotment. `paid`: what credits of its first
+-- paid interval are worth; nil: as the card says.
+function subscriptions.start(a, p, plan, interval, anchor, paid_through, paid)
   local f, was = a.fields, a.fields.plan
   subscriptions.leave(a, p)
   f.plan, f.interval, f.anchor = plan, interval, amounts.text(anchor)
   f.paid_through = paid_through and amounts.text(paid_through) or nil
-  f.cancelled_to, f.scheduled, f.grace, f.billing, f.allotments = nil, nil, nil, nil, nil
+  f.cancelled_to, f.scheduled, f.grace, f.billing, f.allotments, f.allotment_worths = nil, nil, nil, nil, nil, nil
+  f.paid_worth, f.next_worth = nil, paid
   if was then journal.add(a, a.now, "change", {}, nil, was .. " to " .. plan .. " " .. interval) end
   steps.refresh(a, p, calendar.cycle(anchor, a.now), a.now)
 end
 
 -- A plan was paid for once: the same plan is extended; otherwise a new one begins (R12).
-function subscriptions.buy(a, p, plan, interval)
+function subscriptions.buy(a, p, plan, interval, paid)
   local f = a.fields
-  if f.plan ~= plan or f.interval ~= interval then return subscriptions.start(a, p, plan, interval, a.now, nil) end
+  if f.plan ~= plan or f.interval ~= interval then
+    return subscriptions.start(a, p, plan, interval, a.now, nil, paid)
+  end
+  f.next_worth = paid
   if f.paid_through then
     f.paid_through = amounts.text(calendar.add_months(tonumber(f.paid_through), cycles.months(interval)))
   end

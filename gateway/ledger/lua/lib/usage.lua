@@ -1,6 +1,6 @@
 -- What was used on a day, as sums that no read has to scan for: by tool and model; of these also by key and member, and
 -- by tag (R28). What the last two lack of the first has no key or member, or no such tag.
---- @include "lib/keys" "lib/amounts" "lib/zones" "lib/policy"
+--- @include "lib/keys" "lib/amounts" "lib/policy"
 local usage = {}
 local COUNTERS = {"generations", "outputs", "credits", "failed", "refunded"}
 -- Rows of a day by key and member, or by tag: each is a hundred bytes, kept for 400 days. Whatever comes later on that
@@ -28,8 +28,8 @@ local function keep(key, kept)
 end
 
 -- Write: add a generation's `counters` to the sums of the account's day.
-function usage.count(a, p, g, counters)
-  local day, kept = zones.day(policy.rule(p, "zone"), a.now), amounts.text(policy.kept(p, "usage"))
+function usage.count(a, p, g, day, counters)
+  local kept = amounts.text(policy.kept(p, "usage"))
   local of = g.tool .. "|" .. g.model .. "|"
   local key = keys.usage(a.id, day)
   for counter, amount in pairs(counters) do

@@ -1,0 +1,60 @@
+-- What a grant's credits are worth: what was really paid for them (R31), as an exact ratio "micro-units/millicredits";
+-- "0": nothing was paid; "?": unknown. It is the account's `worth:<grant>`, where it is not the usual for the kind of
+-- grant; `reserve` copies it, because a grant may be gone when a generation ends.
+-- Created when it is needed: most scripts roll an account, and few change what it has.
+--- @include "lib/amounts" "lib/policy"
+local function make_worth()
+  local worth = {}
+  local MICRO_PER_CENT = 10000
+
+  -- Nothing was paid for daily credits and those of operators. Of others it is unknown what was: they are from before.
+  function worth.usual(id, bucket)
+    local kind = string.sub(id, 1, 1)
+    return (kind == "d" or kind == "o" or kind == "r" and bucket == "f") and "0" or "?"
+  end
+
+  function worth.of(a, grant) return a.fields["worth:" .. grant.id] or worth.usual(grant.id, grant.bucket) end
+
+  function worth.set(a, grant, text)
+    a.fields["worth:" .. grant.id] = text ~= worth.usual(grant.id, grant.bucket) and text or nil
+  end
+
+  function worth.ratio(micro, millicredits)
+    if micro == 0 then return "0" end
+    if not micro or micro < 0 or millicredits <= 0 then return "?" end
+    local one, other = micro, millicredits
+    while other > 0 do one, other = other, math.fmod(one, other) end
+    return amounts.text(micro / one) .. "/" .. amounts.text(millicredits / one)
+  end
+
+  -- Of a plan, by its price on the card: of the interval, else of as many single months.
+  function worth.of_plan(p, plan, months)
+    local by_months = {}
+    for each, cents in string.gmatch(policy.rule(p, "price:" .. plan) or "", "(%d+):(%d+)") do
+      by_months[tonumber(each)] = tonumber(cents)
+    end
+    local cents = by_months[months] or by_months[1] and by_months[1] * months
+    return worth.ratio(cents and cents * MICRO_PER_CENT, tonumber(policy.terms(p, plan).monthly) * months)
+  end
+
+  -- Of `millicredits` that were bought for a price in decimal text.
+  function worth.of_purchase(price, millicredits)
+    local whole, cents = string.match(price or "", "^(%d+)%.?(%d?%d?)$")
+    if not whole then return "?" end
+    return worth.ratio((whole * 100 + string.sub(cents .. "00", 1, 2)) * MICRO_PER_CENT, millicredits)
+  end
+
+  -- What each share of a generation's allocation was worth when it was reserved, as `share.worth`.
+  function worth.read(g, allocation)
+    local index = 0
+    for text in string.gmatch((g.worth or "") .. ",", "([^,]*),") do
+      index = index + 1
+      local share = allocation[index]
+      if share and text ~= "" then share.worth = text end
+    end
+    for _, share in ipairs(allocation) do share.worth = share.worth or worth.usual(share.id, share.bucket) end
+    return allocation
+  end
+
+  return worth
+end
