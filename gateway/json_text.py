@@ -13,8 +13,8 @@ import pydantic_core
 def to_json(value: object, *, sorted_members: bool = False, default: Callable[[Any], Any] | None = None) -> bytes:
     """The value as JSON, without spaces. `default` turns what JSON does not have into what it has.
 
-    A named tuple is an array, as with Python's encoder: orjson leaves it to `default`, which would make it text. What orjson does not write (a number above 64 bits) pydantic writes. PydanticSerializationError: neither can, as
-    with a lone surrogate.
+    A named tuple is an array, as with Python's encoder; orjson would leave it to `default`. What orjson does not write
+    (a number above 64 bits) pydantic writes. PydanticSerializationError: neither can, as with a lone surrogate.
     """
     try:
         return orjson.dumps(value, _with_tuples(default), orjson.OPT_SORT_KEYS if sorted_members else None)

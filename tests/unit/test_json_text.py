@@ -61,4 +61,4 @@ def test_a_named_tuple_is_an_array_whatever_the_rest_becomes() -> None:
     assert to_json({"a": notice}) == b'{"a":["acme","gen_1",2]}'
     assert to_json([1j], default=repr) == b'["1j"]'
     with pytest.raises(pydantic_core.PydanticSerializationError):
-        to_json([1j])
+        to_json([object()])
