@@ -41,7 +41,7 @@ from gateway.facades.routes import ERROR_FORMS, FACADE_ROUTES
 from gateway.ledger.card_in_force import CHECK_SECONDS, CardInForce
 from gateway.ledger.client_calls import ClientCalls
 from gateway.ledger.idempotency import Requests
-from gateway.ledger.timed import TimedLedger
+from gateway.ledger.traced import ledger_class
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
 from gateway.outside.callback_links import CallbackLinks
 from gateway.outside.receivers import Receivers
@@ -118,7 +118,7 @@ def create_app(settings: Settings, *, under_up: bool = False, number: int = 1) -
 
 def _add_ledger(app: web.Application, settings: Settings) -> None:
     redis = connect_ledger(settings.ledger_address)
-    ledger = TimedLedger(
+    ledger = ledger_class()(
         redis,
         lease_ms=settings.lease_ms,
         dispatch_ms=settings.dispatch_ms,

@@ -287,6 +287,8 @@ class GenerationRequest:
     """Whether what its account's person wrote was removed (R38)."""
     measures: Mapping[str, Decimal] = field(default_factory=dict)
     """What is known of the inputs, for measures that its cost depends on (R31)."""
+    trace: str | None = None
+    """The trace that it was ordered in, as `traceparent` has it; None: it was not traced."""
 
     @property
     def kind(self) -> MediaKind | None:

@@ -13,18 +13,20 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 from aiohttp import web
 
 from gateway.api import limits, services
-from gateway.api.handlers.metrics_site import metrics_app, own_page
+from gateway.api.handlers.metrics_site import metrics_app, own_page, page_of
 from gateway.api.middleware.server import Runner
 from gateway.app import create_app, say_when_ready
 from gateway.errors import SettingsError
 from gateway.process_metrics import gateway_process, served
 from gateway.settings import Settings
 from gateway.startup.exposure import warnings
+from gateway.startup.telemetry import Telemetry, start_telemetry
 
 # Python's cyclic collector runs whenever 700 more objects were created than freed, and sometimes examines all objects.
 # 64 requests in progress exceed that, without any garbage; and a full collection blocks every request for 40 to 120 ms.
@@ -41,12 +43,17 @@ def run(settings: Settings, *, under_up: bool = False, number: int = 1) -> None:
     """
     for event, members in warnings(settings) if number == 1 else ():
         log.warning(event, **members)
+    telemetry = start_telemetry("gateway")
     app = create_app(settings, under_up=under_up, number=number)
-    with asyncio.Runner(loop_factory=_event_loop) as runner:
-        runner.run(_serve(app, settings, number))
+    try:
+        with asyncio.Runner(loop_factory=_event_loop) as runner:
+            runner.run(_serve(app, settings, number, telemetry))
+    finally:
+        if telemetry is not None:
+            telemetry.close()
 
 
-async def _serve(app: web.Application, settings: Settings, number: int) -> None:
+async def _serve(app: web.Application, settings: Settings, number: int, telemetry: Telemetry | None) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
@@ -67,6 +74,9 @@ async def _serve(app: web.Application, settings: Settings, number: int) -> None:
                 await serving.enter_async_context(served(settings, process, lambda: own_page(app)))
             else:
                 await web.TCPSite(runner, settings.host, settings.port).start()
+            if telemetry is not None:
+                page = partial(_page_to_export, app, whole=number == 1)
+                telemetry.export_metrics(page, app[services.BACKGROUND])
             app[services.STARTUP].listens = True
             say_when_ready(app)
             _look_for_garbage_seldom()
@@ -107,6 +117,11 @@ def _waiting_at(listening: socket.socket) -> list[socket.socket]:
     for connection in found:
         connection.setblocking(False)  # noqa: FBT003 - as above
     return found
+
+
+async def _page_to_export(app: web.Application, *, whole: bool) -> bytes:
+    """The first gateway of a port exports the figures of the whole installation, as it shows them to Prometheus."""
+    return await page_of(app) if whole else own_page(app)
 
 
 def _refuse_to_be_replaced() -> None:

@@ -367,6 +367,11 @@ def cloud_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(_CLOUD_VARIABLES) or name == "HOME"}
 
 
+def telemetry_environment() -> dict[str, str]:
+    """OpenTelemetry's own variables, which its SDK reads: where the collector is, and what it gets."""
+    return {name: value for name, value in os.environ.items() if name.startswith("OTEL_") and value}
+
+
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; SettingsError names every wrong variable and its accepted values."""
     return read_settings(Settings, **overrides)

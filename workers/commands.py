@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import structlog
-from prometheus_client import REGISTRY, start_http_server
+from prometheus_client import REGISTRY, generate_latest, start_http_server
 
 from gateway.archive.archivist import Archivist
 from gateway.archive.connection import check_url
@@ -19,7 +19,7 @@ from gateway.client.calls import GatewayClient
 from gateway.client.settings import load_worker_client_settings
 from gateway.clock import CLOCK
 from gateway.errors import SettingsError
-from gateway.ledger.timed import TimedLedger
+from gateway.ledger.traced import ledger_class
 from gateway.local import data_folder
 from gateway.local.open_files import raise_limit
 from gateway.logs import configure_logs
@@ -28,6 +28,7 @@ from gateway.process_metrics import ARCHIVIST, CARETAKER, serve, worker_process
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 from gateway.startup.misspelt import misspelt
+from gateway.startup.telemetry import Telemetry, start_telemetry
 from gateway.tasks import Tasks
 from workers.arq_worker import RemoteToolWorker, ToolWorker
 from workers.context import WorkerContext
@@ -83,9 +84,9 @@ def worker(tool: str, jobs: int | None, via: str | None, metrics_port: int | Non
     jobs_max = jobs or settings.worker_jobs
     if via is not None:
         client = _gateway_at(via)
-        _run(lambda: _work_remotely(settings, client, tool, jobs_max))
+        _run(worker_process(tool), lambda: _work_remotely(settings, client, tool, jobs_max))
         return
-    _run(lambda: _work(settings, tool, jobs_max))
+    _run(worker_process(tool), lambda: _work(settings, tool, jobs_max))
 
 
 @click.command()
@@ -106,7 +107,7 @@ def caretaker(metrics_port: int | None, *, under_up: bool) -> None:
     settings = _start(metrics_port, lambda _: None)
     if under_up:
         serve(settings, CARETAKER)
-    _run(lambda: _take_care(settings))
+    _run(CARETAKER, lambda: _take_care(settings))
 
 
 @click.command()
@@ -126,11 +127,11 @@ def archivist(metrics_port: int | None, *, under_up: bool) -> None:
     settings = _start(metrics_port, _check_archive)
     if under_up:
         serve(settings, ARCHIVIST)
-    _run(lambda: _archive(settings))
+    _run(ARCHIVIST, lambda: _archive(settings))
 
 
 async def _archive(settings: Settings) -> None:
-    ledger = TimedLedger(connect_ledger(settings.ledger_address), wait_replicas=settings.wait_replicas)
+    ledger = ledger_class()(connect_ledger(settings.ledger_address), wait_replicas=settings.wait_replicas)
     ledger.seconds = TRANSITION_SECONDS
     tasks = Tasks()
     try:
@@ -234,9 +235,26 @@ def _on_stop(stop: Callable[[], None]) -> None:
         loop.add_signal_handler(number, stop)
 
 
-def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        runner.run(main())
+def _run(component: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    telemetry = start_telemetry(component)
+    try:
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            runner.run(main() if telemetry is None else _exporting(telemetry, main))
+    finally:
+        if telemetry is not None:
+            telemetry.close()
+
+
+async def _exporting(telemetry: Telemetry, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def page() -> bytes:
+        return generate_latest(REGISTRY)
+
+    tasks = Tasks()
+    telemetry.export_metrics(page, tasks)
+    try:
+        await main()
+    finally:
+        await tasks.close()
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

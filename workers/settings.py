@@ -14,7 +14,7 @@ from gateway.clock import CLOCK
 from gateway.errors import SettingsError
 from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.timed import TimedLedger
+from gateway.ledger.traced import ledger_class
 from gateway.outputs import OutputLinks, OutputStore
 from gateway.outside.callback_links import CallbackLinks
 from gateway.outside.receivers import Receivers
@@ -53,7 +53,7 @@ from workers.webhooks.sender import WebhookSender
 async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
     """Connect to ledger, queue and object store; wait for the ledger if it is not up yet."""
     async with AsyncExitStack() as stack:
-        ledger = TimedLedger(
+        ledger = ledger_class()(
             connect_ledger(settings.ledger_address),
             lease_ms=settings.lease_ms,
             dispatch_ms=settings.dispatch_ms,

@@ -66,6 +66,7 @@ def encode_request(request: GenerationRequest) -> str:
         "output": request.output,
         "erased": request.erased or None,
         "measures": {name: str(amount) for name, amount in request.measures.items()},
+        "trace": request.trace,
     }
     return to_json({name: value for name, value in members.items() if value or value == ""}).decode()
 
@@ -101,6 +102,7 @@ def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
         output=MediaKind(data["output"]) if "output" in data else None,
         erased=data.get("erased", False),
         measures={name: Decimal(amount) for name, amount in data.get("measures", {}).items()},
+        trace=data.get("trace"),
     )
 
 

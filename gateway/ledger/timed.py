@@ -70,6 +70,11 @@ _IDS = ("generation", "attempt")
 log = structlog.get_logger("gateway.transitions")
 
 
+def is_told(script: str) -> bool:
+    """Whether it is a transition that somebody would look for: not one that every attempt makes all the time."""
+    return script not in _NOT_LOGGED and script not in _FREQUENT
+
+
 class RequestLine:
     """The first transition of a request in progress, for its line. Once that is written, it takes no more."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from gateway import tracing
 from gateway.outside.addresses import AddressGuard, AddressRefused
 
 REDIRECTS_MAX = 5
@@ -71,7 +72,7 @@ class Outgoing:
         self, method: str, url: URL, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         """One call; redirects are not followed. UrlRefused, or aiohttp's errors (see `AddressGuard.connector`)."""
-        ours = self._headers if self.is_own(url) else {}
+        ours = {**self._headers, **tracing.headers()} if self.is_own(url) else {}
         options.setdefault("allow_redirects", False)
         if options["allow_redirects"]:
             raise ValueError("use `get`, which checks each redirect")
@@ -83,7 +84,7 @@ class Outgoing:
         self, url: URL, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         """A download; redirects are followed. RedirectsEndless, or as `request`."""
-        ours: Mapping[str, str] = self._headers if self.is_own(url) else {}
+        ours: Mapping[str, str] = {**self._headers, **tracing.headers()} if self.is_own(url) else {}
         for _ in range(REDIRECTS_MAX + 1):
             async with self._session(url).get(
                 url, headers={**ours, **(headers or {})}, allow_redirects=False, **options

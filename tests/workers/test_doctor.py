@@ -155,6 +155,7 @@ async def test_what_the_gateway_says_of_itself_is_passed_on(monkeypatch: pytest.
         ("FAREBOX_LEDGER_URL", f"redis://:{SECRET}@127.0.0.1:1", "Address(single 127.0.0.1:1)"),
         ("FAREBOX_QUEUE_URL", f"redis://:{SECRET}@127.0.0.1:1", "does not respond"),
         ("FAREBOX_QUEUE_URL_VIDEO", f"redis://:{SECRET}@127.0.0.1:1", "password in FAREBOX_QUEUE_URL_VIDEO"),
+        ("FAREBOX_ARCHIVE_URL", f"postgresql://farebox:{SECRET}@127.0.0.1:1/farebox", "does not accept a connection"),
         ("FAREBOX_RATE_CARD", "/nowhere/pricing.toml", "/nowhere/pricing.toml"),
         ("FAREBOX_OUTPUTS_URL", f"s3://key:{SECRET}@bucket", "FAREBOX_OUTPUTS_URL"),
         ("FAREBOX_DATA", "/proc/farebox", "cannot be written"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from workers.attempts.attempt import Attempt
 from workers.attempts.choosing import Choice, choose
 from workers.attempts.late_successes import book_late_success
 from workers.attempts.slot import Slot
+from workers.attempts.spans import attempt_span
 from workers.context import WorkerContext
 
 # Pauses end by the ledger's clock; ours may be ahead, so check again at least this often, but not in a busy loop.
@@ -48,6 +50,7 @@ async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int
         provider = await _provider_for(context, hand_back, tool, generation, attempt)
         if provider is None:
             return
+    asked_ns = time.time_ns()
     begun = await _begin(context, hand_back, generation, attempt)
     if isinstance(begun, Paused):
         log.info("attempt_paused", generation=generation, paused=begun.pause.kind, reason=begun.pause.reason)
@@ -59,9 +62,11 @@ async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int
         await _take_out(context, tool, job_id(generation, attempt))
         return
     # In parallel with the attempt: from now on the lease counts.
-    taking_out = asyncio.create_task(_take_out(context, tool, job_id(generation, attempt), _waited_ms(begun)))
+    waited_ms = _waited_ms(begun)
+    taking_out = asyncio.create_task(_take_out(context, tool, job_id(generation, attempt), waited_ms))
     try:
-        await Attempt(context, begun, hand_back).run()
+        with attempt_span(begun, asked_ns, waited_ms):
+            await Attempt(context, begun, hand_back).run()
     finally:
         await taking_out
 

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from enum import Enum, auto
 
+from gateway import tracing
 from gateway.domain import Output
 from gateway.errors import (
     ObjectNotStored,
@@ -143,7 +144,8 @@ class ProviderSession:
     async def _submit(self, provider: Provider, request: ProviderRequest) -> None:
         """Submit, and note the ref before anything else, so that no later attempt pays for a second job."""
         state = self._state
-        ref = await provider.submit(request)
+        with tracing.span("submit", {"farebox.provider": state.generation.request.provider}, calls_out=True):
+            ref = await provider.submit(request)
         self._submitted = True
         state.ref = ref
         if ref is None:
@@ -166,7 +168,7 @@ class ProviderSession:
         unusable: OutputUnusable | None = None
         costs = state.costs(request)
         async with aclosing(provider.results(state.ref, replace(request, indices=missing))) as results:
-            async for result in results:
+            async for result in tracing.each_in_a_span("look", results):
                 match result:
                     case Pending(fraction):
                         state.parking.at_work(fraction)
@@ -214,7 +216,8 @@ class ProviderSession:
         ordered = context.providers.ordered(generation.request)
         media, sha256 = await context.checks.check(rendered, ordered, generation.account)
         key = output_key(generation.id, state.number, rendered.index, media.content_type)
-        await context.storing.put(key, rendered.data, generation, droppable=state.ref is not None)
+        with tracing.span("store", {"farebox.bytes": len(rendered.data)}):
+            await context.storing.put(key, rendered.data, generation, droppable=state.ref is not None)
         return Output(
             index=rendered.index,
             object_key=key,

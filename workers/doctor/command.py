@@ -13,6 +13,7 @@ from gateway.cli.options import as_json_option
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.settings import Settings
+from workers.doctor.archive import check_archive
 from workers.doctor.environment import read_settings
 from workers.doctor.findings import Finding, State, worst
 from workers.doctor.ledger_server import check_ledger, open_ledger
@@ -89,6 +90,8 @@ async def examine() -> AsyncIterator[Finding]:
 
 
 async def _beside_the_ledger(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.archive_url is not None:
+        yield await check_archive(settings.archive_url)
     async for finding in check_queues(settings):
         yield finding
     yield await check_store(settings)

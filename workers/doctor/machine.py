@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from redis.exceptions import RedisError
@@ -78,7 +77,7 @@ def _existing(folder: Path) -> Path:
 
 def _local_store(settings: Settings) -> Path | None:
     parts = urlsplit(settings.outputs_address)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 async def check_store(settings: Settings) -> Finding:

@@ -81,6 +81,11 @@ def own_page(app: web.Application) -> bytes:
 
 
 async def exposition(app: web.Application) -> web.Response:
+    """The response with the metrics page."""
+    return web.Response(body=await page_of(app), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def page_of(app: web.Application) -> bytes:
     """The metrics page: values that the ledger does not return are omitted, never shown as 0."""
     totals = None
     try:
@@ -92,7 +97,7 @@ async def exposition(app: web.Application) -> web.Response:
     last = None if totals is None else await audit_if_known(app)
     depths, providers = await depths_of(app, tools), await provider_states(app)
     beside = app.get(PROCESS_METRICS)
-    text = app[METRICS].exposition(
+    return app[METRICS].exposition(
         totals,
         depths,
         tools,
@@ -108,4 +113,3 @@ async def exposition(app: web.Application) -> web.Response:
         processes=None if beside is None else await beside.read(),
         process=GATEWAY if beside is None else beside.own_name,
     )
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -23,6 +23,7 @@ from gateway.api.http.error_forms import ErrorForms, answer_in_form
 from gateway.api.middleware.admission import Admission, ConnectionRefused, ConnectionState, Place
 from gateway.api.middleware.cross_origin import open_to_origin
 from gateway.api.middleware.envelope import Handler, answered
+from gateway.api.middleware.traced import traced
 from gateway.api.services import ERROR_FORMS, SETTINGS
 from gateway.local import open_files
 from gateway.settings import Settings
@@ -188,7 +189,7 @@ class Server(web.Server):
         self.leaving = False
         """Whether clients are asked to go: each response is the last on its connection."""
         self.answered_at = 0.0
-        self._answer = answered(handler)
+        self._answer = answered(traced(handler))
         self._admit_and_answer = self._admitted(self._answer)
         super().__init__(self._answer, **options)
 

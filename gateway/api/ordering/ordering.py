@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from gateway import tracing
 from gateway.api.access.auth import OWN_ACCOUNT, AccountCaller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.http.receiver_urls import check_url
@@ -224,6 +225,7 @@ class Ordering:
             metering=price.metering,
             metadata=body.metadata,
             tags=body.tags,
+            trace=tracing.TRACEPARENT.get(),
             sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
             measures=self._cost_measures(account, quote.model, body),
         )
