@@ -4,7 +4,7 @@ Environment, all of it optional:
 
     QUICK=1          take three minutes, and only report
     ONLY=http,start  measure those subjects: http creates reserve connections sizes million pick-up burst memory streams
-                     start idle usage pages waiting
+                     start idle usage archive pages waiting
 
 The table and the plots are also written to build/bench/index.html.
 
@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import (
+    archive,
     creates,
     curves,
     http_calls,
@@ -58,6 +59,7 @@ SUBJECTS = (
     Subject("start", 15, start.measure),
     Subject("idle", 20, idle_workers.measure),
     Subject("usage", 10, usage.measure),
+    Subject("archive", 60, archive.measure),
     Subject("pages", 20, pages.measure),
     Subject("waiting", 60, waiting.measure),
 )

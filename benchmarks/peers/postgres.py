@@ -67,7 +67,7 @@ def postgres_at(programs: Path) -> Iterator[Postgres]:
 
 async def prepare(server: Postgres, accounts: int) -> None:
     """Make the tables and the accounts."""
-    connection = await _connected(server)
+    connection = await connected(server)
     await connection.execute(Path(__file__).with_name("schema.sql").read_text())
     await connection.execute(
         "INSERT INTO accounts SELECT number, $1, 0 FROM generate_series(0, $2 - 1) number",
@@ -78,7 +78,8 @@ async def prepare(server: Postgres, accounts: int) -> None:
     await connection.close()
 
 
-async def _connected(server: Postgres) -> asyncpg.Connection:
+async def connected(server: Postgres) -> asyncpg.Connection:
+    """A connection, once the server accepts any."""
     while True:
         with suppress(asyncpg.CannotConnectNowError):
             return await asyncpg.connect(host=server.sockets, user="postgres", database="postgres")

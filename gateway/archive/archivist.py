@@ -23,10 +23,11 @@ from gateway.archive.storing import ApiKeys, ArchiveWriter, Stored
 from gateway.clock import now_ms
 from gateway.errors import ArchiveUnavailable, LedgerUnavailable
 from gateway.ledger import keys
-from gateway.ledger.archiving import Changes
+from gateway.ledger.archiving import Changes, Taken
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.scanning import scan
 from gateway.ledger.ledger import Ledger
+from gateway.tasks import cancel
 
 _PARTITIONS_AT_ONCE = 16
 _MARKS_MAX = 64
@@ -93,24 +94,39 @@ class Archivist:
 
     async def round(self) -> tuple[int, bool]:
         """Copy what all partitions have now; how many accounts that were, and whether there may be more at once."""
-        stored, full, oldest = 0, False, None
+        stored, full, oldest = 0, False, now_ms()
+        following = self._take(0)
         for first in range(0, self.ledger.partitions, _PARTITIONS_AT_ONCE):
-            some = range(first, min(first + _PARTITIONS_AT_ONCE, self.ledger.partitions))
+            taken = await following
+            if first + _PARTITIONS_AT_ONCE < self.ledger.partitions:
+                following = self._take(first + _PARTITIONS_AT_ONCE)  # read while these are written
+            oldest = min(oldest, *(one.oldest_at or oldest for one in taken.values()))
+            by_partition = {partition: one.changes for partition, one in taken.items() if one.changes}
+            if by_partition:
+                try:
+                    stored += await self._copy(by_partition)
+                except BaseException:
+                    await cancel(following)
+                    raise
+                full = full or any(_is_full(changes) for changes in by_partition.values())
+        self.figures.lag.set(max(0, now_ms() - oldest) / 1000)
+        await copy_audit_log(self.ledger, self.writer)
+        await self._copy_operators()
+        return stored, full
+
+    def _take(self, first: int) -> asyncio.Task[dict[int, Taken]]:
+        some = range(first, min(first + _PARTITIONS_AT_ONCE, self.ledger.partitions))
+
+        async def take() -> dict[int, Taken]:
             taken = await asyncio.gather(
                 *(
                     self.ledger.take_changes(partition=one, marks_max=_MARKS_MAX, entries_max=_ENTRIES_MAX)
                     for one in some
                 )
             )
-            oldest = min((one.oldest_at for one in [*taken] if one.oldest_at is not None), default=oldest)
-            by_partition = {partition: one.changes for partition, one in zip(some, taken, strict=True) if one.changes}
-            if by_partition:
-                stored += await self._copy(by_partition)
-                full = full or any(_is_full(changes) for changes in by_partition.values())
-        self.figures.lag.set(0 if oldest is None else max(0, now_ms() - oldest) / 1000)
-        await copy_audit_log(self.ledger, self.writer)
-        await self._copy_operators()
-        return stored, full
+            return dict(zip(some, taken, strict=True))
+
+        return asyncio.create_task(take(), name=f"take changes from partition {first}")
 
     async def _copy_operators(self) -> None:
         """The list of operators' keys with their records: a few, written when they change."""

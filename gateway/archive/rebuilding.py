@@ -127,19 +127,15 @@ class Rebuild:
         commands: list[tuple[Any, ...]] = []
         for row in whole:
             account = row["account"]
-            commands += self._account(
-                row, entries[account], self._current(row, generations[account], behind), usage[account]
-            )
+            commands += self._account(row, entries[account], self._current(row, generations[account]), usage[account])
         await self._send(commands)
 
-    def _current(
-        self, row: Any, generations: Sequence[Any], behind: Mapping[str, int]
-    ) -> list[tuple[str, int, dict[str, str]]]:
+    @staticmethod
+    def _current(row: Any, generations: Sequence[Any]) -> list[tuple[str, int, dict[str, str]]]:
+        """The generations as the account knew them when it was copied."""
         found = []
         for one in generations:
-            fields: dict[str, str] | None = fields_of(one["fields"])
-            if fields is not None and row["account"] in behind:
-                fields = as_of(fields, behind[row["account"]])
+            fields = as_of(fields_of(one["fields"]), row["at_entry"])
             if fields is not None:
                 found.append((one["id"], one["place"], fields))
         return found

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from gateway.archive.connection import SCHEMA, connect, translated
 from gateway.archive.rows import ENTRY_COLUMNS, GENERATION_COLUMNS, Row, as_json, entry_row, generation_row, moment
-from gateway.domain import partition_of_account
+from gateway.domain import EntryKind, partition_of_account
 from gateway.errors import ArchiveUnavailable
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _ACCOUNT_COLUMNS = (
     "account", "partition", "last_entry", "at_entry", "copied_at", "fields", "api_keys", "webhooks", "billing",
 )  # fmt: skip
 _HOUR_MS = 3_600_000
+_KIND, _GENERATION = ENTRY_COLUMNS.index("kind"), ENTRY_COLUMNS.index("generation")
 _USAGE_COLUMNS = ("account", "day", "sums", "by_key", "by_tag")
 _STAGED = {"generations": GENERATION_COLUMNS, "usage": _USAGE_COLUMNS, "accounts": _ACCOUNT_COLUMNS}
 _STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS staged_{0} (LIKE {0}) ON COMMIT DELETE ROWS"
@@ -155,12 +156,18 @@ class ArchiveWriter:
         now: datetime,
     ) -> Stored:
         """Write a batch, all or nothing. `api_keys` and `cursors`: by account."""
+        from asyncpg import UniqueViolationError  # noqa: PLC0415 - an extra
+
         connection = await self._claimed()
         with translated("store"):
             try:
                 await self._make_months(connection, _months_of(changes))
-                async with connection.transaction():
-                    return await self._store(connection, changes, api_keys, cursors, now)
+                try:
+                    async with connection.transaction():
+                        return await self._store(connection, changes, api_keys, cursors, now)
+                except UniqueViolationError:  # a generation from before the archive was copied before its reservation
+                    async with connection.transaction():
+                        return await self._store(connection, changes, api_keys, cursors, now, merges_all=True)
             except BaseException:
                 await self.close()  # whatever state it is in, a new one is clean
                 raise
@@ -179,9 +186,15 @@ class ArchiveWriter:
         api_keys: Mapping[str, ApiKeys],
         cursors: Mapping[str, int],
         now: datetime,
+        *,
+        merges_all: bool = False,
     ) -> Stored:
         entries, gaps = new_entries(changes, cursors)
-        generations = [generation_row(change.account, one) for change in changes for one in change.generations]
+        # One whose reservation is among the new entries is new, too: it needs no merging, which takes twice as long.
+        new = set() if merges_all else {row[_GENERATION] for row in entries if row[_KIND] == EntryKind.RESERVE}
+        rows = [generation_row(change.account, one) for change in changes for one in change.generations]
+        fresh = [row for row in rows if row[0] in new]
+        generations = [row for row in rows if row[0] not in new]
         usage = [
             (change.account, date.fromisoformat(one.day), as_json(one.sums), as_json(one.by_key), as_json(one.by_tag))
             for change in changes
@@ -193,11 +206,12 @@ class ArchiveWriter:
             if change.stored is not None
         ]
         await connection.copy_records_to_table("entries", columns=ENTRY_COLUMNS, records=entries)
-        for table, rows in {"generations": generations, "usage": usage, "accounts": accounts}.items():
-            if rows:
-                await connection.copy_records_to_table(f"staged_{table}", columns=_STAGED[table], records=rows)
+        await connection.copy_records_to_table("generations", columns=GENERATION_COLUMNS, records=fresh)
+        for table, merged in {"generations": generations, "usage": usage, "accounts": accounts}.items():
+            if merged:
+                await connection.copy_records_to_table(f"staged_{table}", columns=_STAGED[table], records=merged)
                 await connection.execute(_MERGES[table])
-        return Stored(len(accounts), len(entries), len(generations), gaps)
+        return Stored(len(accounts), len(entries), len(fresh) + len(generations), gaps)
 
     def _account_row(self, change: Changes, api_keys: ApiKeys, now: datetime) -> Row:
         stored = change.stored

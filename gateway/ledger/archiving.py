@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gateway.domain import partition_of_account
 from gateway.ledger import keys
@@ -54,6 +55,7 @@ class StoredAccount:
 class Changes:
     """What changed in an account since its last copy, at one moment.
 
+    Only the generations are read a moment later, so one may have ended after the last of these entries.
     `entries` are texts, oldest first; `missing` is the first id that should be among them and is not. `stored` is None
     if the account is gone. `marked_at`: when the oldest of these changes was made (ms).
     """
@@ -117,7 +119,12 @@ class ArchiveOperations(LedgerCore):
         _, (oldest, *found) = await self.run(
             "archive_take", keys.unarchived(partition), marks_max=marks_max, entries_max=entries_max
         )
-        return Taken(int(oldest) if oldest else None, tuple(map(_decode_changes, found)))
+        named = [generation for reply in found for generation, _ in reply[5]]
+        read = await asyncio.gather(
+            *(self.command("HGETALL", keys.generation(partition, one.decode())) for one in named)
+        )
+        fields = dict(zip(named, read, strict=True))
+        return Taken(int(oldest) if oldest else None, tuple(_decode_changes(reply, fields) for reply in found))
 
     async def note_archived(self, *, partition: int, changes: Sequence[Changes]) -> None:
         """Note that the archive has these changes, and trim what has expired of them."""
@@ -162,7 +169,7 @@ class ArchiveOperations(LedgerCore):
         return min((int(float(score)) for _, score in marks), default=None)
 
 
-def _decode_changes(reply: Reply) -> Changes:
+def _decode_changes(reply: Reply, read: Mapping[bytes, Mapping[bytes, bytes]]) -> Changes:
     account, marked_at, missing, flat, entries, generations, usage, webhooks, billing = reply
     stored = None
     if flat:
@@ -175,8 +182,17 @@ def _decode_changes(reply: Reply) -> Changes:
         stored=stored,
         entries=[entry.decode() for entry in entries],
         generations=[
-            StoredGeneration(one.decode(), int(place) if place else None, pairs(fields))
-            for one, place, fields in generations
+            StoredGeneration(one.decode(), int(place) if place else None, _texts(fields))
+            for one, place in generations
+            if (fields := read[one])
         ],
         usage=[StoredUsage(day.decode(), *map(pairs, sums)) for day, *sums in usage],
     )
+
+
+def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The fields as text. Decoding them together takes a fifth of the time; a value with a NUL is the exception."""
+    texts = b"\0".join(chain.from_iterable(fields.items())).decode().split("\0")
+    if len(texts) != 2 * len(fields):
+        return {name.decode(): value.decode() for name, value in fields.items()}
+    return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -4,7 +4,7 @@
 --
 -- KEYS[1]  unarchived
 -- Returns  {"taken", oldest mark or "", {account, oldest mark, first missing entry or "", fields, entries, generations,
---          usage, webhooks, billing}…}: entries oldest first; generations {id, place or "", fields}; usage {day, sums,
+--          usage, webhooks, billing}…}: entries oldest first; generations {id, place or ""}; usage {day, sums,
 --          by key, by tag}; webhooks {id, fields}
 -- Writes   unarchived, archiving
 --- @include "lib/keys" "lib/amounts" "lib/expiry" "lib/snapshots"
@@ -36,7 +36,7 @@ for _, account in ipairs(order) do
   local named = snapshots.named(marked[account], entries)
   left, taken[account] = left - math.max(#entries, #named), true
   reply[#reply + 1] = {
-    account, oldest[account], missing, flat, entries, snapshots.generations(account, named),
+    account, oldest[account], missing, flat, entries, snapshots.places(account, named),
     snapshots.usage(p, account, fields, since), snapshots.webhooks(account, fields.webhooks),
     redis.call("HGETALL", keys.billing(account)),
   }

@@ -2,6 +2,7 @@
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/zones" "lib/webhook_keys"
 local snapshots = {}
 local DAY, DAYS_MAX = 86400000, 400 -- usage is kept for so many days
+local CHUNK = 2000 -- `unpack` takes fewer than 8000 values
 
 -- {day, sums, by key, by tag} of the days since the last copy, whose account time is `since` (nil: of all).
 function snapshots.usage(p, account, fields, since)
@@ -31,13 +32,15 @@ function snapshots.webhooks(account, listed)
   return found
 end
 
--- {id, place in the account's list or "", fields} of those that exist.
-function snapshots.generations(account, ids)
+-- {id, place in the account's list or ""} of those. Their fields are read after the script, which would take three
+-- times as long with them.
+function snapshots.places(account, ids)
   local found = {}
-  for _, id in ipairs(ids) do
-    local flat = redis.call("HGETALL", keys.generation(id))
-    local place = redis.call("ZSCORE", keys.recent(account), id)
-    if #flat > 0 then found[#found + 1] = {id, place and amounts.text(tonumber(place)) or "", flat} end
+  for first = 1, #ids, CHUNK do
+    local some = {unpack(ids, first, math.min(first + CHUNK - 1, #ids))}
+    for index, place in ipairs(redis.call("ZMSCORE", keys.recent(account), unpack(some))) do
+      found[#found + 1] = {some[index], place and amounts.text(tonumber(place)) or ""}
+    end
   end
   return found
 end
