@@ -38,3 +38,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Adding what tests and checks need."
 	@$(INSTALL) '.[embedded,dev]'
 	@touch $@
+
+# For the tests of deploy/helm, where Helm is not in the PATH.
+$(VENV)/bin/helm: $(VENV)/.installed-dev
+	@$(VENV)/bin/python tests/deploy/get_helm.py
