@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from gateway.cli import account_keys, account_members, account_person
+from gateway.cli.account_factors import factors_command
 from gateway.cli.account_list import list_accounts
 from gateway.cli.listing import Listing
 from gateway.cli.operator import ask_gateway
@@ -254,12 +255,17 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     console.print(
         "open: " + (", ".join(f"{count} {as_text(what)}" for what, count in work.items()) or "nothing"), soft_wrap=True
     )
+    if factors := ", ".join(f"{name} × {factor:g}" for name, factor in found["factors"].items()):
+        console.print(f"pays: {as_text(factors)} of the prices, beside its plan's discounts", soft_wrap=True)
     alerts = ", ".join(f"{part * 100:g} %" for part in found["alerts"]["thresholds"])
     console.print("alerts at: " + (alerts or "none (disabled)"))
     console.print(
         "keys: " + (", ".join(map(_key, found["keys"])) or "none; create one with `farebox account key`"),
         soft_wrap=True,
     )
+
+
+account.add_command(factors_command(_show_account))
 
 
 def _key(key: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from gateway.cli.listing import Listing
 from gateway.cli.rehearse import rehearse
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
+from gateway.clock import now_ms
 from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.ledger.card_in_force import outdated
 from gateway.ledger.ledger import Ledger
@@ -37,6 +38,8 @@ def pricing() -> None:
 def check(path: Path | None) -> None:
     """Check that the rate card has exactly one price for every allowed combination, and print its prices.
 
+    All price lists are checked, also those that begin later (`valid_from`); what changes when is printed.
+
     PATH defaults to FAREBOX_RATE_CARD, then pricing.toml here, then the packaged example. Each error names its table
     and what to change; the exit code is 2 if there are any, so the command can guard a deploy.
 
@@ -46,7 +49,7 @@ def check(path: Path | None) -> None:
       farebox pricing check next-month.toml
     """
     card, proof = load_proved_card(path or default_card_path(load_settings().rate_card))
-    Terminal().print(render(card, proof))
+    Terminal().print(render(card, proof, now_ms()))
 
 
 @pricing.command()

@@ -6,8 +6,10 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from pydantic import TypeAdapter, ValidationError
@@ -25,7 +27,9 @@ from gateway.ledger.audit.keyspace import read_key
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.scanning import count_keys, scan
 from gateway.ledger.ledger import Ledger
-from gateway.pricing.card import FREE_PLAN, RateCard
+from gateway.ledger.price_basis import PRICED_FOR, decode_priced_for
+from gateway.pricing.card import RateCard
+from gateway.pricing.discounts import PricedFor
 from gateway.pricing.fields import PositiveDurationMs
 from gateway.pricing.load import load_card
 from gateway.pricing.rehearsal import Rehearsal, Rehearsed
@@ -56,14 +60,20 @@ class _Duration(click.ParamType[int]):
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--last", type=_Duration(), default="30d", show_default=True, help="Generations made in this time.")
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="By the prices that are in force at this time, in the card's time zone. Default: now.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the sums as JSON, in millicredits.")
-def rehearse(path: Path, last: int, *, as_json: bool) -> None:
+def rehearse(path: Path, last: int, at: datetime | None, *, as_json: bool) -> None:
     """Price past generations by the rate card PATH, which need not be in force: what it would have earned and refused.
 
     For each model: what was charged, what would have been, and how many would have cost more or less. Generations that
     the card refuses are counted with the reason, and with what they were charged. Those still open are left out.
 
-    Settings are taken as they were used, defaults included, and plans as the accounts have them now. The size and
+    Settings are taken as they were used, defaults included, plans and discounts as the accounts have them now. All is
+    priced by one price list of each model, that of `--at`, whenever it was made. The size and
     length of inputs are not kept: where they make the price, it is the maximum that the model accepts.
 
     It reads the ledger directly, like `farebox audit` (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA), in
@@ -78,9 +88,10 @@ def rehearse(path: Path, last: int, *, as_json: bool) -> None:
     \b
     Examples:
       farebox pricing rehearse next-month.toml
+      farebox pricing rehearse next-month.toml --at 2026-12-01
       farebox pricing rehearse next-month.toml --last 7d --json | jq '.total'
     """
-    card = load_card(path)
+    card = _dated(load_card(path), at)
     try:
         rehearsal = asyncio.run(_rehearse(load_settings(), card, now_ms() - last, show_progress=not as_json))
     except (LedgerUnavailable, LedgerBroken) as error:
@@ -95,10 +106,17 @@ def rehearse(path: Path, last: int, *, as_json: bool) -> None:
         _show(rehearsal, Terminal())
 
 
+def _dated(card: RateCard, at: datetime | None) -> RateCard:
+    """The card with the prices of a time."""
+    if at is None:
+        return card.at(now_ms())
+    return card.at(int(at.replace(tzinfo=ZoneInfo(card.free.timezone)).timestamp() * 1000))
+
+
 async def _rehearse(settings: Settings, card: RateCard, since: int, *, show_progress: bool) -> Rehearsal:
     check_is_there(settings)
     ledger = Ledger(connect_ledger(settings.ledger_address))
-    rehearsal, plans, seen = Rehearsal(card), dict[str, str](), set[str]()  # a scan may meet a key twice
+    rehearsal, accounts, seen = Rehearsal(card), dict[str, PricedFor](), set[str]()  # a scan may meet a key twice
     try:
         reader = Reader(ledger, _REST)
         with Progress(*_COLUMNS, console=Terminal(stderr=True), disable=not show_progress, transient=True) as bars:
@@ -108,13 +126,13 @@ async def _rehearse(settings: Settings, card: RateCard, since: int, *, show_prog
                     if one.id in seen:
                         continue
                     seen.add(one.id)
-                    if one.account not in plans:
-                        plans[one.account] = await _plan(ledger, one.account)
+                    if one.account not in accounts:
+                        accounts[one.account] = await _priced_for(ledger, one.account)
                     rehearsal.note(
                         one.request,
                         charged=one.committed_millicredits,
                         delivered=len(one.outputs),
-                        plan=plans[one.account],
+                        account=accounts[one.account],
                     )
                 bars.advance(bar, len(names))
         return rehearsal
@@ -131,9 +149,8 @@ async def _ended(ledger: Ledger, names: list[str], since: int) -> AsyncIterator[
             yield one
 
 
-async def _plan(ledger: Ledger, account: str) -> str:
-    plan = await ledger.command("HGET", ledger.account_key(account), "plan")
-    return plan.decode() if plan else FREE_PLAN
+async def _priced_for(ledger: Ledger, account: str) -> PricedFor:
+    return decode_priced_for(await ledger.command("HMGET", ledger.account_key(account), *PRICED_FOR))
 
 
 def as_data(rehearsal: Rehearsal) -> dict[str, Any]:

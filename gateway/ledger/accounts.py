@@ -15,6 +15,7 @@ from gateway.ledger.key_records import UNBOUND, AccountKey, BoundsChange, KeyRec
 from gateway.ledger.limits import Limit, encode_limit
 from gateway.ledger.member_records import role_of
 from gateway.ledger.persons import PersonOperations
+from gateway.ledger.price_basis import PRICED_FOR, decode_priced_for
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.sums import UsageBy, Used, decode_parts, decode_usage, older_usage
 
@@ -371,12 +372,14 @@ class AccountOperations(PersonOperations):
             return outcomes.NotFound()
         if scope != Scope.ACCOUNT:
             return KeyRecord(key_id, Scope(scope), None, 0)
-        fields = ["keys_version", f"key:{key_id}", f"bound:{key_id}", f"of:{key_id}"]
-        version, listed, bound, of = await self.command("HMGET", self.account_key(account), *fields)
+        fields = ["keys_version", f"key:{key_id}", f"bound:{key_id}", f"of:{key_id}", *PRICED_FOR]
+        version, listed, bound, of, *priced_for = await self.command("HMGET", self.account_key(account), *fields)
         if listed is None:
             return outcomes.NotFound()
         bounds = UNBOUND if bound is None else decode_bounds(bound.decode())
-        record = KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0), bounds)
+        record = KeyRecord(
+            key_id, Scope.ACCOUNT, account, int(version or 0), bounds, priced_for=decode_priced_for(priced_for)
+        )
         return record if of is None else await self._of_member(record, of.decode())
 
     async def _of_member(self, record: KeyRecord, member: str) -> KeyRecord | outcomes.NotFound:

@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from gateway.domain import Role, Scope
 from gateway.ledger.limits import Counter, Limit
+from gateway.pricing.discounts import NO_PLAN, PricedFor
 
 
 class BoundsChange(TypedDict, total=False):
@@ -94,7 +95,8 @@ class AccountKey:
 class KeyRecord:
     """A key's record. `account` is None for operators' keys; `keys_version` is passed with every call.
 
-    `member` and `role`: whose key it is, and what they may do (R25); None: the account's own.
+    `member` and `role`: whose key it is, and what they may do (R25); None: the account's own. `priced_for`: what the
+    account's prices depend on, as last written: a lapse may not be.
     """
 
     key_id: str
@@ -104,3 +106,4 @@ class KeyRecord:
     bounds: KeyBounds = UNBOUND
     member: str | None = None
     role: Role | None = None
+    priced_for: PricedFor = NO_PLAN

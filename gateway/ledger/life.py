@@ -21,6 +21,7 @@ from gateway.ledger.limits import LimitReached, limit_reached
 from gateway.ledger.margin_records import encode_costs
 from gateway.ledger.metering_records import encode_reports
 from gateway.ledger.pause_records import Paused, decode_pause
+from gateway.ledger.price_basis import PriceBasis, PricedOtherwise, encode_basis, priced_otherwise
 from gateway.ledger.records import canonical, clean_reason, decode_account, pairs
 from gateway.ledger.tried import encode_tried
 
@@ -39,6 +40,7 @@ Reservation = (
     | outcomes.KeyReused
     | outcomes.SubscriptionRequired
     | outcomes.PlanLimit
+    | PricedOtherwise
     | outcomes.InsufficientCredits
     | LimitReached
     | Paused
@@ -54,8 +56,12 @@ _REFUSALS: Mapping[str, Callable[..., Reservation]] = {
     "limit_reached": limit_reached,
     "waiting_room_full": lambda plan, limit: outcomes.WaitingRoomFull(plan, int(limit)),
     "plan_limit": lambda plan, setting, *allowed: outcomes.PlanLimit(plan, setting, allowed),
+    "priced_otherwise": priced_otherwise,
 }
 """What `reserve` may refuse, made from the texts of its reply."""
+
+
+_NO_DIGESTS = ("", "")  # of a request without an idempotency key
 
 
 class GenerationOperations(LedgerCore):
@@ -77,15 +83,15 @@ class GenerationOperations(LedgerCore):
         idempotency: tuple[str, str] | None = None,
         webhook: OwnWebhook | None = None,
         retry_of: str | None = None,
+        priced: PriceBasis | None = None,
     ) -> Reservation:
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
         `idempotency`: digests of the caller's key, and of method, path and body; `operation` is new for each request;
-        `key`, `token`: the ids of the API key and the client token; `member`: of a retry, whose key may be gone.
-        In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused, SubscriptionRequired, PlanLimit,
-        InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
+        `key`, `token`: their ids; `member`: of a retry, whose key may be gone; `priced`: what the price was made for,
+        None if it is agreed. In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused,
+        SubscriptionRequired, PlanLimit, PricedOtherwise, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
         """
-        key_digest, request_digest = idempotency or ("", "")
         fields = first_fields(request, operation, webhook, terms, key=key, token=token, retry_of=retry_of)
         word, rest = await self.run(
             "reserve",
@@ -96,9 +102,10 @@ class GenerationOperations(LedgerCore):
             key=key,
             retried_member=member,
             token=token,
-            key_digest=key_digest,
-            request_digest=request_digest,
+            key_digest=(idempotency or _NO_DIGESTS)[0],
+            request_digest=(idempotency or _NO_DIGESTS)[1],
             price=request.price_millicredits,
+            basis=encode_basis(priced),
             tool=request.tool,
             model=request.model,
             providers=",".join(request.providers or (request.provider,)),
@@ -109,13 +116,16 @@ class GenerationOperations(LedgerCore):
             fields=to_json([text for pair in fields.items() for text in pair]).decode(),
             dispatch_ms=self.dispatch_ms,
         )
-        made = self.moved(_reserved(rest, fields, request)) if word == "reserved" else None
-        return made or self._not_reserved(word, rest, account, request.price_millicredits)
+        return self._reservation(word, rest, account, request, fields)
 
-    def _not_reserved(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
+    def _reservation(
+        self, word: str, rest: Reply, account: str, request: GenerationRequest, fields: Mapping[str, str]
+    ) -> Reservation:
         if word in _REFUSALS:
             return _REFUSALS[word](*texts(rest))
         match word:
+            case "reserved":
+                return self.moved(_reserved(rest, fields, request))
             case "paused":
                 return Paused(decode_pause(rest))
             case "resent":
@@ -123,7 +133,7 @@ class GenerationOperations(LedgerCore):
             case "replayed":
                 return outcomes.Replayed(_generation(rest[0]))
             case "insufficient_credits":
-                return outcomes.InsufficientCredits(price, decode_account(account, rest[0]))
+                return outcomes.InsufficientCredits(request.price_millicredits, decode_account(account, rest[0]))
             case _:
                 raise self.unexpected("reserve", word)
 

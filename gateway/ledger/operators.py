@@ -13,9 +13,11 @@ from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.generation_records import decode_generation
 from gateway.ledger.records import LETTERS, clean_reason, decode_account
+from gateway.pricing.discounts import encode_factors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from gateway.redis_link.scripts import Argument
 
@@ -163,6 +165,15 @@ class OperatorOperations(LedgerCore):
         answer = await self._operate("set_alerts", account, operation, thresholds=thresholds)
         if isinstance(answer, outcomes.Refused):
             raise self.unexpected("set_alerts", answer.reason)
+        return answer
+
+    async def set_factors(
+        self, *, account: str, operation: str, factors: Mapping[str, Decimal]
+    ) -> outcomes.NotFound | outcomes.Applied:
+        """Set what an account pays of the card's prices, by tool, model or `"*"`; none: what its plan pays."""
+        answer = await self._operate("set_factors", account, operation, factors=encode_factors(factors))
+        if isinstance(answer, outcomes.Refused):
+            raise self.unexpected("set_factors", answer.reason)
         return answer
 
     async def advance(

@@ -26,6 +26,7 @@ from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
 from gateway.ledger.tried import Tried
+from gateway.pricing.discounts import NO_PLAN, PricedFor
 
 T = TypeVar("T")
 
@@ -34,9 +35,8 @@ T = TypeVar("T")
 class Dispatch:
     """A generation that has just become `queued` (or is parked and due for a poll), to be enqueued in arq.
 
-    `attempt` is the next attempt's number, `score` its place in the queue (milliseconds: `created_at` − head start),
-    `queued_at` when it was queued, `not_before` when it may begin (0: now), `deadline` what `dispatched` compares.
-    `account` and `provider` are "" in records stored by older versions.
+    `attempt` is the next attempt's number, `score` its place in the queue (ms: `created_at` − head start), `not_before`
+    when it may begin (0: now), `deadline` what `dispatched` compares. `account` and `provider`: "" in older records.
     """
 
     generation: str
@@ -216,11 +216,11 @@ class Account:
     day: tuple[int, int] | None = None
     """The last day on which something was counted for a limit, from 1970, and when it ends (account time)."""
     pause: Pause | None = None
-    """Set while operators have paused it."""
     free_credits: bool | None = None
     """Whether operators let it have daily free credits; None: the rate card decides."""
     erased_at: int | None = None
     """When its person was erased (real time); None: never."""
+    priced_for: PricedFor = NO_PLAN
 
 
 @dataclass(frozen=True, slots=True)

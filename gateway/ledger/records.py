@@ -25,6 +25,8 @@ from gateway.ledger.limits import decode_counter, decode_limit
 from gateway.ledger.member_records import decode_members
 from gateway.ledger.pause_records import stored_pause
 from gateway.ledger.scripts import SCRIPTS
+from gateway.pricing.card import FREE_PLAN
+from gateway.pricing.discounts import PricedFor
 
 BUCKETS: Mapping[str, Bucket] = {
     letter: Bucket(name) for letter, name in re.findall(r'{"(\w)", "(\w+)"}', SCRIPTS.text("lib/buckets"))
@@ -136,6 +138,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         pause=stored_pause(PauseKind.ACCOUNT, account, fields.get("pause")),
         erased_at=optional(fields, "erased"),
         free_credits=None if "free_credits" not in fields else fields["free_credits"] == "yes",
+        priced_for=PricedFor(fields.get("plan", FREE_PLAN), fields.get("factors", ""), int(fields.get("offset", 0))),
     )
 
 

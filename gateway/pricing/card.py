@@ -7,6 +7,7 @@ tables, and `gateway.pricing.check` proves the prices. `gateway.pricing.load`, t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
@@ -14,9 +15,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.domain import Interval
 from gateway.kinds import MediaKind, kind_asked
 from gateway.pricing.cost_rates import CostAddOns, Costs
+from gateway.pricing.dated_prices import DatedPrices
 from gateway.pricing.facades import OWNER, Aliases, FacadeTables
 from gateway.pricing.fields import (
     Count,
@@ -25,10 +26,10 @@ from gateway.pricing.fields import (
     Flag,
     Id,
     LeastShare,
-    Money,
     Positive,
     PositiveDurationMs,
     SettingName,
+    Share,
     Text,
     TimeOfDayMs,
     ValueOrValues,
@@ -49,6 +50,7 @@ from gateway.pricing.measures import (
 )
 from gateway.pricing.providers import Offer, ProviderSettings, ProviderTable
 from gateway.pricing.rates import AddOn, Rate, When, named_by, numbers_in
+from gateway.pricing.sales import Bundle, Payments, PlanPrice, Refunds, Subscriptions
 from gateway.pricing.setting import Setting
 from gateway.pricing.table import Table
 
@@ -65,6 +67,8 @@ Seats = Annotated[Whole, Field(ge=1, le=500)]
 Allow = Mapping[str, Mapping[str, ValueOrValues]]
 PromptUse = Literal["required", "optional", "none"]
 """Whether a model takes a prompt: an upscaler needs none."""
+Discounts = Mapping[str, Share]
+"""A model, a tool or `"*"` → what is paid of its prices (`gateway.pricing.discounts`)."""
 
 
 class Free(Table):
@@ -78,6 +82,7 @@ class Free(Table):
     max_waiting: Annotated[Whole, Field(ge=0, le=1_000_000)] = 20
     seats: Seats | None = None
     allow: Allow = Field(default_factory=dict)
+    discounts: Discounts = Field(default_factory=dict)
 
     @property
     def for_everyone(self) -> bool:
@@ -95,24 +100,6 @@ class Free(Table):
         return verified and (self.for_everyone or not subscribed)
 
 
-class Refunds(Table):
-    """`[refunds]`: how long credits refunded to an expired grant stay valid (R10)."""
-
-    grace_ms: PositiveDurationMs = Field(86_400_000, alias="grace")
-
-
-class Subscriptions(Table):
-    """`[subscriptions]`: what happens to the old plan's credits when a change takes effect immediately (R12)."""
-
-    upgrade_leftover: Literal["keep", "drop"] = "keep"
-
-
-class Payments(Table):
-    """`[payments]`: what happens to credits that were already spent when their payment is refunded (R33)."""
-
-    spent: Literal["forgive", "debt"] = "forgive"
-
-
 class Archive(Table):
     """`[archive]`: for how many days the ledger keeps what the archive has. Left out: as long as without an archive.
 
@@ -120,29 +107,6 @@ class Archive(Table):
     """
 
     keep_days: int | None = Field(None, ge=2, le=3650)
-
-
-class PlanPrice(Table):
-    """A plan's price per billing interval. None: not sold at that interval."""
-
-    monthly: Money | None = None
-    quarterly: Money | None = None
-    yearly: Money | None = None
-
-    @model_validator(mode="after")
-    def _sold_at_some_interval(self) -> Self:
-        if self.monthly is None and self.quarterly is None and self.yearly is None:
-            msg = "needs a price for at least one of monthly, quarterly and yearly"
-            raise ValueError(msg)
-        return self
-
-    def of(self, interval: Interval) -> Decimal | None:
-        """The price of one interval."""
-        return {
-            Interval.MONTHLY: self.monthly,
-            Interval.QUARTERLY: self.quarterly,
-            Interval.YEARLY: self.yearly,
-        }[interval]
 
 
 class Plan(Table):
@@ -156,14 +120,7 @@ class Plan(Table):
     seats: Seats | None = None
     head_start_ms: DurationMs = Field(0, alias="head_start")
     allow: Allow = Field(default_factory=dict)
-
-
-class Bundle(Table):
-    """`[bundles.<id>]`: a top-up for sale (R4)."""
-
-    name: Text
-    millicredits: Credits = Field(alias="credits")
-    price: Money
+    discounts: Discounts = Field(default_factory=dict)
 
 
 class Check(Table):
@@ -244,6 +201,7 @@ class Model(Table):
     facade: FacadeTables = Field(default_factory=dict)
     rates: Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     add_ons: Annotated[tuple[AddOn, ...], BeforeValidator(as_tuple)] = ()
+    prices: Annotated[tuple[DatedPrices, ...], BeforeValidator(as_tuple)] = ()
 
     @model_validator(mode="after")
     def _has_a_provider(self) -> Self:
@@ -251,6 +209,11 @@ class Model(Table):
             msg = 'needs `provider`, for example provider = "sandbox", or several `providers` in order'
             raise ValueError(msg)
         return self
+
+    def priced_by_list(self, number: int) -> Model:
+        """The model by a list of its `prices`, from 0; those after it are still to come."""
+        chosen = self.prices[number]
+        return self.replaced(rates=chosen.rates, add_ons=chosen.add_ons, prices=self.prices[number + 1 :])
 
     @cached_property
     def offers(self) -> Mapping[str, Offer]:
@@ -361,16 +324,58 @@ class RateCard(Tables):
     `version` is `sha256:` and the digest of the file's bytes, as `sha256sum pricing.toml` prints it, so that anyone can
     match a receipt to a file. Changing a comment changes the version, which is harmless; a canonical form would be one
     more thing to trust. `file_time_ms` is the file's modification time, which orders rate cards.
+
+    `since_ms` and `until_ms`: of a card made by `at`, the time for which its prices are in force; None: no such bound.
     """
 
     path: str
     version: str
     file_time_ms: int
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    @cached_property
+    def price_changes(self) -> tuple[int, ...]:
+        """When prices change (ms), in order."""
+        zone = self.free.timezone
+        return tuple(sorted({one.begins_at(zone) for model in self.models.values() for one in model.prices}))
+
+    def at(self, time_ms: int) -> RateCard:
+        """The card with the prices of a time: those of each model's last list that has begun.
+
+        The lists that begin later are kept. The time must not be before the card's own `since_ms`.
+        """
+        if not self.price_changes:
+            return self
+        begun = bisect_right(self.price_changes, time_ms)
+        if begun not in self._dated:
+            self._dated[begun] = self._with_changes(begun)
+        return self._dated[begun]
+
+    @cached_property
+    def _dated(self) -> dict[int, RateCard]:
+        """The cards that `at` has made, by how many changes have come."""
+        return {}
+
+    def _with_changes(self, begun: int) -> RateCard:
+        since = self.price_changes[begun - 1] if begun else self.since_ms
+        until = self.price_changes[begun] if begun < len(self.price_changes) else self.until_ms
+        models = {model_id: self._model_at(model, since) for model_id, model in self.models.items()}
+        return self.replaced(models=models, since_ms=since, until_ms=until)
+
+    def _model_at(self, model: Model, time_ms: int | None) -> Model:
+        begun = [one for one in model.prices if time_ms is not None and one.begins_at(self.free.timezone) <= time_ms]
+        return model.priced_by_list(len(begun) - 1) if begun else model
 
     def model_named(self, name: str) -> str | None:
         """The id of the model with this name: an id, `farebox/<id>`, or an alias; None if there is none."""
         model_id = name.removeprefix(f"{OWNER}/")
         return model_id if model_id in self.models else self._ids_by_alias.get(name)
+
+    @cached_property
+    def has_discounts(self) -> bool:
+        """Whether prices depend on the plan."""
+        return bool(self.free.discounts) or any(plan.discounts for plan in self.plans.values())
 
     @cached_property
     def with_alternatives(self) -> frozenset[str]:

@@ -3,14 +3,15 @@
 The check enumerates every combination that the card does not forbid. Settings that no rate, add-on or prohibition names
 (an aspect ratio, a seed) cannot affect the price, so they are left out. Measures are checked at zero and at their
 maximum, because prices never fall as a measure rises. So are reported units (R29): a price has them at their ceilings,
-and what it charges if nothing is reported must not be negative.
+and what it charges if nothing is reported must not be negative. Discounts only lower a price, never below zero; the
+check makes sure that every product with them can be computed exactly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal, DecimalException
+from dataclasses import dataclass, replace
+from decimal import Decimal, DecimalException, localcontext
 from itertools import product
 from math import prod
 
@@ -18,10 +19,11 @@ from gateway.domain import AMOUNT_MAX_MILLICREDITS, NANOCREDITS_PER_MILLICREDIT,
 from gateway.errors import RateCardError
 from gateway.pricing.card import Model, RateCard, Tables
 from gateway.pricing.conditions import forbidding
+from gateway.pricing.fields import FACTOR_DECIMALS_MAX
 from gateway.pricing.lines import Location
 from gateway.pricing.measures import INPUT_COUNTS, INPUTS_MAX, MEASURES
 from gateway.pricing.messages import Fault, heading, message
-from gateway.pricing.quote import metering_of, price_steps, total_millicredits
+from gateway.pricing.quote import EXACT, exact_total, metering_of, price_steps, total_millicredits
 from gateway.pricing.rates import Rate
 from gateway.pricing.values import show_facts
 
@@ -30,6 +32,8 @@ _PER_UNIT_NANOCREDITS_MAX = 10**15
 """A million credits: so that what scripts multiply stays below 2^53 (`lua/lib/metering.lua`)."""
 COST_MAX_THOUSANDTHS = 10_000_000_000
 """Ten million: sums of a day stay far below 2^53 micro-units."""
+_FINEST_DISCOUNTS = (1 - Decimal(1).scaleb(-FACTOR_DECIMALS_MAX)) ** 2
+"""0.999999 of a plan times 0.999999 of an account: no two discounts have more digits."""
 _NAMED_MAX = 3  # one missing value causes thousands of faults; the first few tell which
 
 Facts = dict[str, SettingValue]
@@ -50,6 +54,8 @@ class ModelProof:
     combinations: int
     cheapest: Priced
     dearest: Priced
+    later: tuple[ModelProof, ...] = ()
+    """The same of each list of its `prices`."""
 
 
 Proof = Mapping[str, ModelProof]
@@ -69,14 +75,36 @@ def prove(card: Tables) -> tuple[Proof, list[Fault]]:
     proof: dict[str, ModelProof] = {}
     faults: list[Fault] = []
     for model_id, model in card.models.items():
-        walk = _CombinationWalk(model_id, model, PRICES)
-        proved = walk.prove()
+        at: Location = ("models", model_id)
+        proved = _prove_list(at, model_id, model, faults)
+        later = [
+            _prove_list((*at, "prices", index), model_id, model.priced_by_list(index), faults)
+            for index in range(len(model.prices))
+        ]
         if proved is not None:
-            proof[model_id] = proved
-        faults.extend(Fault(("models", model_id, *fault.location), fault.text) for fault in walk.faults)
-        if not walk.faults:
+            proof[model_id] = replace(proved, later=tuple(one for one in later if one is not None))
+        if not any(fault.location[:2] == at for fault in faults):
             faults.extend(_cost_faults(model_id, model))
     return proof, faults
+
+
+def proof_at(card: RateCard, proof: Proof, time_ms: int) -> Proof:
+    """The proof of `card.at(time_ms)`: of each model, that of the list in force then."""
+    models = card.at(time_ms).models
+    return {model_id: _from_list(proved, len(models[model_id].prices)) for model_id, proved in proof.items()}
+
+
+def _from_list(proved: ModelProof, to_come: int) -> ModelProof:
+    begun = len(proved.later) - to_come
+    return proved if begun == 0 else replace(proved.later[begun - 1], later=proved.later[begun:])
+
+
+def _prove_list(at: Location, model_id: str, model: Model, faults: list[Fault]) -> ModelProof | None:
+    """Check one price list of a model; its faults are added to `faults`."""
+    walk = _CombinationWalk(model_id, model, PRICES)
+    proved = walk.prove()
+    faults.extend(Fault((*at, *fault.location), fault.text) for fault in walk.faults)
+    return proved
 
 
 def _cost_faults(model_id: str, model: Model) -> Iterator[Fault]:
@@ -210,9 +238,9 @@ class _CombinationWalk:
         """The price of one output. Prices are linear in the number of outputs, so only the maximum is checked too."""
         one = most = 0
         try:
-            one = most = total_millicredits(price_steps(self.model, rate, facts, 1))
+            one = most = self._computed(rate, facts, 1)
             if self.model.outputs_max > 1:
-                most = total_millicredits(price_steps(self.model, rate, facts, self.model.outputs_max))
+                most = self._computed(rate, facts, self.model.outputs_max)
         except DecimalException:
             self.faults.append(
                 self._impossible(facts, "cannot be computed exactly: its factors have too many decimals")
@@ -229,6 +257,13 @@ class _CombinationWalk:
     def _impossible(self, facts: Facts, what: str) -> Fault:
         named = show_facts(facts.items())
         return Fault(self.words.at, f"with {named} {what}" if named else what)
+
+    def _computed(self, rate: Rate, facts: Facts, outputs: int) -> int:
+        """The price on the card; DecimalException if it or its product with discounts has too many decimals."""
+        steps = price_steps(self.model, rate, facts, outputs)
+        with localcontext(EXACT):
+            _ = exact_total(steps) * _FINEST_DISCOUNTS
+        return total_millicredits(steps)
 
     def _check_metering(self, rate: Rate, facts: Facts) -> None:
         for outputs in {1, self.model.outputs_max}:

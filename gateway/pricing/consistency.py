@@ -10,10 +10,12 @@ from gateway.pricing.card import (
     FREE_PLAN,
     Allow,
     Concurrency,
+    Discounts,
     Model,
     RateCard,
     Tables,
 )
+from gateway.pricing.discounts import EVERYTHING
 from gateway.pricing.facade_faults import facade_faults
 from gateway.pricing.lines import Location
 from gateway.pricing.measures import (
@@ -37,11 +39,13 @@ from gateway.pricing.values import ValueKind, did_you_mean, kind_of, one_of, sho
 def faults_between(card: RateCard) -> Iterator[Fault]:
     """All faults between tables, in the file's order."""
     yield from _limit_faults(card, ("free",), card.free.concurrency, card.free.allow)
+    yield from _discount_faults(card, ("free", "discounts"), card.free.discounts)
     for plan_id, plan in card.plans.items():
         if plan_id == FREE_PLAN:
             text = "is reserved for accounts without a subscription ([free]): choose another id"
             yield Fault(("plans", plan_id), text)
         yield from _limit_faults(card, ("plans", plan_id), plan.concurrency, plan.allow)
+        yield from _discount_faults(card, ("plans", plan_id, "discounts"), plan.discounts)
     for name, provider in card.providers.items():
         yield from provider_faults(("providers", name), name, provider)
     for tool_id in card.tools:
@@ -55,6 +59,7 @@ def faults_between(card: RateCard) -> Iterator[Fault]:
         yield from model_provider_faults(card, at, model)
         yield from model_output_faults(card, at, model)
         yield from _model_faults(at, model)
+        yield from _dated_faults(at, model, card.free.timezone)
     yield from facade_faults(card)
 
 
@@ -97,6 +102,22 @@ def _limit_faults(card: Tables, at: Location, concurrency: Concurrency, allow: A
                     yield Fault(here, f"allows {show(value)}, which no {tool_id} model accepts")
 
 
+def _discount_faults(card: Tables, at: Location, discounts: Discounts) -> Iterator[Fault]:
+    for name in discounts:
+        if problem := not_discountable(card, name):
+            yield Fault((*at, name), problem)
+
+
+def not_discountable(card: Tables, name: str) -> str | None:
+    """Why a factor cannot be for this name: it is not a tool, a model or `"*"`, or it is both of the first."""
+    if name in card.tools and name in card.models:
+        return 'is the name of a tool and of a model: rename one of them, or use "*" for everything'
+    if name == EVERYTHING or name in card.tools or name in card.models:
+        return None
+    hint = did_you_mean(name, [*card.tools, *card.models]) or '; use "*" for everything'
+    return f"names no tool and no model of this card{hint}"
+
+
 def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
     for name in model.settings:
         if name in (*INPUT_COUNTS, *MEASURES):
@@ -104,6 +125,9 @@ def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
             yield Fault((*at, "settings", name), text)
     yield from _rate_faults((*at, "rates"), model, model.rates)
     yield from _add_on_faults((*at, "add_ons"), model, model.add_ons)
+    for index, dated in enumerate(model.prices):
+        yield from _rate_faults((*at, "prices", index, "rates"), model, dated.rates)
+        yield from _add_on_faults((*at, "prices", index, "add_ons"), model, dated.add_ons)
     for name, offer in model.offers.items():
         here = at if model.short_provider is not None else (*at, "at", name)
         yield from _rate_faults((*here, "cost"), model, offer.cost)
@@ -113,6 +137,21 @@ def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
                 (*here, "cost_add_ons"), "needs a `cost` that they are added to (write `cost = 0` if there is none)"
             )
     yield from _forbidden_faults(at, model)
+
+
+def _dated_faults(at: Location, model: Model, timezone: str) -> Iterator[Fault]:
+    """Each list begins at one instant, after the one before it."""
+    before = None
+    for index, one in enumerate(model.prices):
+        here: Location = (*at, "prices", index, "valid_from")
+        try:
+            begins_at = one.begins_at(timezone)
+        except (ValueError, OverflowError) as error:
+            yield Fault(here, str(error))
+            continue
+        if before is not None and begins_at <= before:
+            yield Fault(here, "is not after that of the list above it: put the lists in order, with one for each time")
+        before = begins_at
 
 
 def _rate_faults(at: Location, model: Model, rates: Sequence[Rate]) -> Iterator[Fault]:

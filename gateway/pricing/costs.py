@@ -17,6 +17,7 @@ from gateway.domain import MILLIONTHS, Interval, Meter, SettingValue, Unit
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.check import is_offered, values_of
 from gateway.pricing.conditions import matches
+from gateway.pricing.discounts import least_factor
 from gateway.pricing.measures import INPUT_COUNTS, MEASURES, Measured
 from gateway.pricing.quote import (
     NOTHING_MEASURED,
@@ -140,10 +141,14 @@ class CostRange:
 
 
 def cost_ranges(card: RateCard, worth: Fraction | None) -> Iterator[CostRange | tuple[str, str]]:
-    """Each model at each provider that has a cost; only its ids, if it has too many combinations to compare."""
+    """Each model at each provider that has a cost; only its ids, if it has too many combinations to compare.
+
+    What it earns is reckoned by the largest discount of a plan, so that a loss is not missed.
+    """
     for model_id, model in card.models.items():
         for provider, costs in model.costed.items():
-            compared = _compared(model, costs, worth or Fraction(0))
+            paid = Fraction(least_factor(card, tool=model.tool, model=model_id))
+            compared = _compared(model, costs, (worth or Fraction(0)) * paid)
             if compared is None:
                 yield model_id, provider
                 continue

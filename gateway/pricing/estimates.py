@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
+from math import prod
 
 from gateway.domain import Interval, SettingValue
-from gateway.pricing.card import FREE_PLAN, PlanPrice, RateCard
+from gateway.pricing.card import FREE_PLAN, RateCard
+from gateway.pricing.discounts import NO_PLAN, Discount, PricedFor, discounts_of
 from gateway.pricing.gating import Gate, gating
 from gateway.pricing.quote import EXACT, quote
+from gateway.pricing.sales import PlanPrice
 
 DEFAULT_BUFFER = Decimal("0.25")
 _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
@@ -20,7 +23,10 @@ _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One line of an estimate: requests per day, days, and the price per request; `at_most`: it is a ceiling (R29)."""
+    """One line of an estimate: requests per day, days, and the price per request; `at_most`: it is a ceiling (R29).
+
+    `discounts` are in the price; `list_millicredits` is what one request costs without them.
+    """
 
     tool: str
     model: str
@@ -30,14 +36,28 @@ class Item:
     days: int
     unit_millicredits: Decimal
     millicredits: int
+    list_millicredits: Decimal
+    discounts: tuple[Discount, ...] = ()
     at_most: bool = False
+
+    def with_discounts(self, discounts: tuple[Discount, ...]) -> int:
+        """What it comes to with other discounts, in millicredits."""
+        if discounts == self.discounts:
+            return self.millicredits
+        with localcontext(EXACT):
+            unit = _up(prod((one.factor for one in discounts), start=self.list_millicredits))
+            return _up(self.per_day * self.days * unit)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanAdvice:
-    """Whether a plan's monthly credits cover an estimate with its buffer, and whether it allows all of its items."""
+    """Whether a plan's monthly credits cover an estimate with its buffer, and whether it allows all of its items.
+
+    `with_buffer_millicredits`: what the estimate comes to by the plan's discounts.
+    """
 
     plan: str
+    with_buffer_millicredits: int
     enough: bool
     allowed: bool
 
@@ -67,9 +87,11 @@ def priced_item(
     outputs: int,
     per_day: Decimal,
     days: int,
+    account: PricedFor = NO_PLAN,
 ) -> Item:
-    """An item at the card's price; UnknownModel or InvalidSettings as for a quote."""
-    priced = quote(card, tool=tool, model=model, settings=settings, outputs=outputs)
+    """An item at the price for an account; UnknownModel or InvalidSettings as for a quote."""
+    discounts = discounts_of(card, account, tool=tool, model=model)
+    priced = quote(card, tool=tool, model=model, settings=settings, outputs=outputs, discounts=discounts)
     with localcontext(EXACT):
         month = per_day * days * priced.price_millicredits
     return Item(
@@ -81,26 +103,38 @@ def priced_item(
         days=days,
         unit_millicredits=Decimal(priced.price_millicredits),
         millicredits=_up(month),
+        list_millicredits=priced.list_millicredits,
+        discounts=discounts,
         at_most=priced.at_most,
     )
 
 
-def estimate(card: RateCard, items: Sequence[Item], buffer: Decimal = DEFAULT_BUFFER) -> Estimate:
+def estimate(
+    card: RateCard, items: Sequence[Item], buffer: Decimal = DEFAULT_BUFFER, account: PricedFor = NO_PLAN
+) -> Estimate:
     """The sum of the items, plus the buffer (a fraction), and advice on each of the card's plans."""
     total = sum(item.millicredits for item in items)
-    with localcontext(EXACT):
-        needed = _up(total * (1 + buffer))
-    advice = tuple(
-        PlanAdvice(
-            plan_id,
-            enough=plan.monthly_millicredits >= needed,
-            allowed=all(gate_of(card, plan_id, item) is None for item in items),
-        )
-        for plan_id, plan in card.plans.items()
-    )
+    advice = tuple(_advice(card, account._replace(plan=plan_id), items, buffer) for plan_id in card.plans)
     would_do = [one.plan for one in advice if one.covers]
     cheapest = min(would_do, key=lambda plan_id: monthly_price(card.plans[plan_id].price), default=None)
-    return Estimate(tuple(items), total, needed, advice, cheapest)
+    return Estimate(tuple(items), total, _buffered(total, buffer), advice, cheapest)
+
+
+def _advice(card: RateCard, account: PricedFor, items: Sequence[Item], buffer: Decimal) -> PlanAdvice:
+    """Advice on the account's plan, at the prices that it would have with it."""
+    total = sum(item.with_discounts(discounts_of(card, account, tool=item.tool, model=item.model)) for item in items)
+    needed = _buffered(total, buffer)
+    return PlanAdvice(
+        account.plan,
+        needed,
+        enough=card.plans[account.plan].monthly_millicredits >= needed,
+        allowed=all(gate_of(card, account.plan, item) is None for item in items),
+    )
+
+
+def _buffered(millicredits: int, buffer: Decimal) -> int:
+    with localcontext(EXACT):
+        return _up(millicredits * (1 + buffer))
 
 
 def gate_of(card: RateCard, plan: str, item: Item) -> Gate | None:
@@ -125,7 +159,10 @@ def estimated_generations(card: RateCard, plan: str) -> dict[str, dict[str, str 
     millicredits = card.free.daily_millicredits if plan == FREE_PLAN else card.plans[plan].monthly_millicredits
     estimates: dict[str, dict[str, str | int]] = {}
     for tool_id, tool in card.tools.items():
-        price = quote(card, tool=tool_id, model=tool.baseline_model, settings={}).price_millicredits
+        discounts = discounts_of(card, PricedFor(plan), tool=tool_id, model=tool.baseline_model)
+        price = quote(
+            card, tool=tool_id, model=tool.baseline_model, settings={}, discounts=discounts
+        ).price_millicredits
         if price > 0:
             estimates[tool_id] = {"model": tool.baseline_model, "generations": millicredits // price}
     return estimates

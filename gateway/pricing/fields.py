@@ -31,7 +31,7 @@ THOUSANDTHS = 1000
 """Costs are calculated in thousandths of the currency, as prices are in thousandths of a credit."""
 _CENT_EXPONENT = -2
 _FACTOR_MAX = 1000
-_FACTOR_DECIMALS_MAX = 6
+FACTOR_DECIMALS_MAX = 6
 UNITS_MAX = 10_000_000
 """The highest ceiling of a reported unit, per output."""
 _UNIT_DECIMALS_MAX = 6
@@ -159,7 +159,11 @@ def _unit_count(value: object) -> Decimal:
 
 
 def _factor(value: object) -> Decimal:
-    return _between(value, "1.5", _FACTOR_MAX, _FACTOR_DECIMALS_MAX)
+    return _between(value, "1.5", _FACTOR_MAX, FACTOR_DECIMALS_MAX)
+
+
+def _share(value: object) -> Decimal:
+    return _between(value, "0.8", 1, FACTOR_DECIMALS_MAX)
 
 
 def _between(value: object, example: str, most: int, decimals: int) -> Decimal:
@@ -228,6 +232,8 @@ Zone = Annotated[str, BeforeValidator(_zone)]
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
 Positive = Annotated[Decimal, BeforeValidator(_above_zero)]
 Factor = Annotated[Decimal, BeforeValidator(_factor)]
+Share = Annotated[Decimal, BeforeValidator(_share)]
+"""What is paid of a price: 0.8 is a fifth off."""
 UnitCount = Annotated[Decimal, BeforeValidator(_unit_count)]
 LeastShare = Annotated[Decimal, BeforeValidator(_least_share)]
 Flag = StrictBool

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from gateway.domain import SettingValue
 from gateway.pricing.card import RateCard
+from gateway.pricing.discounts import Discount
 from gateway.pricing.quote import Quote, quote
 
 KEPT_MAX = 4096
@@ -19,12 +20,14 @@ class KeptQuotes:
     """The quotes of one rate card; `functools.lru_cache` keeps the `KEPT_MAX` most recently used ones."""
 
     def __init__(self, card: RateCard) -> None:
+        """The quotes of a card as loaded, with all of its price lists."""
         self.card = card
         self.quote = lru_cache(KEPT_MAX)(self._quote)
 
     def _quote(
         self,
         *,
+        since_ms: int | None = None,
         tool: str,
         model: str,
         settings: tuple[tuple[str, type, SettingValue], ...],
@@ -33,10 +36,11 @@ class KeptQuotes:
         input_videos: int,
         input_audios: int,
         measured: tuple[tuple[str, Decimal], ...],
+        discounts: tuple[Discount, ...] = (),
     ) -> Quote:
-        """Same as `gateway.pricing.quote.quote`; refusals are not cached."""
+        """Same as `gateway.pricing.quote.quote`, by the prices since then; refusals are not cached."""
         return quote(
-            self.card,
+            self.card.at(since_ms or 0),
             tool=tool,
             model=model,
             settings={name: value for name, _, value in settings},
@@ -45,4 +49,5 @@ class KeptQuotes:
             input_videos=input_videos,
             input_audios=input_audios,
             measured=dict(measured),
+            discounts=discounts,
         )

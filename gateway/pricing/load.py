@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gateway.errors import RateCardError
-from gateway.pricing.card import RateCard
+from gateway.pricing.card import RateCard, Tables
 from gateway.pricing.check import Proof, prove
 from gateway.pricing.consistency import faults_between
 from gateway.pricing.lines import Lines
@@ -68,7 +68,8 @@ def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[
 
 def _validated(tables: dict[str, object], ours: dict[str, object]) -> tuple[RateCard, Proof] | list[Fault]:
     """The card with its proof, or all of its faults."""
-    faults = [Fault((), f"has an unknown name `{name}`") for name in tables.keys() & ours.keys()]
+    internal = RateCard.model_fields.keys() - Tables.model_fields.keys()
+    faults = [Fault((), f"has an unknown name `{name}`") for name in tables.keys() & internal]
     if not faults:
         try:
             card = RateCard.model_validate({**tables, **ours})

@@ -16,7 +16,9 @@ from gateway.pricing.values import did_you_mean
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _NAMED_TABLES = frozenset({"plans", "bundles", "providers", "tools", "models"})
-_MODEL_TABLES = frozenset({"settings", "provider_settings", "rates", "add_ons", "cost", "cost_add_ons", "forbidden"})
+_MODEL_TABLES = frozenset(
+    {"settings", "provider_settings", "rates", "add_ons", "cost", "cost_add_ons", "prices", "forbidden"}
+)
 _AT_DEPTH = 4  # of [models.<id>.at.<provider>]
 _KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
 

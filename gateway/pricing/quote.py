@@ -2,15 +2,15 @@
 
 First, numbers are rounded up as the rate says. unit = credits + Σ credits_per × max(0, number − over), rounded up to
 the rate's step, at least its minimum and at most its maximum, + Σ reported at its ceiling; then per-output add-ons in
-file order on the running unit; × outputs; then per-request add-ons; finally the total is rounded up once, to the
-millicredit. Conditions use the values as requested; `round_up` changes only what is counted, so "9 s is billed as 10 s"
-needs no rate for 10 s.
+file order on the running unit; × outputs; then per-request add-ons; × the discounts of the account's plan and of the
+account; finally the total is rounded up once, to the millicredit. Conditions use the values as requested; `round_up`
+changes only what is counted, so "9 s is billed as 10 s" needs no rate for 10 s.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from math import prod
@@ -28,6 +28,7 @@ from gateway.domain import (
 )
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.conditions import matches
+from gateway.pricing.discounts import Discount
 from gateway.pricing.measures import (
     INPUT_AUDIOS,
     INPUT_COUNTS,
@@ -74,7 +75,8 @@ NOTHING_MEASURED: Measured = MappingProxyType({})
 class Quote:
     """The price of one request, explained.
 
-    `lines` are exact and sum to the price before it is rounded up to the millicredit. `settings` has every setting of
+    `lines` are exact and sum to the price before it is rounded up to the millicredit; `list_millicredits` is that sum
+    without the discounts. `settings` has every setting of
     the model, defaults filled in; `measures` every measure that its price depends on, unknown ones at their maximum.
     `rate_card` is the card's version. With `metering`, the price is a ceiling.
     """
@@ -89,6 +91,7 @@ class Quote:
     settings: Mapping[str, SettingValue]
     measures: Measured
     price_millicredits: int
+    list_millicredits: Decimal
     lines: tuple[PriceLine, ...]
     rate_card: str
     metering: Metering | None = None
@@ -98,11 +101,16 @@ class Quote:
         """Whether the price is a ceiling: what is charged depends on what is reported (R29)."""
         return self.metering is not None
 
+    def price_with(self, discounts: Iterable[Discount]) -> int:
+        """The price with other discounts."""
+        with localcontext(EXACT):
+            return _up(prod((one.factor for one in discounts), start=self.list_millicredits))
+
 
 class PriceStep(NamedTuple):
-    """A price line before formatting: the rate, a unit that it charges for, or an add-on; its amount and its count."""
+    """A price line before formatting: its amount and its count. `of` a `Reported`: a unit that the rate charges for."""
 
-    of: Rate | Reported | AddOn
+    of: Rate | Reported | AddOn | Discount
     millicredits: Decimal
     times: Decimal
 
@@ -118,10 +126,12 @@ def quote(
     input_videos: int = 0,
     input_audios: int = 0,
     measured: Measured = NOTHING_MEASURED,
+    discounts: tuple[Discount, ...] = (),
 ) -> Quote:
     """Price one request. UnknownModel or InvalidSettings names each wrong field and its accepted values.
 
-    A measure that the price depends on and `measured` lacks is priced at the model's maximum.
+    A measure that the price depends on and `measured` lacks is priced at the model's maximum. `discounts`: those of the
+    account and its plan (`discounts_of`); without them it is the price on the card.
     """
     counts = {INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos, INPUT_AUDIOS: input_audios}
     found, given = checked_request(
@@ -130,8 +140,11 @@ def quote(
     measures = measures_in(found, measured, counts)
     facts: Facts = {**given, **counts, **measures}
     rate = rate_for(found, facts)
-    steps = price_steps(found, rate, facts, outputs)
+    steps = price_steps(found, rate, facts, outputs, discounts)
     lines = list(_lines(found, rate, facts, steps, measured))
+    metering = None
+    if rate.reported:
+        metering = metering_of(found, rate, facts, outputs, discounts=discounts, first_line=_first_metered(lines))
     return Quote(
         tool=tool,
         model_id=model,
@@ -143,9 +156,10 @@ def quote(
         settings=given,
         measures=measures,
         price_millicredits=total_millicredits(steps),
+        list_millicredits=exact_total([step for step in steps if not isinstance(step.of, Discount)]),
         lines=tuple(line for _, line in lines),
         rate_card=card.version,
-        metering=metering_of(found, rate, facts, outputs, first_line=_first_metered(lines)) if rate.reported else None,
+        metering=metering,
     )
 
 
@@ -154,8 +168,10 @@ def rate_for(model: Model, facts: Facts) -> Rate:
     return next(rate for rate in model.rates if matches(rate.when, facts))
 
 
-def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[PriceStep]:
-    """The rate and the add-ons that apply, in order, with exact amounts of millicredits."""
+def price_steps(
+    model: Model, rate: Rate, facts: Facts, outputs: int, discounts: Iterable[Discount] = ()
+) -> list[PriceStep]:
+    """The rate, the add-ons that apply and the discounts, in order, with exact amounts of millicredits."""
     with localcontext(EXACT):
         counted = _counted(rate, facts)
         unit = unit_amount(rate, counted)
@@ -175,6 +191,10 @@ def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[Pr
                 amount = _surcharge(add_on, total, counted)
                 total += amount
                 steps.append(PriceStep(add_on, amount, Decimal(1)))
+        for discount in discounts:
+            amount = total * (discount.factor - 1)
+            total += amount
+            steps.append(PriceStep(discount, amount, Decimal(1)))
         return steps
 
 
@@ -194,18 +214,27 @@ def _counted(rate: RateShape, facts: Facts) -> Facts:
 
 def total_millicredits(steps: list[PriceStep]) -> int:
     """The price: the exact sum, rounded up once."""
-    return int(_total(steps).to_integral_value(ROUND_CEILING))
+    return _up(exact_total(steps))
 
 
-def metering_of(model: Model, rate: Rate, facts: Facts, outputs: int, first_line: int = 0) -> Metering:
+def metering_of(
+    model: Model,
+    rate: Rate,
+    facts: Facts,
+    outputs: int,
+    *,
+    discounts: Sequence[Discount] = (),
+    first_line: int = 0,
+) -> Metering:
     """How a price with reported units is charged (R29).
 
-    An add-on's factor multiplies what is charged per unit, too; everything else is charged for each output, whatever is
-    reported. Both are rounded up to the nanocredit: only after factors can an amount be finer than that.
+    The factors of add-ons and discounts multiply what is charged per unit, too; everything else is charged for each
+    output, whatever is reported. Both are rounded up to the nanocredit: only after factors can an amount be finer.
     """
     without = rate.model_copy(update={"reported": ()})
     with localcontext(EXACT):
-        factor = prod((one.factor for one in _applying(model, facts) if one.factor is not None), start=Decimal(1))
+        factors_ = (*(one.factor for one in _applying(model, facts)), *(one.factor for one in discounts))
+        factor = prod((one for one in factors_ if one is not None), start=Decimal(1))
         meters = tuple(
             Meter(
                 one.unit,
@@ -215,14 +244,20 @@ def metering_of(model: Model, rate: Rate, facts: Facts, outputs: int, first_line
             )
             for one in rate.reported
         )
-        return Metering(_nanocredits(_total(price_steps(model, without, facts, outputs))), meters, first_line)
+        fixed = exact_total(price_steps(model, without, facts, outputs, discounts))
+        return Metering(_nanocredits(fixed), meters, first_line)
 
 
 def _nanocredits(millicredits: Decimal) -> int:
-    return int((millicredits * NANOCREDITS_PER_MILLICREDIT).to_integral_value(ROUND_CEILING))
+    return _up(millicredits * NANOCREDITS_PER_MILLICREDIT)
 
 
-def _total(steps: list[PriceStep]) -> Decimal:
+def _up(amount: Decimal) -> int:
+    return int(amount.to_integral_value(ROUND_CEILING))
+
+
+def exact_total(steps: list[PriceStep]) -> Decimal:
+    """The sum in millicredits, before it is rounded."""
     with localcontext(EXACT):
         return sum((step.millicredits * step.times for step in steps), Decimal(0))
 
@@ -298,7 +333,7 @@ def _lines(
             elif step.millicredits == 0:
                 continue
             else:
-                label = _add_on_label(step.of)
+                label = _label_of(step.of)
             amount = step.millicredits.scaleb(_PER_CREDIT_EXPONENT)
             yield step, PriceLine(label, plain(amount), plain(step.times), plain(amount * step.times))
 
@@ -341,5 +376,8 @@ def _measure_label(name: str, value: Decimal, rate: Rate, *, known: bool) -> str
     return text
 
 
-def _add_on_label(add_on: AddOn) -> str:
-    return f"{add_on.name} × {plain(add_on.factor):f}" if add_on.factor is not None else add_on.name
+def _label_of(step: AddOn | Discount) -> str:
+    """`Audio × 1.5`, or `Creator: × 0.8` for a discount."""
+    if step.factor is None:
+        return step.name
+    return f"{step.name}{':' if isinstance(step, Discount) else ''} × {plain(step.factor):f}"

@@ -13,6 +13,7 @@ from decimal import Decimal
 from gateway.domain import GenerationRequest
 from gateway.errors import RequestRefused
 from gateway.pricing.card import RateCard
+from gateway.pricing.discounts import PricedFor, discounts_of
 from gateway.pricing.gating import gating
 from gateway.pricing.measures import INPUT_MEGAPIXELS, INPUT_VIDEO_SECONDS, PROMPT_CHARACTERS
 from gateway.pricing.quote import quote
@@ -47,7 +48,7 @@ class Rehearsed:
 
 
 class Rehearsal:
-    """Prices generations by `card`, and adds them up per tool and model."""
+    """Prices generations by the prices of `card`, as `RateCard.at` gives it for a time; adds up per tool and model."""
 
     def __init__(self, card: RateCard) -> None:
         self._card = card
@@ -61,8 +62,8 @@ class Rehearsal:
             total.add(one)
         return total
 
-    def note(self, request: GenerationRequest, *, charged: int, delivered: int, plan: str) -> None:
-        """Price one that has ended with `delivered` of its outputs; `plan` as the account has it now."""
+    def note(self, request: GenerationRequest, *, charged: int, delivered: int, account: PricedFor) -> None:
+        """Price one that has ended with `delivered` of its outputs, by the discounts that the account has now."""
         sums = self.models.setdefault((request.tool, request.model), Rehearsed())
         sums.generations += 1
         sums.charged += charged
@@ -77,12 +78,13 @@ class Rehearsal:
                 input_images=kinds["image"],
                 input_videos=kinds["video"],
                 measured=_measured(request),
+                discounts=discounts_of(self._card, account, tool=request.tool, model=request.model),
             )
         except RequestRefused as refused:
             reason = refused.problems[0]
             self._refuse(sums, f"{reason.path}: {reason.message}", charged)
             return
-        gate = gating(self._card, plan=plan, model=priced.model, settings=priced.settings)
+        gate = gating(self._card, plan=account.plan, model=priced.model, settings=priced.settings)
         if gate is not None:
             self._refuse(sums, gate.message, charged)
             return

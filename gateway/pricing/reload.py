@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.clock import now_ms
 from gateway.errors import FareboxError, RateCardError, RateCardOutdated
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
@@ -27,7 +28,7 @@ Signature = tuple[int, int, int, int] | None
 
 
 class RateCards:
-    """Holds the current rate card. `card` is always a valid one; `problem` says why the file is not in use, or is None.
+    """Holds the current rate card: always a valid one. `problem` says why the file is not in use, or is None.
 
     `publish` is awaited with every card after the first: the gateway uses it to write the card's policy to the ledger.
     If it fails, the new prices apply anyway, publishing is retried until it succeeds, and `problem` reports it
@@ -43,12 +44,21 @@ class RateCards:
         self._path = path
         self._publish = publish if publish is not None else _publish_nothing
         self._signature = _signature(path)
-        self.card = self._published = load_card(path)
+        self.loaded = self._published = load_card(path)
         self.outdated: str | None = None
         self._unpublished: RateCard | None = None
         self._publish_at = 0.0
         self._file_problem: str | None = None
         self._publish_problem: str | None = None
+
+    @property
+    def card(self) -> RateCard:
+        """The card with the prices in force now, by the ledger's time."""
+        return self.at(now_ms())
+
+    def at(self, time_ms: int) -> RateCard:
+        """The card with the prices in force at a time."""
+        return self.loaded.at(time_ms)
 
     @property
     def problem(self) -> str | None:
@@ -88,7 +98,7 @@ class RateCards:
         self._signature = looked
         self._file_problem = None
         self._unpublished = self._publish_problem = None
-        if (card.version, card.file_time_ms) != (self.card.version, self.card.file_time_ms):
+        if (card.version, card.file_time_ms) != (self.loaded.version, self.loaded.file_time_ms):
             await self._publish_card(card)
             self._publish_at = asyncio.get_running_loop().time() + PUBLISH_AGAIN_SECONDS
 
@@ -116,9 +126,9 @@ class RateCards:
         self._unpublished = None if problem is None else card
 
     def _sell_by(self, card: RateCard) -> None:
-        if card.version != self.card.version:
+        if card.version != self.loaded.version:
             _log.info("rate_card_changed", path=str(self._path), version=card.version, models=len(card.models))
-        self.card = card
+        self.loaded = card
 
 
 async def _publish_nothing(_card: RateCard) -> None:

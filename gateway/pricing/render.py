@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -11,7 +13,7 @@ from rich.text import Text
 
 from gateway.domain import Interval, format_credits
 from gateway.pricing.card import CONCURRENCY_DEFAULT, FREE_PLAN, Concurrency, Model, Plan, RateCard
-from gateway.pricing.check import ModelProof, Proof
+from gateway.pricing.check import ModelProof, Proof, proof_at
 from gateway.pricing.costs import cheapest_worth, cost_ranges
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.measures import MEASURES
@@ -22,12 +24,18 @@ from gateway.pricing.values import ValueKind, show, show_facts
 _VALUES_SHOWN_MAX = 5
 
 
-def render(card: RateCard, proof: Proof) -> Group:
-    """Every model by tool with its price range, then plans and bundles, then what was checked."""
+def render(card: RateCard, proof: Proof, time_ms: int = 0) -> Group:
+    """Every model by tool with its price range at a time, what changes later, plans, bundles, and what was checked."""
+    lists = sum(len(model.prices) for model in card.models.values())
+    card, proof = card.at(time_ms), proof_at(card, proof, time_ms)
     parts: list[RenderableType] = []
     for tool_id, tool in card.tools.items():
         models = {model_id: model for model_id, model in card.models.items() if model.tool == tool_id}
         parts.append(_models_table(f"{tool.name}: {len(models)} models, credits per output", models, proof))
+    if card.price_changes:
+        parts.append(_changes_table(card, proof))
+    if card.has_discounts:
+        parts.append(_discounts_table(card))
     parts.extend((_plans_table(card), _concurrency_table(card), _coverage_table(card)))
     if card.bundles:
         parts.append(_bundles_table(card))
@@ -40,7 +48,7 @@ def render(card: RateCard, proof: Proof) -> Group:
     rates = sum(len(model.rates) for model in card.models.values())
     summary = (
         f"{card.path}: {len(card.models)} models, {rates} rates, {combinations:,} combinations, "
-        f"each with exactly one price."
+        f"each with exactly one price" + (f", and so in {lists} price lists that begin at a date." if lists else ".")
     )
     parts.append(Text(summary, style="green"))
     parts.append(Text(f"version {card.version}", style="dim"))
@@ -75,6 +83,44 @@ def _models_table(title: str, models: dict[str, Model], proof: Proof) -> Table:
             f"{proved.combinations:,}",
             escape(_settings(model)),
         )
+    return table
+
+
+def _changes_table(card: RateCard, proof: Proof) -> Table:
+    """When the prices of which model change, from what to what, soonest first."""
+    table = table_titled(f"Prices that change (time zone {card.free.timezone}), credits per output")
+    table.add_column("from", no_wrap=True)
+    table.add_column("model", overflow="fold")
+    for heading in ("before", "after"):
+        table.add_column(heading, justify="right")
+    changes = [
+        (one.begins_at(card.free.timezone), model_id, before, after)
+        for model_id, model in card.models.items()
+        for one, before, after in zip(
+            model.prices, (proof[model_id], *proof[model_id].later), proof[model_id].later, strict=False
+        )
+    ]
+    for begins_at, model_id, before, after in sorted(changes, key=lambda change: change[0]):
+        table.add_row(_local(begins_at, card), escape(model_id), _range(before), _range(after))
+    return table
+
+
+def _local(time_ms: int, card: RateCard) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1000, ZoneInfo(card.free.timezone)):%Y-%m-%d %H:%M}"
+
+
+def _range(proved: ModelProof) -> str:
+    return "–".join(part for part in (format_credits(proved.cheapest.millicredits), _dearest(proved)) if part)
+
+
+def _discounts_table(card: RateCard) -> Table:
+    """What each plan pays of the prices."""
+    table = table_titled("Plans: what is paid of the prices")
+    plans = {FREE_PLAN: card.free.discounts} | {plan_id: plan.discounts for plan_id, plan in card.plans.items()}
+    _add_plan_columns(table, "of", plans)
+    for name in dict.fromkeys(name for discounts in plans.values() for name in discounts):
+        factors = (discounts.get(name) for discounts in plans.values())
+        table.add_row(escape(name), *("" if factor is None else f"× {factor:f}" for factor in factors))
     return table
 
 

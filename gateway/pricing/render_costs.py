@@ -30,7 +30,11 @@ def table_titled(title: str) -> Table:
 
 def costs_table(ranges: Ranges, worth: Fraction | None) -> Table:
     """The cost of one output at each provider, and what it leaves if it is paid by the cheapest credits sold."""
-    paid = "no credits are sold" if worth is None else f"margin at {_per_credit(worth)} a credit, the cheapest sold"
+    paid = (
+        "no credits are sold"
+        if worth is None
+        else f"margin at {_per_credit(worth)} a credit, the cheapest sold, after a plan's largest discount"
+    )
     table = table_titled(f"Costs of one output, in the card's currency ({paid})")
     table.add_column("model", no_wrap=True)
     table.add_column("at", no_wrap=True)

@@ -10,12 +10,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from gateway.domain import Bucket, Interval, Role, Scope
 from gateway.schemas.base import (
     CREDITS_MAX,
+    FACTOR_DECIMALS_MAX,
     WHOLE,
     AmountIn,
     Answer,
     Body,
     Counts,
     Email,
+    Factors,
     Metadata,
     Query,
     Text,
@@ -215,6 +217,37 @@ class AlertsIn(Body):
         return [int(threshold * 10**THRESHOLD_DECIMALS_MAX) for threshold in self.thresholds]
 
 
+def _share(number: Any) -> Any:
+    share = given_number(number, "a number from 0 to 1, such as 0.9")
+    if not 0 <= share <= 1 or share != round(share, FACTOR_DECIMALS_MAX):
+        raise ValueError(f"must be from 0 to 1 with at most {FACTOR_DECIMALS_MAX} decimals, such as 0.9")
+    return share
+
+
+PaidShare = Annotated[
+    Decimal,
+    BeforeValidator(_share),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
+]
+FactorName = Annotated[Text, Field(min_length=1, max_length=64)]
+
+
+class FactorsIn(Body):
+    """What an account pays of the prices on the rate card, beside the discounts of its plan."""
+
+    factors: Annotated[
+        dict[FactorName, PaidShare],
+        Field(
+            max_length=100,
+            description=(
+                "By the id of a model or a tool, or `*` for everything else: 0.9 is 10 % off. A model's entry comes "
+                "before its tool's, and both before `*`. Multiplied with the plan's discount. {} ends them."
+            ),
+        ),
+    ]
+    reason: Annotated[Text, Field(min_length=1, max_length=500, description="Kept in the audit log.")]
+
+
 class ClockIn(Body):
     """How far to advance the account's clock."""
 
@@ -290,6 +323,9 @@ class AccountOut(Answer):
     balance: Balance
     subscription_started_at: Time | None
     alerts: Alerts
+    factors: Factors = Field(
+        description="What it pays of the card's prices, by model, tool or `*`; its plan's discount is another factor."
+    )
     paused: PauseState | None = Field(default=None, description="Set while operators have paused the account.")
     in_work: Counts = Field(description="Queued and running generations, by tool.")
     waiting: Counts

@@ -32,6 +32,8 @@ from gateway.domain import ACCOUNT_PATTERN, AMOUNT_MAX_MILLICREDITS, SettingValu
 from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
+FACTOR_DECIMALS_MAX = 6
+"""Of what an account pays of a price, as on the rate card."""
 CREDIT_DECIMALS_MAX = 3
 FLOAT_NOISE = Decimal("1e-9")
 """How far an amount may be from three decimals: clients add up in floats, where 73.5 × 3 may be 220.49999999999997."""
@@ -250,6 +252,9 @@ SettingsOut = TypeAliasType("SettingsOut", dict[str, Setting])
 
 Counts = TypeAliasType("Counts", dict[str, int])
 """Numbers by tool, or by what they count."""
+
+Factors = TypeAliasType("Factors", dict[str, Credits])
+"""What is paid of the rate card's prices, by model, tool or `*`: 0.8 is 20 % off."""
 
 Metadata = TypeAliasType(
     "Metadata",

@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 from gateway.domain import Unit
 from gateway.kinds import MediaKind
-from gateway.schemas.base import Answer, Counts, Credits, Setting
+from gateway.schemas.base import Answer, Counts, Credits, Factors, Setting, Time
 from gateway.schemas.pauses import PauseState
 
 Condition = TypeAliasType("Condition", dict[str, list[Setting]])
@@ -77,6 +77,14 @@ class AddOnOut(Answer):
     per: Literal["output", "request"]
 
 
+class DatedPricesOut(Answer):
+    """The rates and add-ons of a model from a time on."""
+
+    valid_from: Time
+    rates: list[RateOut]
+    add_ons: list[AddOnOut]
+
+
 class InputsOut(Answer):
     """The maximum number of inputs a model accepts."""
 
@@ -114,6 +122,9 @@ class ModelOut(Answer):
     forbidden: list[ForbiddenOut]
     rates: list[RateOut]
     add_ons: list[AddOnOut]
+    prices_from: list[DatedPricesOut] = Field(
+        default=[], description="Only present if prices are to change: the lists that replace these, soonest first."
+    )
     paused: PauseState | SkipJsonSchema[None] = Field(
         default=None, description="Only present while operators have paused the model or its tool: nothing starts."
     )
@@ -179,6 +190,10 @@ class FreePlanOut(Answer):
     max_waiting: int
     seats: int | None = Field(description="How many members the account may have; null: any number.")
     allow: Allow = Field(description="The settings values that a tool is limited to.")
+    discounts: Factors = Field(
+        default={},
+        description="Only present if there are any. A model's entry comes before its tool's, and that before `*`.",
+    )
     estimated_generations: EstimatedByTool
 
 
@@ -194,7 +209,35 @@ class PlanOut(Answer):
     seats: int | None = Field(description="How many members the account may have; null: any number.")
     head_start_seconds: Credits = Field(description="How far ahead of others its generations are queued.")
     allow: Allow = Field(description="The settings values that a tool is limited to.")
+    discounts: Factors = Field(
+        default={},
+        description="Only present if there are any. A model's entry comes before its tool's, and that before `*`.",
+    )
     estimated_generations: EstimatedByTool
+
+
+class DiscountOut(Answer):
+    """One factor on a price, as the lines of quotes and receipts name it."""
+
+    name: str
+    factor: Credits
+
+
+class ModelDiscountsOut(Answer):
+    """What an account pays of a model's prices: all of its discounts, multiplied."""
+
+    model: str
+    tool: str
+    factor: Credits
+    discounts: list[DiscountOut]
+
+
+class DiscountsOut(Answer):
+    """What an account pays of the prices on the rate card. Models without a discount are left out."""
+
+    plan: str
+    data: list[ModelDiscountsOut]
+    rate_card: str
 
 
 class PlansOut(Answer):

@@ -92,6 +92,7 @@ class PlanAdviceOut(Answer):
 
     plan: str
     credits: Credits = Field(description="The plan's monthly credits, without the daily free credits.")
+    with_buffer: Credits = Field(description="What the estimate comes to with the plan's discounts, and the buffer.")
     allowed: bool = Field(description="Whether the plan allows every item.")
     covers: bool = Field(
         description="Whether the plan allows every item and its credits cover the estimate including the buffer."

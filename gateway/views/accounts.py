@@ -12,6 +12,7 @@ from gateway.ledger.key_records import AccountKey, KeyBounds
 from gateway.ledger.limits import Limit, resets_at, today
 from gateway.ledger.member_records import Member
 from gateway.pricing.card import FREE_PLAN, RateCard
+from gateway.pricing.discounts import decode_factors
 from gateway.schemas import accounts
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import utc
@@ -112,6 +113,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
         balance=balance_shape(account),
         subscription_started_at=utc(account.subscription.started_at if account.subscription else None),
         alerts=credit_schemas.Alerts(**_alerts(account)),
+        factors=dict(decode_factors(account.priced_for.factors)),
         paused=None if account.pause is None else pause_state(account.pause),
         in_work=dict(account.in_work),
         waiting=dict(account.waiting),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from math import prod
 
 from gateway.domain import Interval, NewOnes, PauseKind, SettingValue, millicredits_to_credits
 from gateway.ledger.pause_records import Pause, pause_of_all
-from gateway.pricing.card import FREE_PLAN, Free, Model, Plan, PlanPrice, RateCard
+from gateway.pricing.card import FREE_PLAN, Free, Model, Plan, RateCard
+from gateway.pricing.discounts import PricedFor, discounts_of
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.rates import AddOn, CreditsPer, Rate, Reported
+from gateway.pricing.sales import PlanPrice
 from gateway.pricing.setting import Setting
 from gateway.schemas import cards as card_schemas
+from gateway.schemas.base import utc
 from gateway.schemas.pauses import PauseState
 from gateway.views.pauses import pause_state
 
@@ -50,6 +54,7 @@ def plans_shape(card: RateCard) -> card_schemas.PlansOut:
             max_waiting=free.max_waiting,
             seats=free.seats,
             allow=_allow_shape(free.allow),
+            **_discounts(free),
             estimated_generations=_estimates_shape(card, FREE_PLAN),
         ),
         upgrade_leftover=card.subscriptions.upgrade_leftover,
@@ -74,6 +79,7 @@ def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> card_schemas.PlanOu
         seats=plan.seats,
         head_start_seconds=Decimal(plan.head_start_ms) / 1000,
         allow=_allow_shape(plan.allow),
+        **_discounts(plan),
         estimated_generations=_estimates_shape(card, plan_id),
     )
 
@@ -130,7 +136,47 @@ def _model_shape(
         ],
         rates=[_rate_shape(rate) for rate in model.rates],
         add_ons=[_add_on_shape(add_on) for add_on in model.add_ons],
+        **_later_prices(card, model),
         **_paused(*map(pauses.get, places), by_provider),
+    )
+
+
+def _later_prices(card: RateCard, model: Model) -> dict[str, list[card_schemas.DatedPricesOut]]:
+    """The price lists that begin after those in force."""
+    lists = [
+        card_schemas.DatedPricesOut(
+            valid_from=utc(one.begins_at(card.free.timezone)),
+            rates=[_rate_shape(rate) for rate in one.rates],
+            add_ons=[_add_on_shape(add_on) for add_on in one.add_ons],
+        )
+        for one in model.prices
+    ]
+    return {"prices_from": lists} if lists else {}
+
+
+def _discounts(plan: Plan | Free) -> dict[str, dict[str, Decimal]]:
+    return {"discounts": dict(plan.discounts)} if plan.discounts else {}
+
+
+def discounts_shape(card: RateCard, account: PricedFor) -> card_schemas.DiscountsOut:
+    """What an account pays of the card's prices, by model."""
+    found = {
+        model_id: discounts_of(card, account, tool=model.tool, model=model_id)
+        for model_id, model in card.models.items()
+    }
+    return card_schemas.DiscountsOut(
+        plan=account.plan,
+        data=[
+            card_schemas.ModelDiscountsOut(
+                model=model_id,
+                tool=card.models[model_id].tool,
+                factor=prod((one.factor for one in discounts), start=Decimal(1)),
+                discounts=[card_schemas.DiscountOut(name=one.name, factor=one.factor) for one in discounts],
+            )
+            for model_id, discounts in found.items()
+            if discounts
+        ],
+        rate_card=card.version,
     )
 
 

@@ -26,6 +26,7 @@ def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -
             estimate_schemas.PlanAdviceOut(
                 plan=one.plan,
                 credits=credits_of(card.plans[one.plan].monthly_millicredits),
+                with_buffer=credits_of(one.with_buffer_millicredits),
                 allowed=one.allowed,
                 covers=one.covers,
             )

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from gateway.domain import millicredits_to_credits
 from gateway.payments.received import Unapplied
-from gateway.pricing.card import Bundle
+from gateway.pricing.sales import Bundle
 from gateway.schemas import payments as payment_schemas
 from gateway.schemas.base import utc
 

@@ -34,10 +34,10 @@ def body(**wishes: object) -> GenerationIn:
 
 
 async def test_an_order_is_priced_held_and_queued(ordering: Ordering, caller: AccountCaller) -> None:
-    price = ordering.price(caller, body()).price_millicredits
+    _, quote = ordering.prices.price(caller, body(), caller.priced_for)
     ordered = await ordering.order(caller, body(), None)
     assert (ordered.replay, ordered.generation.state) == (False, State.QUEUED)
-    assert ordered.generation.held_millicredits == price > 0
+    assert ordered.generation.held_millicredits == quote.price_millicredits > 0
 
 
 async def test_the_same_order_again_is_the_first_one(ordering: Ordering, caller: AccountCaller) -> None:

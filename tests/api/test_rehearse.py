@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.domain import FailureCode
 from gateway.ledger.outcomes import Generation
+from gateway.pricing.discounts import PricedFor
 from gateway.pricing.load import load_card
 from gateway.pricing.rehearsal import Rehearsal
 from tests.api.visitor import Visitor
@@ -78,7 +79,7 @@ async def test_a_plan_that_does_not_allow_it_refuses_it(gateway: Visitor, key: s
     assert isinstance(made, Generation)
     rehearsal = Rehearsal(load_card(CARD))
     for plan in ("standard", "free"):
-        rehearsal.note(made.request, charged=73_500, delivered=1, plan=plan)
+        rehearsal.note(made.request, charged=73_500, delivered=1, account=PricedFor(plan))
     sums = rehearsal.models["image", "gallery"]
     assert (sums.generations, sums.charged, sums.would_charge, sums.lost) == (2, 147_000, 73_500, 73_500)
     assert list(sums.refused) == ["Gallery needs an active subscription."]

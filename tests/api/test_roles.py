@@ -28,7 +28,7 @@ CHANGES = {
     Scope.OPS: ANYBODYS,
     Scope.VIEWER: ANYBODYS,
     Scope.SUPPORT: ANYBODYS | CREDITS | BULK,
-    Scope.BILLING: ANYBODYS | CREDITS | BULK | OF_SUBSCRIPTIONS,
+    Scope.BILLING: ANYBODYS | CREDITS | BULK | OF_SUBSCRIPTIONS | {"PUT /v1/admin/accounts/{account}/factors"},
 }
 AMOUNTS: dict[str, dict[str, Any]] = {
     "POST /v1/admin/accounts/{account}/grants": {"bucket": "top_up", "reason": "sorry"},

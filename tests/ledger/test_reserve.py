@@ -10,6 +10,8 @@ import pytest
 
 from gateway.domain import Bucket, Input, OwnWebhook, State, generation_id, partition_of_account
 from gateway.ledger import keys, outcomes
+from gateway.ledger.price_basis import PriceBasis, PricedOtherwise
+from gateway.pricing.discounts import PricedFor
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, POLICY, World, shares, the
 
 
@@ -259,3 +261,44 @@ async def test_an_account_without_a_generation_in_the_ledger_is_not_found(world:
     assert isinstance(await world.reserve("nobody"), outcomes.NotFound)
     missing = await world.ledger.replay(account="nobody", keys_version=None, idempotency=("key", "body"))
     assert isinstance(missing, outcomes.NotFound)
+
+
+async def test_r7_a_price_is_held_only_for_what_it_was_made_for(world: World) -> None:
+    """The plan (also one that has lapsed but was not rolled yet), the account's factors, and the time."""
+    account = await world.account()
+    await world.subscribe(paid_through=account.now + DAY)
+    await world.set_factors({"image": Decimal("0.9"), "*": Decimal("0.95")})
+    factors, now = "*:0.95,image:0.9", account.now
+    for basis in (
+        PriceBasis("standard", factors),
+        PriceBasis("", factors, now - HOUR, now + HOUR),
+        None,  # a locked price
+    ):
+        the(outcomes.Reserved, await world.reserve(price=1_000, priced=basis))
+    wrong = (
+        PriceBasis("free", factors),
+        PriceBasis("standard", ""),
+        PriceBasis("standard", "image:0.9"),
+        PriceBasis("standard", factors, since=now + HOUR),
+        PriceBasis("standard", factors, until=now),
+    )
+    async with world.unchanged():
+        for basis in wrong:
+            found = the(PricedOtherwise, await world.reserve(price=1_000, priced=basis))
+            assert found.priced_for == PricedFor("standard", factors)
+            assert now <= found.at <= (await world.look()).now
+    await world.advance(2 * DAY)
+    found = the(PricedOtherwise, await world.reserve(price=1_000, priced=PriceBasis("standard", factors)))
+    assert found.priced_for == PricedFor("free", factors, 2 * DAY)
+    assert found.at >= now + 2 * DAY, "the account's time, not the real one"
+
+
+async def test_factors_are_set_once_however_often_the_call_is_sent(world: World) -> None:
+    await world.account()
+    await world.set_factors({"video": Decimal("0.5")}, operation="one")
+    assert (await world.set_factors({}, operation="two")).priced_for.factors == ""
+    assert (await world.set_factors({"video": Decimal("0.5")}, operation="one")).priced_for.factors == ""
+    assert (await world.look()).priced_for == PricedFor()
+    assert isinstance(
+        await world.ledger.set_factors(account="nobody", operation="three", factors={}), outcomes.NotFound
+    )

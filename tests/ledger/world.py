@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import count
 from typing import Any, TypeVar
 
@@ -153,6 +154,13 @@ class World:
         """Move the account's clock."""
         moved = await self.ledger.advance(account=account, operation=operation_id(), advance_ms=milliseconds)
         return the(outcomes.Applied, moved).account
+
+    async def set_factors(
+        self, factors: Mapping[str, Decimal], *, account: str = "ann", operation: str = ""
+    ) -> outcomes.Account:
+        """What the account pays of prices."""
+        made = await self.ledger.set_factors(account=account, operation=operation or operation_id(), factors=factors)
+        return the(outcomes.Applied, made).account
 
     async def advance_to(self, moment: int, account: str = "ann") -> outcomes.Account:
         """Move the account's clock to a moment, or milliseconds past it."""

@@ -39,6 +39,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.tokens import ClientToken
 from gateway.outside.addresses import within
 from gateway.outside.proxies import parse
+from gateway.pricing.discounts import NO_PLAN, PricedFor
 from gateway.schemas.base import utc
 from gateway.schemas.errors import KeyRestrictedDetails
 
@@ -86,6 +87,8 @@ class Caller:
     member: str | None = None
     role: Role | None = None
     token: str | None = None
+    priced_for: PricedFor = NO_PLAN
+    """What the account's prices depend on, as of when the key was looked up: `reserve` knows better."""
 
     @property
     def owner(self) -> str:
@@ -321,7 +324,14 @@ def _caller(found: KeyRecord | outcomes.NotFound) -> Caller:
     if found.account is None:
         return Caller(found.scope, found.key_id)
     return AccountCaller(
-        found.scope, found.key_id, found.account, found.keys_version, found.bounds, found.member, found.role
+        found.scope,
+        found.key_id,
+        found.account,
+        found.keys_version,
+        found.bounds,
+        found.member,
+        found.role,
+        priced_for=found.priced_for,
     )
 
 

@@ -28,6 +28,7 @@ _MEMBER = """
     POST /v1/quotes
     POST /v1/estimates
     GET /v1/balance
+    GET /v1/discounts
     GET /v1/alerts
     GET /v1/key
     GET /v1/journal

@@ -14,10 +14,11 @@ from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
 from gateway.api.ownership.changes import applied, check_support_ceiling, refusal_of_change
 from gateway.api.ownership.own_generations import shapes
-from gateway.api.services import LEDGER, SETTINGS
+from gateway.api.services import LEDGER, RATE_CARDS, SETTINGS
 from gateway.domain import credits_to_millicredits, is_account_id
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
+from gateway.pricing.consistency import not_discountable
 from gateway.pricing.costs import MICRO
 from gateway.schemas import accounts as account_schemas
 from gateway.schemas.base import to_milliseconds
@@ -98,6 +99,20 @@ async def set_alerts(request: web.Request) -> web.Response:
         thousandths=body.thousandths,
     )
     return answer(account_shape(applied(request, outcome, "thresholds").account))
+
+
+async def set_factors(request: web.Request) -> web.Response:
+    """`PUT /v1/admin/accounts/{account}/factors`: what the account pays of the rate card's prices."""
+    body = await read_body(request, account_schemas.FactorsIn)
+    card = request.app[RATE_CARDS].card
+    problems = {name: not_discountable(card, name) for name in body.factors}
+    fields = [FieldProblem(f"factors.{name}", problem) for name, problem in problems.items() if problem is not None]
+    if fields:
+        raise InvalidRequest(f"`{fields[0].path}` {fields[0].message}.", fields=fields)
+    outcome = await request.app[LEDGER].set_factors(
+        account=request.match_info["account"], operation=operation(request), factors=body.factors
+    )
+    return answer(account_shape(applied(request, outcome, "factors").account))
 
 
 async def advance_clock(request: web.Request) -> web.Response:

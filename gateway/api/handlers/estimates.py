@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from math import prod
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -21,9 +22,12 @@ from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.ownership.own_usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
 from gateway.api.ownership.target_account import own, own_account
 from gateway.api.services import RATE_CARDS
+from gateway.clock import now_ms
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes
-from gateway.pricing.card import FREE_PLAN, RateCard
+from gateway.ledger.sums import Counts
+from gateway.pricing.card import RateCard
+from gateway.pricing.discounts import NO_PLAN, PricedFor, discounts_of
 from gateway.pricing.estimates import DEFAULT_BUFFER, Item, estimate, priced_item
 from gateway.schemas import estimates as estimate_schemas
 from gateway.views.estimates import estimate_shape
@@ -33,15 +37,15 @@ async def create(request: web.Request) -> web.Response:
     """`POST /v1/estimates`: never refused because of the plan or missing credits."""
     body = await read_body(request, estimate_schemas.EstimateIn)
     _check_source(request, body)
-    card = request.app[RATE_CARDS].card
     account = await own_account(request) if _has_account(request) else None
+    priced_for = NO_PLAN if account is None else account.priced_for
+    card = request.app[RATE_CARDS].at(now_ms() if account is None else account.now)
     if account is not None and body.source is not None:
         items = await _used_items(request, account, card)
     else:
-        items = list(_asked_items(card, body.items or ()))
-    plan = FREE_PLAN if account is None or account.subscription is None else account.subscription.plan
+        items = list(_asked_items(card, body.items or (), priced_for))
     buffer = DEFAULT_BUFFER if body.buffer is None else body.buffer
-    return answer(estimate_shape(card, estimate(card, items, buffer), buffer, plan))
+    return answer(estimate_shape(card, estimate(card, items, buffer, priced_for), buffer, priced_for.plan))
 
 
 def _has_account(request: web.Request) -> bool:
@@ -62,8 +66,10 @@ def _check_source(request: web.Request, body: estimate_schemas.EstimateIn) -> No
     raise InvalidRequest(f"`from` {text}.", fields=[FieldProblem("from", text)])
 
 
-def _asked_items(card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn]) -> Iterator[Item]:
-    """The items at the card's prices; errors have the item's path in the body."""
+def _asked_items(
+    card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn], priced_for: PricedFor
+) -> Iterator[Item]:
+    """The items at the account's prices; errors have the item's path in the body."""
     for index, item in enumerate(asked):
         try:
             yield priced_item(
@@ -74,6 +80,7 @@ def _asked_items(card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn
                 outputs=item.outputs,
                 per_day=item.per_day,
                 days=item.days,
+                account=priced_for,
             )
         except RequestRefused as refused:
             refusal = refusal_of_request(refused)
@@ -86,16 +93,26 @@ async def _used_items(request: web.Request, account: outcomes.Account, card: Rat
     last = today(account, ZoneInfo(card.free.timezone))
     used = await grouped(usage_of(request, own(request), days_until(last, DEFAULT_DAYS)), ("tool", "model"))
     return [
-        Item(
-            tool=str(tool),
-            model=str(model),
-            settings={},
-            outputs=1,
-            per_day=Decimal(counts.outputs) / DEFAULT_DAYS,
-            days=DEFAULT_DAYS,
-            unit_millicredits=Decimal(counts.credits_millicredits) / counts.outputs,
-            millicredits=counts.credits_millicredits,
-        )
+        _used_item(card, account, str(tool), str(model), counts)
         for (tool, model), counts in used.items()
         if counts.outputs
     ]
+
+
+def _used_item(card: RateCard, account: outcomes.Account, tool: str, model: str, counts: Counts) -> Item:
+    """What it was on average; without the discounts of now, as if these had been in force all the time."""
+    unit = Decimal(counts.credits_millicredits) / counts.outputs
+    discounts = discounts_of(card, account.priced_for, tool=tool, model=model)
+    factor = prod((one.factor for one in discounts), start=Decimal(1))
+    return Item(
+        tool=tool,
+        model=model,
+        settings={},
+        outputs=1,
+        per_day=Decimal(counts.outputs) / DEFAULT_DAYS,
+        days=DEFAULT_DAYS,
+        unit_millicredits=unit,
+        millicredits=counts.credits_millicredits,
+        list_millicredits=unit / factor if factor else unit,
+        discounts=discounts,
+    )

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
+from gateway.api.ordering.prices import price_with_plan
 from gateway.api.ordering.quote_tokens import QUOTE_SECONDS
 from gateway.api.ordering.ways_out import ways_out
 from gateway.api.ownership.target_account import own_account
@@ -31,8 +32,8 @@ async def create(request: web.Request) -> web.Response:
     body, who = await read_body(request, generation_schemas.QuoteIn), request[ACCOUNT_CALLER]
     ordering = request.app[ORDERING]
     ordering.check_inputs(who.account, body)
-    card, priced = ordering.card, ordering.price(who, body)
     own = await own_account(request)
+    card, priced = ordering.prices.price(who, body, own.priced_for, own.now)
     token = request.app[QUOTE_TOKENS].make(own.id, priced)
     return answer(_shape(card, own, priced, token))
 
@@ -44,7 +45,7 @@ def _shape(card: RateCard, account: outcomes.Account, priced: Quote, token: str)
     shortfall = max(0, priced.price_millicredits - available)
     optional: dict[str, object] = dict(ceiling(priced.metering))
     if shortfall:
-        optional["ways_out"] = ways_out(account, card, priced.price_millicredits)
+        optional["ways_out"] = ways_out(account, card, price_with_plan(card, account.priced_for, priced))
     return QuoteOut(
         credits=credits_of(priced.price_millicredits),
         lines=line_shapes(priced.lines, priced.metering),

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.api.access.auth import Caller, KeysStale, wrong_scope
 from gateway.api.access.member_roles import ForMembers, check_role, manages
-from gateway.api.errors import ApiError, KeyRestricted, LedgerDown
+from gateway.api.errors import ApiError, KeyRestricted, LedgerDown, PriceAboveCeiling
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
@@ -88,7 +88,7 @@ def _check_admitted(who: Caller, scopes: Collection[Scope], members: ForMembers 
 
 
 async def _was_outdated(request: web.Request, who: Caller, refusal: ApiError, *, operators: bool) -> bool:
-    """Whether a refusal came from the key's previous restrictions or role; InvalidKey if the key has been revoked.
+    """Whether a refusal came from the key's previous restrictions, role or plan; InvalidKey if the key was revoked.
 
     A request may be refused before any script has checked the key; a revoked key must not get details about its body.
     """
@@ -96,4 +96,5 @@ async def _was_outdated(request: web.Request, who: Caller, refusal: ApiError, *,
         return False
     request.app[CALLERS].forget(request)
     now = await request.app[CALLERS].authenticate(request, operators=operators)
-    return now.role != who.role or (isinstance(refusal, KeyRestricted) and now.bounds != who.bounds)
+    priced_otherwise = isinstance(refusal, PriceAboveCeiling) and now.priced_for != who.priced_for
+    return now.role != who.role or (isinstance(refusal, KeyRestricted) and now.bounds != who.bounds) or priced_otherwise

@@ -16,8 +16,10 @@ from gateway.api.access.auth import OWN_ACCOUNT, AccountCaller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.http.receiver_urls import check_url
 from gateway.api.ordering.inputs import GivenInput, given_inputs, measured, stored, stored_keys
+from gateway.api.ordering.prices import Prices, basis_of, price_with_plan, wrong_prompt
 from gateway.api.ordering.quote_tokens import LockedPrice, QuoteTokens
-from gateway.api.ordering.refusals import check_bounds, refusal_of_request, refusal_of_reserve, reused
+from gateway.api.ordering.refusals import refusal_of_reserve, reused
+from gateway.api.ordering.ways_out import PriceWith
 from gateway.domain import (
     GenerationRequest,
     Input,
@@ -28,16 +30,16 @@ from gateway.domain import (
     millicredits_to_credits,
     partition_of_account,
 )
-from gateway.errors import FieldProblem, OutputNotStored, RequestRefused
+from gateway.errors import FieldProblem, OutputNotStored
 from gateway.ledger import outcomes
-from gateway.ledger.key_records import UNBOUND
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.life import Reservation
 from gateway.ledger.policy_of_card import terms_of
+from gateway.ledger.price_basis import PriceBasis, PricedOtherwise
 from gateway.outputs import OutputStore, UploadAddresses
 from gateway.outside.addresses import AddressGuard
 from gateway.pricing.card import Model, RateCard
-from gateway.pricing.kept_quotes import KeptQuotes
-from gateway.pricing.measures import PROMPT_CHARACTERS
+from gateway.pricing.discounts import PricedFor
 from gateway.pricing.quote import Quote
 from gateway.pricing.reload import RateCards
 from gateway.queue.workforce import Workforce
@@ -46,6 +48,7 @@ from gateway.schemas.generations import GenerationIn
 from gateway.tasks import Tasks
 
 SANDBOX_PROVIDER = "sandbox"
+_PRICED_AGAIN_MAX = 3  # a plan may change while it is priced, but not three times unless something loops
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,23 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class _Priced:
-    """A request that can be accepted: with its firm price, its inputs not stored yet."""
+    """A request that can be accepted: with its firm price, its inputs not stored yet.
+
+    `card`: the one it is priced from, as another may be loaded while inputs are stored. `basis`: what the price was
+    made for; None if a quote locks it.
+    """
 
     request: GenerationRequest
-    model: Model
+    card: RateCard
+    quote: Quote
+    basis: PriceBasis | None
     inputs: tuple[GivenInput, ...]
     webhook: OwnWebhook | None
+
+    @property
+    def model(self) -> Model:
+        """The model that it is for."""
+        return self.quote.model
 
 
 class Ordering:
@@ -94,8 +108,7 @@ class Ordering:
     ) -> None:
         self._ledger = ledger
         self._outputs = outputs
-        self._rate_cards = rate_cards
-        self._quotes = KeptQuotes(rate_cards.card)
+        self.prices = Prices(rate_cards, uploads)
         self._quote_tokens = quote_tokens
         self._uploads = uploads
         self._tasks = tasks
@@ -103,43 +116,6 @@ class Ordering:
         self._webhook_guard = webhook_guard
         self._in_test_mode = in_test_mode
         self._workforce = workforce
-
-    @property
-    def card(self) -> RateCard:
-        """The rate card that orders are priced by now."""
-        return self._rate_cards.card
-
-    def price(self, caller: AccountCaller, body: GenerationIn) -> Quote:
-        """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be.
-
-        KeyRestricted if the caller's key may not be used for it: nothing is quoted or ordered without a price (R27).
-        """
-        if caller.bounds is not UNBOUND:
-            check_bounds(caller.bounds, body.tool, body.model)
-        card, measures = self._rate_cards.card, dict[str, Decimal]()
-        if card is not self._quotes.card:
-            self._quotes = KeptQuotes(card)
-        if body.inputs:
-            measures = measured(body.inputs, self._uploads, caller.account)
-        model = card.models.get(body.model)
-        if body.prompt and model is not None and model.prompt == "none":
-            raise _wrong_prompt(f"is not accepted by {model.name}: leave it out")
-        if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave it out
-            measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
-        try:
-            return self._quotes.quote(
-                tool=body.tool,
-                model=body.model,
-                # True == 1 in Python, but a setting accepts only one of them: the cache's key includes the type.
-                settings=tuple((name, type(value), value) for name, value in body.settings.items()),
-                outputs=body.outputs,
-                input_images=sum(given.kind == "image" for given in body.inputs),
-                input_videos=sum(given.kind == "video" for given in body.inputs),
-                input_audios=sum(given.kind == "audio" for given in body.inputs),
-                measured=tuple(measures.items()),
-            )
-        except RequestRefused as refused:
-            raise refusal_of_request(refused) from None
 
     def check_inputs(self, account: str, body: GenerationIn) -> None:
         """Reject inputs that an order would be rejected for; the bytes of `data:` URLs are not inspected."""
@@ -156,10 +132,9 @@ class Ordering:
 
         `webhook`: a facade client's webhook, instead of the body's `webhook_url`.
         """
-        account = caller.account
-        card = self._rate_cards.card  # the one it is priced from: another may be loaded while inputs are stored
+        account, priced_for = caller.account, self.prices.priced_for(caller)
         try:
-            priced = self._priced(caller, body, webhook)
+            priced = self._priced(caller, body, webhook, priced_for)
             # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
             seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
             generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
@@ -171,19 +146,14 @@ class Ordering:
             if replayed is None:
                 raise
             return replayed
-        outcome = await self._ledger.reserve(
-            account=account,
-            generation=generation,
-            operation=secrets.token_hex(16),
-            request=priced.request,
-            terms=terms_of(card, priced.request.tool),
-            pro=priced.model.pro,
-            keys_version=caller.keys_version,
-            key=caller.key_id,
-            token=caller.token,
-            idempotency=None if digests is None else (digests.key, digests.request),
-            webhook=priced.webhook,
-        )
+        outcome = await self._reserve(caller, generation, priced, digests)
+        for _ in range(_PRICED_AGAIN_MAX):
+            if not isinstance(outcome, PricedOtherwise):
+                break
+            priced_for = outcome.priced_for
+            self.prices.correct(caller, priced_for)
+            priced = self._priced_again(caller, body, priced, outcome)
+            outcome = await self._reserve(caller, generation, priced, digests)
         match outcome:
             case outcomes.Reserved():
                 return Ordered(outcome.generation, waits=outcome.dispatch is None)
@@ -192,16 +162,55 @@ class Ordering:
                 return Ordered(outcome.generation, replay=True)
             case _:
                 self._drop_inputs(priced)
-                raise refusal_of_reserve(outcome, priced.request, card)
+                raise refusal_of_reserve(outcome, priced.request, priced.card, _price_with(priced, priced_for))
 
-    def _priced(self, caller: AccountCaller, body: GenerationIn, webhook: OwnWebhook | None) -> _Priced:
+    async def _reserve(
+        self, caller: AccountCaller, generation: str, priced: _Priced, digests: IdempotencyDigests | None
+    ) -> Reservation:
+        return await self._ledger.reserve(
+            account=caller.account,
+            generation=generation,
+            operation=secrets.token_hex(16),
+            request=priced.request,
+            terms=terms_of(priced.card, priced.request.tool),
+            pro=priced.model.pro,
+            keys_version=caller.keys_version,
+            key=caller.key_id,
+            token=caller.token,
+            idempotency=None if digests is None else (digests.key, digests.request),
+            webhook=priced.webhook,
+            priced=priced.basis,
+        )
+
+    def _priced_again(
+        self, caller: AccountCaller, body: GenerationIn, priced: _Priced, outcome: PricedOtherwise
+    ) -> _Priced:
+        """The same request, priced for what the account has; its inputs are stored already."""
+        try:
+            again = self._priced(caller, body, priced.webhook, outcome.priced_for, outcome.at)
+        except ApiError:
+            self._drop_inputs(priced)
+            raise
+        return replace(again, request=replace(again.request, inputs=priced.request.inputs))
+
+    def _priced(
+        self,
+        caller: AccountCaller,
+        body: GenerationIn,
+        webhook: OwnWebhook | None,
+        priced_for: PricedFor,
+        at: int | None = None,
+    ) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
-        account, quote = caller.account, self.price(caller, body)
+        account, basis = caller.account, None
+        card, quote = self.prices.price(caller, body, priced_for, at)
         if not body.prompt and quote.model.prompt == "required":
-            raise _wrong_prompt(f"is required by {quote.model.name}")
+            raise wrong_prompt(f"is required by {quote.model.name}")
         price = LockedPrice(quote.price_millicredits, quote.lines, quote.rate_card, quote.metering)
         if body.quote is not None:
             price = self._quote_tokens.open(body.quote, account, quote)
+        else:
+            basis = basis_of(card, priced_for)
         # Hold no credits for a model without a worker.
         if not self._workforce.takes(body.tool, quote.model.offers):
             raise _no_worker(quote.model)
@@ -212,7 +221,7 @@ class Ordering:
         asked = GenerationRequest(
             tool=body.tool,
             model=body.model,
-            output=self._rate_cards.card.tools[body.tool].output,
+            output=card.tools[body.tool].output,
             provider=quote.model.provider,
             provider_model=quote.model.offers[quote.model.provider].provider_model,
             providers=quote.model.several_providers,
@@ -234,7 +243,7 @@ class Ordering:
         if webhook is not None:
             check_url(self._webhook_guard, webhook.url, webhook.member)
         given = given_inputs(body.inputs, self._uploads, self._input_guard, account) if body.inputs else ()
-        return _Priced(asked, quote.model, given, webhook)
+        return _Priced(asked, card, quote, basis, given, webhook)
 
     def _cost_measures(self, account: str, model: Model, body: GenerationIn) -> dict[str, Decimal]:
         """What is known of the inputs now, and a cost depends on: the stored inputs will not tell (R31)."""
@@ -282,15 +291,18 @@ class Ordering:
             self._tasks.start(self._outputs.delete(keys), "delete inputs")
 
 
+def _price_with(priced: _Priced, priced_for: PricedFor) -> PriceWith:
+    """The price with another plan; a locked one is the same."""
+    if priced.basis is None:
+        return lambda _: priced.request.price_millicredits
+    return price_with_plan(priced.card, priced_for, priced.quote)
+
+
 def _no_worker(model: Model) -> NoWorker:
     return NoWorker(
         f"{model.name} is unavailable: no worker for it is running. Nothing was reserved. Retry later, or choose "
         "another model."
     )
-
-
-def _wrong_prompt(reason: str) -> InvalidRequest:
-    return InvalidRequest(f"`prompt` {reason}.", fields=[FieldProblem("prompt", reason)])
 
 
 def _check_ceiling(max_credits: Decimal, millicredits: int) -> None:

@@ -11,6 +11,7 @@ from gateway.api.errors import (
     ApiError,
     IdempotencyKeyReused,
     KeyRestricted,
+    LedgerDown,
     LimitReached,
     NotFound,
     Paused,
@@ -21,12 +22,13 @@ from gateway.api.errors import (
     WaitingRoomFull,
 )
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
-from gateway.api.ordering.ways_out import insufficient_credits
+from gateway.api.ordering.ways_out import PriceWith, insufficient_credits
 from gateway.clock import now_ms
 from gateway.domain import GenerationRequest, LimitPeriod, PauseKind, format_credits, millicredits_to_credits
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
 from gateway.ledger import limits, outcomes, pause_records
 from gateway.ledger.key_records import KeyBounds
+from gateway.ledger.price_basis import PricedOtherwise
 from gateway.pricing.card import RateCard
 from gateway.pricing.values import one_of, show
 from gateway.schemas.base import utc
@@ -48,6 +50,7 @@ Refusal = (
     | outcomes.KeyReused
     | outcomes.SubscriptionRequired
     | outcomes.PlanLimit
+    | PricedOtherwise
     | outcomes.InsufficientCredits
     | limits.LimitReached
     | pause_records.Paused
@@ -87,9 +90,9 @@ def refusal_of_request(refused: RequestRefused) -> ApiError:
 
 
 def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
-    outcome: Refusal, request: GenerationRequest, card: RateCard
+    outcome: Refusal, request: GenerationRequest, card: RateCard, price_with: PriceWith
 ) -> Exception:
-    """The error for what `reserve` refused."""
+    """The error for what `reserve` refused; `price_with` is for the plans that would do."""
     match outcome:
         case outcomes.KeysChanged():
             return KeysStale()
@@ -108,8 +111,12 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             )
         case outcomes.PlanLimit():
             return _plan_limit(outcome, request, card)
+        case PricedOtherwise():
+            return LedgerDown(
+                "The account's plan or prices are being changed. Nothing was reserved; try again in a moment."
+            )
         case outcomes.InsufficientCredits():
-            return insufficient_credits(outcome, card)
+            return insufficient_credits(outcome, card, price_with)
         case limits.LimitReached():
             return _limit_reached(outcome, request)
         case outcomes.WaitingRoomFull():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.api.errors import InsufficientCredits
 from gateway.domain import Bucket, format_credits, millicredits_to_credits
 from gateway.ledger import outcomes
@@ -10,14 +12,19 @@ from gateway.schemas import errors as error_schemas
 from gateway.schemas.base import utc
 from gateway.views.cards import price_shape
 
+PriceWith = Callable[[str], int]
+"""The price of the same request with a plan (by its id), in millicredits."""
 
-def insufficient_credits(outcome: outcomes.InsufficientCredits, card: RateCard) -> InsufficientCredits:
+
+def insufficient_credits(
+    outcome: outcomes.InsufficientCredits, card: RateCard, price_with: PriceWith
+) -> InsufficientCredits:
     """The refusal, with numbers and ways out."""
     account = outcome.account
     needed = outcome.needed_millicredits
     available = sum(account.available_millicredits.values())
     held = sum(account.held_millicredits.values())
-    ways = ways_out(account, card, needed)
+    ways = ways_out(account, card, price_with)
     return InsufficientCredits(
         _message(account, needed, available, held) + _advice(ways),
         error_schemas.InsufficientCreditsDetails(
@@ -30,10 +37,10 @@ def insufficient_credits(outcome: outcomes.InsufficientCredits, card: RateCard) 
     )
 
 
-def ways_out(account: outcomes.Account, card: RateCard, needed: int) -> error_schemas.WaysOut:
-    """How the account can get `needed` millicredits: wait, buy a bundle, or switch to a larger plan (R13)."""
+def ways_out(account: outcomes.Account, card: RateCard, price_with: PriceWith) -> error_schemas.WaysOut:
+    """How the account can get the credits: wait, buy a bundle, or switch to a larger plan (R13)."""
     return error_schemas.WaysOut(
-        wait=_waits(account, card), top_up=_top_up(account, card), upgrade=_upgrades(account, card, needed)
+        wait=_waits(account, card), top_up=_top_up(account, card), upgrade=_upgrades(account, card, price_with)
     )
 
 
@@ -107,7 +114,7 @@ def _top_up(account: outcomes.Account, card: RateCard) -> error_schemas.TopUpOff
     )
 
 
-def _upgrades(account: outcomes.Account, card: RateCard, needed: int) -> list[error_schemas.PlanOffer]:
+def _upgrades(account: outcomes.Account, card: RateCard, price_with: PriceWith) -> list[error_schemas.PlanOffer]:
     """The sufficient plans: larger than the current one, with enough credits at once (upgrades start a new cycle)."""
     available = account.available_millicredits
     kept = sum(available.values())
@@ -117,7 +124,7 @@ def _upgrades(account: outcomes.Account, card: RateCard, needed: int) -> list[er
     would_do = [
         (plan_id, plan)
         for plan_id, plan in card.plans.items()
-        if plan.monthly_millicredits > present and kept + plan.monthly_millicredits >= needed
+        if plan.monthly_millicredits > present and kept + plan.monthly_millicredits >= price_with(plan_id)
     ]
     return [
         error_schemas.PlanOffer(

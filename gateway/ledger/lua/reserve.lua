@@ -4,13 +4,14 @@
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"}
 --          {"paused", kind, name, since, "refuse", end or "", reason} {"subscription_required"}
---          {"plan_limit", plan, setting, value…} {"insufficient_credits", account}
+--          {"plan_limit", plan, setting, value…} {"priced_otherwise", plan, factors, account's now, clock's offset}
+--          {"insufficient_credits", account}
 --          {"limit_reached", whose, limit, period, used, resets at or ""} {"waiting_room_full", plan, limit}
 --          {"reserved", its id, deadline, score in the queue or "" (not now), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, made_by, totals; waiting; idempotency; token
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
---- @include "lib/generations" "lib/limits" "lib/tokens" "lib/pauses"
+--- @include "lib/generations" "lib/limits" "lib/tokens" "lib/pauses" "lib/pricing"
 local
   generation, operation,
   keys_version, -- or "": do not check
@@ -19,10 +20,10 @@ local
   token, -- the client token's, or ""
   key_digest, -- of the idempotency key, or ""
   request_digest, price, tool, model,
+  basis, -- what the price was made for: `lib/pricing.lua`
   providers, -- comma-separated
   pro, -- "1" or "0"
-  settings, -- JSON: name → JSON text
-  request, -- JSON
+  settings, request, -- JSON; the first: name → JSON text
   terms, -- without the head start
   fields, -- the others, which are only stored (JSON: field, value, …)
   dispatch_ms
@@ -40,8 +41,7 @@ if remembered then
   if digest ~= request_digest then return {"key_reused"} end
   id = made
 end
-local existing = generations.load(id)
-local paused = pauses.of(a.real, a.id, a.fields.pause, tool, model, providers)
+local existing, paused = generations.load(id), pauses.of(a.real, a.id, a.fields.pause, tool, model, providers)
 if existing then
   -- The Redis client re-sent this call: reply as the first time. Otherwise it is the caller's retry.
   if existing.operation ~= operation then return {"replayed", generations.reply(id)} end
@@ -65,6 +65,8 @@ if limited then
     if not allowed then return {"plan_limit", plan or "free", name, unpack(values)} end
   end
 end
+local otherwise = pricing.otherwise(a, plan, basis)
+if otherwise then return otherwise end
 local allocation = holds.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
 local member = a.fields["of:" .. key] or retried_member ~= "" and retried_member or nil -- whose key it is, or was

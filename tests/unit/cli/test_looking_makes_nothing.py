@@ -22,6 +22,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("account", "adjust"): ("acme", "5", "--reason", "x"),
     ("account", "advance"): ("acme", "60"),
     ("account", "change"): ("acme", "basic", "--when", "now"),
+    ("account", "factors"): ("acme", "video=0.9", "--reason", "x"),
     ("account", "grant"): ("acme", "5", "--reason", "x"),
     ("account", "subscribe"): ("acme", "basic"),
     ("account", "list"): (),

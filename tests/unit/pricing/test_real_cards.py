@@ -21,6 +21,7 @@ HOLD = (
     "10-seedance-tokens",
     "12-ai-horde-sampler-steps",
     "13b-comfy-node-source-size-reported",
+    "14-new-api-group-ratio",
     "15-gpt-image-tokens",
 )
 VEO_FORBIDS = '[[models.veo.forbidden]]\nwhen = { resolution = ["1080p", "4k"], duration = [4, 6] }'
@@ -29,7 +30,6 @@ REFUSED = {
     "07-runway-input-length": "write `inputs = { video = 1, video_seconds = 30 }` on the model",
     "11-volume-tiers": "a price may only depend on",
     "13-comfy-node-source-size": "write `inputs = { video = 1, video_seconds = 30 }` on the model",
-    "14-new-api-group-ratio": "has an unknown name `price_factor`",
 }
 
 
