@@ -61,6 +61,7 @@ class Settings(OpenIdSettings, QueueSettings):
     archive_url: str | None = None
     outputs_url: str | None = None
     outputs_credentials: Literal["environment", "instance"] = "environment"
+    output_redirects: Literal["auto", "always", "never"] = "auto"
     public_url: str | None = None
     admin_key: SecretStr | None = None
     signing_key: SecretStr | None = None

@@ -135,7 +135,8 @@ class S3Server:
         await until(lambda: not self.hangs)
         if self.refuses is not None:
             return _error(self.refuses, 503)
-        said = _CREDENTIAL.search(request.headers.get("Authorization", ""))
+        presigned = f"Credential={request.query.get('X-Amz-Credential', '')}"
+        said = _CREDENTIAL.search(request.headers.get("Authorization", presigned))
         if said is None:
             return _error("AccessDenied", 403)
         if said[1] != self.access_key:

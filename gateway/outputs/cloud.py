@@ -52,6 +52,12 @@ _ALTERNATIVES: dict[frozenset[str], tuple[tuple[str, ...], ...]] = {
     ),
 }
 """Sets of variables, any of which is enough for a cloud's credentials."""
+_ENDPOINTS = {
+    _S3: ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    _GOOGLE: ("GOOGLE_BASE_URL",),
+    _AZURE: ("AZURE_STORAGE_ENDPOINT",),
+}
+"""The variables that name an endpoint of one's own."""
 _GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
 
 
@@ -73,17 +79,24 @@ def has_credentials(url: str, environment: Mapping[str, str]) -> bool:
 
 def endpoint_of(url: str, environment: Mapping[str, str]) -> str:
     """The endpoint of the bucket at `url`, as far as the environment says; for the log."""
+    own = own_endpoint(url, environment)
+    if own is not None:
+        return own
     parts = urlsplit(url)
     if parts.scheme in _S3:
-        for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
-            if environment.get(name):
-                return _without_user(environment[name])
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
         return f"https://s3.{region}.amazonaws.com"
     if parts.scheme in _GOOGLE:
-        return _without_user(environment.get("GOOGLE_BASE_URL") or "https://storage.googleapis.com")
+        return "https://storage.googleapis.com"
     account = environment.get("AZURE_STORAGE_ACCOUNT_NAME") or parts.hostname or ""
-    return _without_user(environment.get("AZURE_STORAGE_ENDPOINT") or f"https://{account}.blob.core.windows.net")
+    return f"https://{account}.blob.core.windows.net"
+
+
+def own_endpoint(url: str, environment: Mapping[str, str]) -> str | None:
+    """The endpoint that the environment names instead of the cloud's; None if it names none."""
+    scheme = urlsplit(url).scheme
+    names = [name for schemes, found in _ENDPOINTS.items() if scheme in schemes for name in found]
+    return next((_without_user(environment[name]) for name in names if environment.get(name)), None)
 
 
 def bucket_of(url: str) -> str:

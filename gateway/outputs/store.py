@@ -13,21 +13,25 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import obstore
+import structlog
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from gateway.errors import ObjectNotStored, OutputMissing, SettingsError, StoreUnavailable
-from gateway.outputs.cloud import SCHEMES, bucket_of, endpoint_of, has_credentials, open_bucket
+from gateway.outputs.cloud import SCHEMES, bucket_of, endpoint_of, has_credentials, open_bucket, own_endpoint
 from gateway.outputs.faults import fault_of, no_such_bucket
 from gateway.outputs.names import UPLOADS, checked, content_type_of, folders
 
 if TYPE_CHECKING:
     from obstore import Attributes  # a name for type checkers only
+
+log = structlog.get_logger(__name__)
 
 _CHUNK_BYTES = 256 * 1024  # in memory per slow download
 _DELETED_AT_ONCE = 1000  # S3's limit per call
@@ -49,11 +53,17 @@ class StoredObject:
 class OutputStore:
     """Objects under the keys of `gateway.outputs.names`; any other key is a ValueError."""
 
-    def __init__(self, store: ObjectStore, directory: Path | None = None, where: str = "") -> None:
-        """Use `open` instead; `directory` is the folder of a local store, `where` its name for operators."""
+    def __init__(
+        self, store: ObjectStore, directory: Path | None = None, where: str = "", *, is_public: bool = False
+    ) -> None:
+        """Use `open` instead; `directory` is the folder of a local store, `where` its name for operators.
+
+        `is_public`: clients reach the bucket at the same address as we do.
+        """
         self._store = store
         self._directory = directory
         self.where = where
+        self.is_public = is_public
 
     @classmethod
     def open(
@@ -79,6 +89,7 @@ class OutputStore:
                 return cls(
                     open_bucket(url, unsigned=unsigned),
                     where=f"{where}, without credentials, as none are set" if unsigned else where,
+                    is_public=not unsigned and own_endpoint(url, variables) is None,
                 )
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
             # Only the scheme: the URL may contain credentials after all, and obstore's message may repeat it.
@@ -159,6 +170,19 @@ class OutputStore:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._not_given(object_key, error) from error
         return _chunks(result)
+
+    async def link(self, object_key: str, seconds: int) -> str | None:
+        """A URL at which the bucket itself serves the object for so long; None if it is no bucket, or signs nothing."""
+        if self._directory is not None or isinstance(self._store, MemoryStore):
+            return None
+        try:
+            return await obstore.sign_async(self._store, "GET", checked(object_key), timedelta(seconds=seconds))
+        except (
+            obstore.exceptions.BaseError,
+            OSError,
+        ) as error:  # credentials that cannot sign, as a metadata service's
+            log.debug("output_link_not_signed", store=self.where, error=type(error).__name__)
+            return None
 
     async def delete_generations(self, generations: Sequence[str]) -> list[str]:
         """Delete all outputs and inputs of generations; returns those with nothing left.

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from yarl import URL
 
 from gateway.domain import FailureCode
-from tests.api.visitor import Visitor, open_gateway
+from tests.api.visitor import PICTURE, Visitor, open_gateway
 from tests.made_media import picture
 from tests.s3_server import BUCKET, S3Server, s3_server
 
@@ -151,3 +152,47 @@ async def test_a_customers_message_is_in_plain_words(gateway: Visitor, key: str)
     error = (await gateway.call("GET", f"/v1/generations/{generation}", key)).body["error"]
     assert error["code"] == "store_unavailable"
     assert "could not be stored or read in time. Nothing was charged" in error["message"]
+
+
+async def test_a_large_video_is_fetched_from_the_bucket_itself(
+    redis_url: str, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its link, from other pages, and in parts; with a key, from our pages, or if small, through the gateway."""
+    monkeypatch.setattr("gateway.api.handlers.outputs.REDIRECTED_FROM_BYTES", 1000)
+    async with open_gateway(redis_url, tmp_path, outputs_url=f"s3://{BUCKET}", output_redirects="always") as gateway:
+        key = await gateway.account()
+        generation = await gateway.made(key, outputs=2)
+        await gateway.begin(generation)
+        await gateway.deliver(generation, 0)
+        await gateway.deliver(generation, 1, data=PICTURE[:999])
+        await gateway.settle(generation)
+        large, small = await links(gateway, key, generation)
+
+        async def answer(url: str, method: str = "GET", **headers: str) -> tuple[int, str, bytes]:
+            async with gateway.session.request(method, url, headers=headers, allow_redirects=False) as response:
+                return response.status, response.headers.get("Location", ""), await response.read()
+
+        status, location, _ = await answer(large)
+        assert status == 302
+        assert location.startswith(f"{s3.address}/{BUCKET}/outputs/")
+        assert "X-Amz-Expires=3600" in location
+        assert (await answer(large, Range="bytes=1-3"))[0] == 302
+        assert await answer(location, Range="bytes=1-3") == (206, "", PICTURE[1:4])
+        for url, data, headers in (
+            (small, PICTURE[:999], {}),
+            (large, PICTURE, {"Sec-Fetch-Site": "same-origin"}),
+            (f"{gateway.address}/v1/generations/{generation}/outputs/0", PICTURE, {"Authorization": f"Bearer {key}"}),
+        ):
+            assert await answer(url, **headers) == (200, "", data), url
+        assert (await answer(large, "HEAD"))[:2] == (200, "")
+    for chosen in ("auto", "never"):  # the endpoint is not the cloud's own: clients may not reach it
+        async with open_gateway(redis_url, tmp_path, outputs_url=f"s3://{BUCKET}", output_redirects=chosen) as gateway:
+            url, _ = await links(gateway, key, generation)
+            async with gateway.session.get(url, allow_redirects=False) as response:
+                assert response.status == 200
+
+
+async def links(gateway: Visitor, key: str, generation: str) -> list[str]:
+    """The links of a generation's outputs, at this gateway."""
+    body = (await gateway.call("GET", f"/v1/generations/{generation}", key)).body
+    return [gateway.address + URL(one["url"]).raw_path_qs for one in body["outputs"]]

@@ -9,10 +9,11 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.auth import found
+from gateway.api.access.sessions import from_our_page
 from gateway.api.errors import Forbidden, LedgerDown, NotFound, RangeNotSatisfiable
 from gateway.api.http.parse import query_of, read_query
 from gateway.api.ownership.own_generations import own_generation
-from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
+from gateway.api.services import LEDGER, LINKS, OUTPUTS, SETTINGS, STARTUP
 from gateway.domain import Output
 from gateway.errors import OutputMissing
 from gateway.kinds import MediaKind
@@ -25,6 +26,10 @@ SIGNATURE = "signature"
 
 _INDEX = re.compile(r"[0-9]{1,3}", re.ASCII)
 _RANGE = re.compile(r"bytes=\s*(?:(?P<first>\d{1,18})-(?P<last>\d{1,18})?|-(?P<suffix>\d{1,18}))\s*", re.ASCII)
+REDIRECTED_FROM_BYTES = 8 * 1024 * 1024
+_LINK_SECONDS = 3600
+_LINK_CACHE = "private, max-age=600"
+_SHOWN = frozenset({MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.AUDIO})
 _POLICY = "sandbox; default-src 'none'"
 
 
@@ -46,9 +51,13 @@ async def get(request: web.Request) -> web.StreamResponse:
 
 
 async def get_signed(request: web.Request) -> web.StreamResponse:
-    """The same with a signature in the URL, because an `<img>` sends no key."""
+    """The same with a signature in the URL, because an `<img>` sends no key. A large one may be at the bucket itself.
+
+    Only here: a client that sends a key might send it on to the bucket.
+    """
     index = _index(request)
-    return await send_output(request, await signed_generation(request, request.match_info["generation"], index), index)
+    generation = await signed_generation(request, request.match_info["generation"], index)
+    return await send_output(request, generation, index, may_redirect=True)
 
 
 async def signed_generation(request: web.Request, generation: str, part: int | str) -> outcomes.Generation:
@@ -70,7 +79,9 @@ def is_signed(request: web.Request) -> bool:
     return SIGNATURE in query_of(request)
 
 
-async def send_output(request: web.Request, generation: outcomes.Generation, index: int) -> web.StreamResponse:
+async def send_output(
+    request: web.Request, generation: outcomes.Generation, index: int, *, may_redirect: bool = False
+) -> web.StreamResponse:
     """Send one output, or the requested range of it; NotFound if there is none."""
     output = next((one for one in generation.outputs if one.index == index), None)
     if output is None:
@@ -80,6 +91,8 @@ async def send_output(request: web.Request, generation: outcomes.Generation, ind
     etag = f'"{output.sha256}"'
     if _names(request.headers.get("If-None-Match"), etag):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_headers(generation, output, etag))
+    if may_redirect and (link := await _link(request, output)) is not None:
+        return web.Response(status=HTTPStatus.FOUND, headers={"Location": link, "Cache-Control": _LINK_CACHE})
     span = _span(request, output.bytes, etag)
     response = web.StreamResponse(
         status=HTTPStatus.PARTIAL_CONTENT if span.partial else HTTPStatus.OK,
@@ -105,6 +118,21 @@ async def _write(request: web.Request, response: web.StreamResponse, output: Out
     async for chunk in chunks:
         await response.write(chunk)
     await response.write_eof()
+
+
+async def _link(request: web.Request, output: Output) -> str | None:
+    """Where the bucket serves a large picture, video or sound itself; None if the gateway has to.
+
+    Our own pages allow no other origin, and of other files only the gateway says that they are to be saved.
+    """
+    chosen, store = request.app[SETTINGS].output_redirects, request.app[OUTPUTS]
+    if chosen == "never" or (chosen == "auto" and not store.is_public):
+        return None
+    if output.bytes < REDIRECTED_FROM_BYTES or kind_of(output.content_type) not in _SHOWN or request.method != "GET":
+        return None
+    if from_our_page(request, request.app[SETTINGS].public_address):
+        return None
+    return await store.link(output.object_key, _LINK_SECONDS)
 
 
 def _index(request: web.Request) -> int:

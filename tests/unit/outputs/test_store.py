@@ -229,3 +229,19 @@ def test_a_folder_that_cannot_be_made_is_a_settings_error(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="cannot open the file:// store"):
         OutputStore.open((tmp_path / "file" / "outputs").as_uri())
+
+
+AWS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_public"),
+    [(AWS, True), (AWS | {"AWS_ENDPOINT_URL": "http://minio:9000"}, False), ({}, False)],
+)
+def test_clients_reach_a_bucket_at_its_clouds_own_address(environment: dict[str, str], *, is_public: bool) -> None:
+    assert OutputStore.open("s3://b", environment).is_public is is_public
+
+
+async def test_only_a_bucket_signs_links(tmp_path: Path) -> None:
+    assert await OutputStore.open(tmp_path.as_uri()).link(KEY, 60) is None
+    assert await OutputStore.open("memory:///").link(KEY, 60) is None
