@@ -36,6 +36,7 @@ from gateway.outside.secret_strength import MAKE_ONE, check_strength
 from gateway.queue.variables import OF_A_TOOL
 
 _LEDGER_SCHEMES = QUEUE_SCHEMES | {"redis+cluster", "rediss+cluster"}
+_EVENTS_SCHEMES = frozenset({"http", "https", "kafka", "kafka+ssl"})
 _ARCHIVE_SCHEMES = frozenset({"postgresql", "postgres"})
 _CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
 DAYS_MAX = 3650
@@ -59,6 +60,8 @@ class Settings(OpenIdSettings, QueueSettings):
     rate_card: Path | None = None
     ledger_url: str | None = None
     archive_url: str | None = None
+    events_url: str | None = None
+    events_token: SecretStr | None = None
     outputs_url: str | None = None
     outputs_credentials: Literal["environment", "instance"] = "environment"
     output_redirects: Literal["auto", "always", "never"] = "auto"
@@ -107,6 +110,11 @@ class Settings(OpenIdSettings, QueueSettings):
     @classmethod
     def _known_archive_scheme(cls, url: str | None) -> str | None:
         return None if url is None else with_scheme(url, _ARCHIVE_SCHEMES)
+
+    @field_validator("events_url")
+    @classmethod
+    def _known_events_scheme(cls, url: str | None) -> str | None:
+        return None if url is None else with_scheme(url, _EVENTS_SCHEMES)
 
     @field_validator("admin_key", "signing_key", "metrics_key")
     @classmethod

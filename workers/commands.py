@@ -32,6 +32,8 @@ from gateway.startup.telemetry import Telemetry, start_telemetry
 from gateway.tasks import Tasks
 from workers.arq_worker import RemoteToolWorker, ToolWorker
 from workers.context import WorkerContext
+from workers.exporting.exporter import Exporter, ExportFigures
+from workers.exporting.sinks import open_sink
 from workers.metrics import TRANSITION_SECONDS, ProcessFigures
 from workers.retry import retry_until_answered
 from workers.settings import caretaking, make_worker, open_context, open_remote_context
@@ -138,6 +140,8 @@ async def _archive(settings: Settings) -> None:
         await retry_until_answered("start", ledger.start, lease_seconds=settings.lease_seconds)
         copying = tasks.keep("archivist", Archivist(ledger, settings.archive_url or "", ArchivistFigures()).run)
         tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
+        if settings.events_url is not None:
+            tasks.keep("export", _exporter(settings, settings.events_url).run)
         _on_stop(lambda: _stop(copying))
         await asyncio.wait([copying])
     finally:
@@ -203,6 +207,12 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
     return settings
 
 
+def _exporter(settings: Settings, events_url: str) -> Exporter:
+    token = None if settings.events_token is None else settings.events_token.get_secret_value()
+    sink = open_sink(events_url, token)
+    return Exporter(settings.archive_url or "", settings.public_address, sink, ExportFigures())
+
+
 def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
 
@@ -211,6 +221,8 @@ def _check_archive(settings: Settings) -> None:
     if settings.archive_url is None:
         raise SettingsError("FAREBOX_ARCHIVE_URL is not set: archivists need postgresql://user@host/database")
     check_url(settings.archive_url)
+    if settings.events_url is not None:
+        open_sink(settings.events_url, None)  # says what is missing before any work
 
 
 def _gateway_at(url: str) -> GatewayClient:

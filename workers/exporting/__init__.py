@@ -1,0 +1,1 @@
+"""Exports journal entries as CloudEvents, from the archive: to an HTTP endpoint or to Kafka."""
