@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Se
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -30,6 +30,7 @@ from gateway.outputs.names import UPLOADS, checked, content_type_of, folders
 
 if TYPE_CHECKING:
     from obstore import Attributes  # a name for type checkers only
+    from obstore.store import S3Store
 
 log = structlog.get_logger(__name__)
 
@@ -176,7 +177,8 @@ class OutputStore:
         if self._directory is not None or isinstance(self._store, MemoryStore):
             return None
         try:
-            return await obstore.sign_async(self._store, "GET", checked(object_key), timedelta(seconds=seconds))
+            bucket = cast("S3Store", self._store)
+            return await obstore.sign_async(bucket, "GET", checked(object_key), timedelta(seconds=seconds))
         except (
             obstore.exceptions.BaseError,
             OSError,

@@ -55,6 +55,7 @@ class Dispatcher:
         self._ledger = ledger
         self._queue = queue
         self._outboxes = {server: _Outbox(queue, server, self._note_in_arq) for server in queue.servers.all}
+        self._one_server = len(self._outboxes) == 1
         self._pauses: set[asyncio.TimerHandle] = set()
         self._in_arq: list[Dispatch] = []
         self._mark_seconds = min(_MARK_SECONDS_MAX, ledger.dispatch_ms / 1000 / _MARKS_A_DEADLINE)
@@ -92,15 +93,16 @@ class Dispatcher:
         A retry is held back here instead of getting a later score in arq: the score is its place in the queue, and a
         later one would put it behind everything that arrives in the meantime.
         """
+        shared: list[Dispatch] = []
         for dispatch in dispatches:
             if dispatch is None:
                 continue
             pause_seconds = dispatch.not_before / 1000 - now_seconds() if dispatch.not_before else 0.0
             if pause_seconds <= 0:
-                self._outbox_of(dispatch).add([dispatch])
+                shared.append(dispatch) if self._one_server else self._outbox_of(dispatch).add([dispatch])
             elif not self._closing:
                 self._hold_back(dispatch, pause_seconds)
-        self._outboxes[self._queue.redis].add((), notices)
+        self._outboxes[self._queue.redis].add(shared, notices)
 
     def _outbox_of(self, dispatch: Dispatch) -> _Outbox:
         return self._outboxes[self._queue.servers.of(dispatch.tool)]
