@@ -62,8 +62,9 @@ async def open_pool(url: str, *, connections_max: int) -> Pool:
 def translated(what: str) -> Iterator[None]:
     """Translate the driver's errors to ArchiveUnavailable. The message never has the URL, which has a password."""
     import asyncpg  # noqa: PLC0415 - an extra
+    from asyncpg.exceptions import InternalClientError  # noqa: PLC0415 - of a connection cut in mid-sentence
 
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError, OSError, TimeoutError) as error:
         raise ArchiveUnavailable(f"{what}: {type(error).__name__}: {error}") from error

@@ -6,7 +6,8 @@ written once, in order, however often a batch is repeated. The primary key would
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ class ArchiveWriter:
     async def claim(self) -> bool:
         """Whether this process is the one that writes. The claim ends with its connection."""
         connection = await self.connection()
-        with translated("claim"):
+        with self._using("claim"):
             claimed = await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", f"{SCHEMA} archivist")
         self._is_claimed = bool(claimed)
         return self._is_claimed
@@ -112,7 +113,7 @@ class ArchiveWriter:
     async def cursors(self, accounts: Sequence[str]) -> dict[str, int]:
         """The last entry that the archive has of each of these accounts; those it does not have are left out."""
         connection = await self._claimed()
-        with translated("cursors"):
+        with self._using("cursors"):
             known = await connection.fetch(
                 "SELECT account, last_entry FROM accounts WHERE account = ANY($1)", list(accounts)
             )
@@ -121,20 +122,20 @@ class ArchiveWriter:
     async def state(self, name: str) -> Any:
         """A value of `state`; None if there is none."""
         connection = await self._claimed()
-        with translated("state"):
+        with self._using("state"):
             text = await connection.fetchval("SELECT value FROM state WHERE name = $1", name)
         return None if text is None else from_json(text)
 
     async def note(self, name: str, value: object) -> None:
         """Write a value of `state`."""
         connection = await self._claimed()
-        with translated("state"):
+        with self._using("state"):
             await connection.execute(_NOTE, name, as_json(value))
 
     async def store_calls(self, rows: Sequence[Row], *, cursor: str) -> None:
         """Write entries of the audit log, each in place of an earlier one of its request, with the cursor."""
         connection = await self._claimed()
-        with translated("store calls"):
+        with self._using("store calls"):
             await self._make_months(connection, {f"audit_log {at:%Y-%m}-01" for _, at, _, _ in rows})
             async with connection.transaction():
                 await connection.executemany(
@@ -159,18 +160,26 @@ class ArchiveWriter:
         from asyncpg import UniqueViolationError  # noqa: PLC0415 - an extra
 
         connection = await self._claimed()
-        with translated("store"):
+        with self._using("store"):
+            await self._make_months(connection, _months_of(changes))
             try:
-                await self._make_months(connection, _months_of(changes))
-                try:
-                    async with connection.transaction():
-                        return await self._store(connection, changes, api_keys, cursors, now)
-                except UniqueViolationError:  # a generation from before the archive was copied before its reservation
-                    async with connection.transaction():
-                        return await self._store(connection, changes, api_keys, cursors, now, merges_all=True)
-            except BaseException:
-                await self.close()  # whatever state it is in, a new one is clean
-                raise
+                async with connection.transaction():
+                    return await self._store(connection, changes, api_keys, cursors, now)
+            except UniqueViolationError:  # a generation from before the archive was copied before its reservation
+                async with connection.transaction():
+                    return await self._store(connection, changes, api_keys, cursors, now, merges_all=True)
+
+    @contextlib.contextmanager
+    def _using(self, what: str) -> Iterator[None]:
+        """Translate errors, and close the connection after any: whatever state it is in, a new one is clean."""
+        try:
+            with translated(what):
+                yield
+        except BaseException:
+            connection, self._connection, self._is_claimed = self._connection, None, False
+            if connection is not None:
+                connection.terminate()
+            raise
 
     async def _claimed(self) -> Connection:
         """The connection that has the claim; ArchiveUnavailable if it was lost: somebody else may write then."""
