@@ -45,8 +45,6 @@ class Discount(NamedTuple):
 
 def discounts_of(card: RateCard, account: PricedFor, *, tool: str, model: str) -> tuple[Discount, ...]:
     """What an account's prices of a model are multiplied by; a plan that is not on the card has no discounts."""
-    if not account.factors and not card.has_discounts:
-        return ()
     plan = card.free if account.plan == FREE_PLAN else card.plans.get(account.plan)
     found = []
     if plan is not None and plan.discounts:

@@ -83,11 +83,6 @@ class _Priced:
     inputs: tuple[GivenInput, ...]
     webhook: OwnWebhook | None
 
-    @property
-    def model(self) -> Model:
-        """The model that it is for."""
-        return self.quote.model
-
 
 class Ordering:
     """Prices requests and orders generations, by the current rate card."""
@@ -173,7 +168,7 @@ class Ordering:
             operation=secrets.token_hex(16),
             request=priced.request,
             terms=terms_of(priced.card, priced.request.tool),
-            pro=priced.model.pro,
+            pro=priced.quote.model.pro,
             keys_version=caller.keys_version,
             key=caller.key_id,
             token=caller.token,
@@ -236,7 +231,7 @@ class Ordering:
             tags=body.tags,
             trace=tracing.TRACEPARENT.get(),
             sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
-            measures=self._cost_measures(account, quote.model, body),
+            measures=self._cost_measures(account, quote.model, body) if quote.model.cost_measures else {},
         )
         if webhook is None and body.webhook_url is not None:
             webhook = OwnWebhook(body.webhook_url)
@@ -247,8 +242,6 @@ class Ordering:
 
     def _cost_measures(self, account: str, model: Model, body: GenerationIn) -> dict[str, Decimal]:
         """What is known of the inputs now, and a cost depends on: the stored inputs will not tell (R31)."""
-        if not body.inputs or not model.cost_measures:
-            return {}
         known = measured(body.inputs, self._uploads, account)
         return {name: amount for name, amount in known.items() if name in model.cost_measures}
 

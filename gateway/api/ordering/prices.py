@@ -62,7 +62,9 @@ class Prices:
         loaded = self._rate_cards.loaded
         if loaded is not self._quotes.card:
             self._quotes = KeptQuotes(loaded)
-        card = self._rate_cards.at(now_ms() + account.clock_offset_ms if at is None else at)
+        card = loaded
+        if loaded.price_changes:
+            card = loaded.at(now_ms() + account.clock_offset_ms if at is None else at)
         try:
             quote = self._quotes.quote(
                 since_ms=card.since_ms,
@@ -75,7 +77,11 @@ class Prices:
                 input_videos=sum(given.kind == "video" for given in body.inputs),
                 input_audios=sum(given.kind == "audio" for given in body.inputs),
                 measured=self._measured(caller, body, card),
-                discounts=discounts_of(card, account, tool=body.tool, model=body.model),
+                discounts=(
+                    discounts_of(card, account, tool=body.tool, model=body.model)
+                    if account.factors or card.has_discounts
+                    else ()
+                ),
             )
         except RequestRefused as refused:
             raise refusal_of_request(refused) from None
