@@ -11,7 +11,7 @@ from tests.api.walk import walking
 PAGE = (Path(__file__).parents[2] / "docs" / "contributing.md").read_text()
 HANDLER = "api/handlers/generations.py"
 VISITS_MAX = 4
-FUNCTIONS_MAX = 25  # outside the ledger
+FUNCTIONS_MAX = 32  # outside the ledger
 
 
 def functions_on_the_page() -> list[str]:
