@@ -34,6 +34,7 @@ _MISSING = "missing.html"
 _OF_ACCOUNT = frozenset(
     {"generate", "gallery", "usage", "journal", "keys", "members", "alerts", "purchases"}
 )  # no operator's
+_OF_OPERATORS = frozenset({"accounts", "audit-log", "margin", "operations", "work"})
 _PUBLIC = frozenset({"prices", "plans", "estimator", "docs"})  # are shown without signing in
 PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _TYPES = {
@@ -253,7 +254,12 @@ def _page(stem: str, text: str, frame: str, files: Mapping[str, str]) -> str:
     modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in imported)
     script = f'<script type="module" src="{STATIC}{home}"></script>'
     return (
-        frame.replace("<!--kind-->", " of-account" * (stem in _OF_ACCOUNT) + " public" * (stem in _PUBLIC))
+        frame.replace(
+            "<!--kind-->",
+            " of-account" * (stem in _OF_ACCOUNT)
+            + " of-operators" * (stem in _OF_OPERATORS)
+            + " public" * (stem in _PUBLIC),
+        )
         .replace("<!--page-->", stem)
         .replace("<!--title-->", title.removeprefix("<title>"))
         .replace("<!--main-->", main.strip())

@@ -314,4 +314,4 @@ function auditOf({ log }) {
   return log.data.length ? auditTable(log.data, shared.keys, { account: false }) : element("p", { class: "quiet-text heading" }, "No operator has changed anything here.");
 }
 
-await startPage(({ scope }) => scope !== "account" && start(scope));
+await startPage(({ scope }) => start(scope));

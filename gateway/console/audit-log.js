@@ -61,4 +61,4 @@ async function read(anew) {
   announce(counted(entries.length, "entry", "entries"));
 }
 
-await startPage(({ scope }) => scope !== "account" && start(scope));
+await startPage(({ scope }) => start(scope));

@@ -3,6 +3,7 @@
 
 import { announce, drawing, element, show } from "./dom.js";
 
+const DAY_MS = 86_400_000;
 const HEIGHT = 240;
 const LOW = 170;
 const LEFT = 52;
@@ -44,8 +45,13 @@ export function bars(root, { labels, titles, series, format, axis = compact, lab
   chart(root, { count: labels.length, labels, top, format, axis, label, draw, tell, height: low ? LOW : HEIGHT });
 }
 
+/** A piece of a line as in `lines`, for a legend. */
+export function dashed(color, index) {
+  return drawing("svg", { class: "dash", viewBox: "0 0 24 6", "aria-hidden": "true" }, drawing("path", { d: "M0 3H24", stroke: color, "stroke-dasharray": dashOf(index), class: "line" }));
+}
+
 /** The dash pattern of a series: lines never differ by colour alone. */
-export function dashOf(index) {
+function dashOf(index) {
   return ["", "6 4", "2 3", "10 3 2 3"][index % 4];
 }
 
@@ -62,6 +68,16 @@ export function lines(root, { labels, titles, series, format, axis = compact, ni
     return { title: titles[index], rows, total: null };
   };
   chart(root, { count: labels.length, labels, top, format, axis, label, draw, tell, height: LOW });
+}
+
+/** The days from first to last, as "2026-11-30". */
+export function daysOf(first, last) {
+  return Array.from({ length: 1 + (Date.parse(last) - Date.parse(first)) / DAY_MS }, (_, count) => dayAfter(first, count));
+}
+
+/** The day so many days later. */
+export function dayAfter(day, count) {
+  return new Date(Date.parse(day) + count * DAY_MS).toISOString().slice(0, 10);
 }
 
 /** A small square of a colour. */

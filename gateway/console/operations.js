@@ -2,8 +2,8 @@
 
 import { get, post, withQuery } from "./api.js";
 import { counted, formatCredits, formatRounded } from "./amounts.js";
-import { bars, dashOf, lines, niceTop, swatch } from "./chart.js";
-import { announce, byId, drawing, element, icon, isPressed, redraw, show, showError } from "./dom.js";
+import { bars, dashed, lines, niceTop, swatch } from "./chart.js";
+import { announce, byId, element, icon, isPressed, redraw, show, showError } from "./dom.js";
 import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { pauseButton, pausesTable, readPauses } from "./pauses.js";
@@ -303,10 +303,6 @@ function marksOf(times, minutes) {
   return times.map((at, index) => (index && begins(at) > begins(times[index - 1]) ? text.format(begins(at)) : null));
 }
 
-function dashed(color, index) {
-  return drawing("svg", { class: "dash", viewBox: "0 0 24 6", "aria-hidden": "true" }, drawing("path", { d: "M0 3H24", stroke: color, "stroke-dasharray": dashOf(index), class: "line" }));
-}
-
 /** Fewer values, each from this many `parts`: counts are summed, gauges take the worst, so that no peak is lost. */
 function parted({ series, labels, titles }, parts, of) {
   const starts = labels.flatMap((_, index) => (index % parts ? [] : [index]));
@@ -350,4 +346,4 @@ function drawFailures() {
 }
 
 const who = await session;
-await startPage(() => who.scope !== "account" && start());
+await startPage(start);

@@ -144,13 +144,12 @@ function sectionOf(tool, own) {
   const sort = (chosen) => {
     orders[tool.id] = chosen;
     draw();
-    byId(`prices-${tool.id}`).querySelectorAll(".sort")[columns.findIndex(([id]) => id === chosen.by)].focus();
   };
   const listed = order.by ? sorted(own, order) : own;
   const grouped = !order.by || order.by === "name";
   const rowOfList = (row, index) => rowElement(row, grouped && listed[index - 1]?.model === row.model);
   const heading = element("h2", { id: `${tool.id}-heading` }, `${tool.name} `, element("span", { class: "quiet-text small" }, counted(new Set(own.map(({ model }) => model)).size, "model")));
-  const drawn = table(sortableHeads(columns, order, sort), listed.map(rowOfList));
+  const drawn = table(sortableHeads(columns, order, sort, tool.id), listed.map(rowOfList));
   return element("section", { class: "panel flush", id: `prices-${tool.id}` }, heading, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `${tool.id}-heading` }, drawn));
 }
 

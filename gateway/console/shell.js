@@ -9,6 +9,7 @@ import { formatLength, setClock } from "./times.js";
 const LOST_AFTER_MS = 4000;
 const SHOWN_AFTER_MS = 3000; // at the latest, also what is not complete
 const ASK_AGAIN_MS = 2000;
+const SEES_MONEY = new Set(["admin", "billing"]);
 
 /**
  * The signed-in user: `{scope: "account" or an operator's role, account}`; both null on a public page without a session.
@@ -68,7 +69,7 @@ async function begin() {
   byId("sign-out").addEventListener("click", () => signOut().catch(showError));
   byId("balance").addEventListener("click", openCredits);
   const who = await askUntilAnswered(() => get("/session"));
-  remember(who.scope === "account" ? "account" : who.scope ? "operator" : "nobody");
+  rememberWho(who);
   if (!who.scope) {
     if (document.body.classList.contains("public")) return who;
     signInFirst();
@@ -79,11 +80,13 @@ async function begin() {
   on("connection", showConnection);
   on("again", clearOutage);
   connect();
+  const { classList: page } = document.body;
   if (who.scope === "account") {
+    if (page.contains("of-operators")) return leadAway("This page is for operators. Sign in with an operator’s key.");
     on("balance", showBalance);
     on("again", () => readBalance().catch(showError));
     await askUntilAnswered(readBalance);
-  } else if (document.body.classList.contains("of-account")) {
+  } else if (page.contains("of-account")) {
     return leadToAccounts();
   }
   return who;
@@ -94,7 +97,12 @@ function leadToAccounts() {
   if (location.pathname === "/") location.replace("/operations");
   const account = new URLSearchParams(location.search).get("account");
   const link = element("a", { href: withQuery("/accounts", { account }) }, account ? `Account ${account}` : "Accounts");
-  showInstead(element("p", {}, "This page shows the account that is signed in."), element("p", {}, "For operators: ", link));
+  return leadAway("This page shows the account that is signed in.", element("p", {}, "For operators: ", link));
+}
+
+/** Say whose page it is. Its script does not go on. */
+function leadAway(text, ...more) {
+  showInstead(element("p", {}, text), more);
   return never();
 }
 
@@ -127,7 +135,8 @@ function never() {
 }
 
 /** The next page has this user's navigation from its first paint. */
-function remember(who) {
+export function rememberWho({ scope }) {
+  const who = scope === "account" ? scope : !scope ? "nobody" : SEES_MONEY.has(scope) ? "operator money" : "operator";
   document.documentElement.dataset.who = who;
   try {
     localStorage.setItem("who", who);

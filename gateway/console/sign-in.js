@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { byId } from "./dom.js";
 import { sessionChanged } from "./live.js";
+import { rememberWho } from "./shell.js";
 
 const form = byId("form");
 const token = location.hash.slice(1);
@@ -52,11 +53,7 @@ async function signIn(body) {
 
 /** Go to the requested page, if it is one of ours. */
 function goOn(who) {
-  try {
-    localStorage.setItem("who", who.scope === "account" ? "account" : "operator");
-  } catch {
-    // storage is disabled: the page finds out by itself
-  }
+  rememberWho(who);
   const to = new URL(asked.get("to") ?? "/", location.origin);
   const first = who.scope === "account" ? "/" : "/operations";
   // The whole address: the path alone may begin with //, which is another host.

@@ -1,6 +1,6 @@
 // Tables with row headers.
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 
 /**
  * A table. `heads` are texts or `<th>`s; columns from `numbers` on are numeric; `rows` and `foot` are `<tr>`s, `rows`
@@ -28,13 +28,18 @@ export function records(all, things, none, of = () => ({})) {
 }
 
 /**
- * Heads that sort when pressed. `columns` are `[id, name, isAmount]`; `order` is `{by, down}`, `onsort` gets the next one.
+ * Heads that sort when pressed. `columns` are `[id, name, isAmount]`; `order` is `{by, down}`, `onsort` gets the next one,
+ * and draws the table `name` anew.
  */
-export function sortableHeads(columns, order, onsort) {
-  return columns.map(([id, name, isAmount]) => {
+export function sortableHeads(columns, order, onsort, name = "sort") {
+  return columns.map(([id, text, isAmount]) => {
     const down = order.by === id ? order.down : null;
-    const press = () => onsort({ by: id, down: down === false });
-    return element("th", { scope: "col", class: isAmount && "amount", "aria-sort": down === null ? "none" : down ? "descending" : "ascending" }, element("button", { type: "button", class: "sort", onclick: press }, name));
+    const head = `${name}-${id}`;
+    const press = () => {
+      onsort({ by: id, down: down === false });
+      byId(head).focus();
+    };
+    return element("th", { scope: "col", class: isAmount && "amount", "aria-sort": down === null ? "none" : down ? "descending" : "ascending" }, element("button", { type: "button", class: "sort", id: head, onclick: press }, text));
   });
 }
 

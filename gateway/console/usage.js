@@ -3,7 +3,7 @@
 
 import { get, saveCsv, withQuery } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
-import { bars, compact, swatch } from "./chart.js";
+import { bars, compact, dayAfter, daysOf, swatch } from "./chart.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { on } from "./live.js";
 import { startPage, watchBalance } from "./shell.js";
@@ -117,18 +117,13 @@ async function refresh() {
   }
 }
 
-function dayAfter(day, count) {
-  return new Date(Date.parse(day) + count * DAY_MS).toISOString().slice(0, 10);
-}
-
 /**
  * The rows to show. `groups` has all of them, largest first, each `{id, name, color, values, …sums}`; `series` has the
  * first ones and an "other" with the rest, which add up to the total exactly: all are whole numbers.
  */
 function viewOf({ data, totals, timezone, first_day, last_day }) {
   const [by, measure] = [form.elements.by.value, form.elements.show.value];
-  const days = [];
-  for (let day = first_day; day <= last_day; day = dayAfter(day, 1)) days.push(day);
+  const days = daysOf(first_day, last_day);
   const place = new Map(days.map((day, index) => [day, index]));
   const found = new Map();
   for (const row of data) {
@@ -246,7 +241,6 @@ function drawBreakdown() {
   const sort = (chosen) => {
     order = chosen;
     drawBreakdown();
-    byId("breakdown").querySelectorAll(".sort")[columns.findIndex(([id]) => id === chosen.by)].focus();
   };
   show(byId("breakdown"), table(sortableHeads(columns, order, sort), (order.by ? sorted(groups, order) : groups).map(row), { foot, cards: true }));
 }

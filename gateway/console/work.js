@@ -165,4 +165,4 @@ function endOf({ overdue, gives_up_at: at }) {
 
 const who = await session;
 scope = who.scope;
-await startPage(() => scope !== "account" && start());
+await startPage(start);

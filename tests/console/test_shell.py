@@ -11,7 +11,7 @@ from tests.lengths import LONG
 
 PAGE_MAX_BYTES = 25 * 1024
 SHIFT_MAX = 0.1  # of the window, https://web.dev/articles/cls
-_OF_OPERATORS = {"/operations", "/work", "/accounts", "/audit-log"}
+_OF_OPERATORS = {"/operations", "/work", "/accounts", "/audit-log", "/margin"}
 _NOTE_SHIFTS = """
   window.shifted = 0;
   window.shifts = [];
