@@ -51,8 +51,18 @@ class Gateways:
         return next(int(one) for one in children if f"--number\0{number}\0" in Path(f"/proc/{one}/cmdline").read_text())
 
 
-@pytest.fixture
-def gateways(tmp_path: Path, own_redis: RedisServer) -> Iterator[Gateways]:
+@pytest.fixture(scope="module")
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
+    """Started once: the last test of this file stops them."""
+    own_redis = RedisServer(tmp_path_factory.mktemp("gateways-redis"))
+    own_redis.start()
+    try:
+        yield from started(tmp_path_factory.mktemp("gateways"), own_redis)
+    finally:
+        own_redis.stop()
+
+
+def started(tmp_path: Path, own_redis: RedisServer) -> Iterator[Gateways]:
     port, log = free_port(), tmp_path / "log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
     environment |= {
@@ -74,30 +84,6 @@ def gateways(tmp_path: Path, own_redis: RedisServer) -> Iterator[Gateways]:
     finally:
         parent.terminate()
         parent.wait(60)
-
-
-def test_both_serve_a_dead_one_comes_back_and_requests_in_flight_finish(gateways: Gateways) -> None:
-    os.kill(gateways.process(2), signal.SIGKILL)
-    until(lambda: b"restarting it" in gateways.log.read_bytes())
-    until(lambda: gateways.up() == BOTH)
-
-    key = (gateways.data / "admin-key").read_text()
-    connections = [http.client.HTTPConnection("127.0.0.1", gateways.port, timeout=60) for _ in range(CONNECTIONS)]
-    for number, connection in enumerate(connections):
-        connection.putrequest("PUT", f"/v1/admin/accounts/account-{number}")
-        connection.putheader("Authorization", f"Bearer {key}")
-        connection.putheader("Content-Type", "application/json")
-        connection.putheader("Content-Length", "2")
-        connection.endheaders(b"{")
-    until(lambda: gateways.up() == BOTH)  # an answer after theirs began
-    gateways.parent.send_signal(signal.SIGTERM)
-    until(lambda: gateways.up() in ({}, {"gateway-1": 1.0, "gateway-2": 0.0}))
-    for connection in connections:
-        connection.send(b"}")
-        with connection.getresponse() as response:
-            assert response.status in {200, 201}
-        connection.close()
-    assert gateways.parent.wait(60) == 0
 
 
 def test_sighup_replaces_both_processes_and_no_request_fails(gateways: Gateways) -> None:
@@ -140,3 +126,27 @@ def test_sighup_replaces_both_processes_and_no_request_fails(gateways: Gateways)
             client.join()
     assert failed == []
     assert before.isdisjoint({gateways.process(number) for number in (1, 2)})
+
+
+def test_both_serve_a_dead_one_comes_back_and_requests_in_flight_finish(gateways: Gateways) -> None:
+    os.kill(gateways.process(2), signal.SIGKILL)
+    until(lambda: b"restarting it" in gateways.log.read_bytes())
+    until(lambda: gateways.up() == BOTH)
+
+    key = (gateways.data / "admin-key").read_text()
+    connections = [http.client.HTTPConnection("127.0.0.1", gateways.port, timeout=60) for _ in range(CONNECTIONS)]
+    for number, connection in enumerate(connections):
+        connection.putrequest("PUT", f"/v1/admin/accounts/account-{number}")
+        connection.putheader("Authorization", f"Bearer {key}")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", "2")
+        connection.endheaders(b"{")
+    until(lambda: gateways.up() == BOTH)  # an answer after theirs began
+    gateways.parent.send_signal(signal.SIGTERM)
+    until(lambda: gateways.up() in ({}, {"gateway-1": 1.0, "gateway-2": 0.0}))
+    for connection in connections:
+        connection.send(b"}")
+        with connection.getresponse() as response:
+            assert response.status in {200, 201}
+        connection.close()
+    assert gateways.parent.wait(60) == 0
