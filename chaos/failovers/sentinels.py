@@ -70,7 +70,7 @@ class Sentinels:
 
     async def restart(self, server: Server, shard: list[Server]) -> None:
         """As a replica of whom the Sentinels name by then; or as it was, and they may not have replaced it yet."""
-        if self._dice.random() < _AS_IT_WAS_SHARE:
+        if server in self.others or self._dice.random() < _AS_IT_WAS_SHARE:
             server.start()
             return
         while (master := await self.master(shard)) is None or master is server:  # noqa: ASYNC110 - other processes

@@ -5,8 +5,9 @@ enough: of two replicas one confirms, and the other is promoted. So each replica
 those that a majority of the Sentinels, or of the cluster's masters, has found unreachable, and those that are only
 getting their first copy, because one that has it all is preferred.
 
-A master that was frozen or cut off does not know that it has been replaced, and may still have a replica that has not
-been told either. It does not confirm anything: the promoted replica is missing.
+A master that was frozen or cut off does not know that it has been replaced, and may still have, or get, a replica that
+has not been told either. It does not confirm anything: the promoted replica is missing, and WAITAOF only counts, so
+that another may not stand in for it, the master is asked how far each of them has come.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ _FRESH_SECONDS, _STALE_SECONDS = 0.5, 1.0
 _SENTINEL_SECONDS = 0.3
 _AWAY = frozenset({"s_down", "o_down", "disconnected"})
 _HISTORY = re.compile(rb"master_replid:([0-9a-f]{40})")
-_REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=(\w+)")
+_OFFSET = re.compile(rb"master_repl_offset:(\d+)")
+_REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=(\w+),offset=(\d+)")
 _ELSEWHERE = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN")
 
 Send = Callable[..., Awaitable[Any]]
@@ -52,11 +54,14 @@ class Promotable(Protocol):
     async def write(self, send: Send) -> None:
         """Write something, so that WAITAOF waits for all that was written before."""
 
-    async def count(self, place: Place, send: Send) -> int:
-        """How many replicas of the server at `place` could be promoted; ReplicasMissing if it has been replaced."""
+    async def names(self, place: Place, send: Send) -> AbstractSet[str]:
+        """Which replicas (`host:port`) of the server at `place` could be promoted; ReplicasMissing if one has been."""
 
-    async def unchanged(self, send: Send) -> None:
-        """Raise ReplicasMissing if the server has been a replica since the connection was made."""
+    async def have_it(self, names: AbstractSet[str], send: Send) -> bool:
+        """Whether these replicas have what was written, once so many have confirmed.
+
+        ReplicasMissing if the server has been a replica itself since the connection was made.
+        """
 
 
 class Alone:
@@ -69,12 +74,13 @@ class Alone:
         """Publish a message: replicas get it like a write."""
         await send("PUBLISH", _CHANNEL, "")
 
-    async def count(self, place: Place, send: Send) -> int:  # noqa: ARG002 - there is only one
-        """None but those that the setting names."""
-        return 0
+    async def names(self, place: Place, send: Send) -> AbstractSet[str]:  # noqa: ARG002 - nobody promotes one
+        """None: the setting says how many."""
+        return frozenset()
 
-    async def unchanged(self, send: Send) -> None:
-        """A person would know."""
+    async def have_it(self, names: AbstractSet[str], send: Send) -> bool:  # noqa: ARG002 - none is named
+        """As many as have confirmed."""
+        return True
 
 
 class OfSentinels(Alone):
@@ -85,13 +91,14 @@ class OfSentinels(Alone):
         self._said: list[Said] = []
         self._said_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
-        self._copying: frozenset[str] = frozenset()
+        self._replication = Replication(b"")
 
-    async def connected(self, send: Send) -> None:
-        """Which replicas are getting their first copy."""
-        self._copying = copying(await send("INFO", "replication"))
+    async def write(self, send: Send) -> None:
+        """Publish a message, and note how far a replica that has it must have come."""
+        await super().write(send)
+        self._replication = Replication(await send("INFO", "replication"))
 
-    async def count(self, place: Place, send: Send) -> int:
+    async def names(self, place: Place, send: Send) -> AbstractSet[str]:  # noqa: ARG002 - others are asked
         """Of the replicas that any Sentinel knows, those that no majority of them has found away."""
         age = asyncio.get_running_loop().time() - self._said_at
         if age > _FRESH_SECONDS:
@@ -99,8 +106,11 @@ class OfSentinels(Alone):
                 self._asking = asyncio.create_task(self._ask(), name="sentinels")
             if age > _STALE_SECONDS:
                 await asyncio.shield(self._asking)
-            self._copying = copying(await send("INFO", "replication"))
-        return promotable(self._said, place, len(self._pool.sentinel_manager.sentinels), self._copying)
+        return promotable(self._said, place, len(self._pool.sentinel_manager.sentinels)) - self._replication.copying
+
+    async def have_it(self, names: AbstractSet[str], send: Send) -> bool:
+        """As the master says, which knows how far each has come."""
+        return Replication(await send("INFO", "replication")).have(names, self._replication.offset)
 
     async def _ask(self) -> None:
         sentinels = self._pool.sentinel_manager.sentinels
@@ -131,21 +141,39 @@ def _is_away(replica: Mapping[bytes, bytes]) -> bool:
     return bool(flags & _AWAY) or replica.get(b"slave-priority") == b"0" or untold
 
 
-def copying(replication: bytes) -> frozenset[str]:
-    """The replicas, `host:port`, that a master sends their first copy, by its INFO."""
-    found = _REPLICA.findall(replication)
-    return frozenset(f"{host.decode()}:{port.decode()}" for host, port, state in found if state != b"online")
+class Replication:
+    """What a master's INFO says: how far it is, and how far each replica (`host:port`) is."""
+
+    def __init__(self, text: bytes) -> None:
+        offset, history = _OFFSET.search(text), _HISTORY.search(text)
+        self.offset = int(offset[1]) if offset else 0
+        self.history = history[1] if history else b""
+        self._at: dict[str, int] = {}
+        copying = set()
+        for host, port, state, at in _REPLICA.findall(text):
+            name = f"{host.decode()}:{port.decode()}"
+            if state == b"online":
+                self._at[name] = int(at)
+            else:
+                copying.add(name)
+        self.copying = frozenset(copying)
+        """Those that are sent their first copy."""
+
+    def have(self, names: AbstractSet[str], offset: int) -> bool:
+        """Whether each of these replicas has come so far."""
+        return all(self._at.get(name, -1) >= offset for name in names)
 
 
-def promotable(said: Sequence[Said], place: Place, sentinels: int, without: AbstractSet[str] = frozenset()) -> int:
-    """How many replicas of the master at `place` could be promoted, as these of all the Sentinels say."""
+def promotable(said: Sequence[Said], place: Place, sentinels: int) -> frozenset[str]:
+    """Which replicas of the master at `place` could be promoted, as these of all the Sentinels say."""
     majority = sentinels // 2 + 1
     elsewhere = [one for one in said if one.master is not None and one.master != place]
     if len(elsewhere) >= majority:
         raise ReplicasMissing("the Sentinels have another master: this one has been replaced")
     own = [one for one in said if one.master == place]
-    known = {name for one in own for name in one.replicas} - without
-    return sum(sum(name in one.away or name not in one.replicas for one in own) < majority for name in known)
+    known = {name for one in own for name in one.replicas}
+    away = {name: sum(name in one.away or name not in one.replicas for one in own) for name in known}
+    return frozenset(name for name, times in away.items() if times < majority)
 
 
 async def _ask_sentinel(sentinel: Any, service: str) -> Said | None:
@@ -168,12 +196,12 @@ class OfCluster:
     def __init__(self, cluster: Cluster, redis: Redis) -> None:
         self._cluster = cluster
         self._place = cluster.place_of(redis)
-        self._history = b""
-        self._copying: frozenset[str] = frozenset()
+        self._first = self._replication = Replication(b"")
+        self._written = 0
 
     async def connected(self, send: Send) -> None:
         """Note the id of its history."""
-        self._history = await self._read(send)
+        self._first = self._replication = Replication(await send("INFO", "replication"))
 
     async def write(self, send: Send) -> None:
         """Write a key that is the node's; one that is on its way to another node is passed over."""
@@ -182,6 +210,7 @@ class OfCluster:
                 continue
             try:
                 await send(*confirming_write(number))
+                await self._note(send)
             except ResponseError as error:
                 if not str(error).startswith(_ELSEWHERE):
                     raise
@@ -189,20 +218,21 @@ class OfCluster:
                 return
         raise ReplicasMissing("the node has none of the ledger's slots any more")
 
-    async def count(self, place: Place, send: Send) -> int:  # noqa: ARG002 - as its client was made for
+    async def _note(self, send: Send) -> None:
+        """Note how far a replica that has it must have come, if there may be several."""
+        if self._cluster.replicas_known(self._place) > 1:
+            self._written = Replication(await send("INFO", "replication")).offset
+
+    async def names(self, place: Place, send: Send) -> AbstractSet[str]:  # noqa: ARG002 - as its client was made for
         """Its replicas, but those that the masters have agreed are gone."""
-        return await self._cluster.replicas_of(self._place) - len(self._copying)
+        return await self._cluster.replicas_of(self._place) - self._replication.copying
 
-    async def unchanged(self, send: Send) -> None:
-        """Compare the id of its history."""
-        if await self._read(send) != self._history:
+    async def have_it(self, names: AbstractSet[str], send: Send) -> bool:
+        """Compare the id of its history; of several replicas also how far each has come."""
+        self._replication = Replication(await send("INFO", "replication"))
+        if self._replication.history != self._first.history:
             raise ReplicasMissing("the node has been a replica meanwhile")
-
-    async def _read(self, send: Send) -> bytes:
-        replication = await send("INFO", "replication")
-        self._copying = copying(replication)
-        found = _HISTORY.search(replication)
-        return b"" if found is None else found[1]
+        return len(names) <= 1 or self._replication.have(names, self._written)
 
 
 def confirming_write(number: int) -> tuple[str | int, ...]:

@@ -23,7 +23,7 @@ from redis.exceptions import ResponseError
 
 from gateway.errors import ReplicasMissing
 from gateway.ledger.promotable import Alone, Promotable
-from gateway.redis_link.connections import server_of
+from gateway.redis_link.connections import abort, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -77,7 +77,7 @@ class Replicas:
     async def abandon(self) -> None:
         """Close the connection, also while it is asked: its server has been replaced."""
         if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
+            abort(self._connection)
 
     async def _round(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -117,7 +117,6 @@ class Replicas:
             # Two round trips on purpose: in one, the replica would respond before it has written the message.
             await self._promotable.write(self._send)
             await self._until_confirmed(deadline)
-            await self._promotable.unchanged(self._send)
         except BaseException as error:
             await self._disconnect()
             if isinstance(error, ResponseError):
@@ -126,14 +125,15 @@ class Replicas:
             raise
 
     async def _until_confirmed(self, deadline: float) -> None:
+        place = getattr(self._connection, "host", ""), getattr(self._connection, "port", 0)  # a socket has none
         while True:
-            place = getattr(self._connection, "host", ""), getattr(self._connection, "port", 0)  # a socket has none
-            needed = max(self._wanted, await self._promotable.count(place, self._send))
+            names = await self._promotable.names(place, self._send)
+            needed = max(self._wanted, len(names))
             _, count = await self._send("WAITAOF", 1, needed, _ASK_AGAIN_MS)
-            if count >= needed:
+            if count >= needed and await self._promotable.have_it(names, self._send):
                 return
             if time.monotonic() >= deadline:
-                raise ReplicasMissing(f"{count} of {needed} replicas confirmed the write")
+                raise ReplicasMissing(f"{min(count, needed)} of {needed} replicas confirmed the write")
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -49,7 +49,7 @@ class Map:
 
     owners: list[Place | None] = field(default_factory=lambda: [None] * SLOTS)
     nodes: frozenset[Place] = frozenset()
-    replicas: dict[Place, int] = field(default_factory=dict)
+    replicas: dict[Place, frozenset[str]] = field(default_factory=dict)
 
     @property
     def masters(self) -> set[Place]:
@@ -99,12 +99,16 @@ class Cluster:
             self._asking = asyncio.get_running_loop().create_task(self._ask(), name="cluster map")
         await asyncio.shield(self._asking)
 
-    async def replicas_of(self, place: Place) -> int:
-        """How many replicas of a master could be promoted. Of one that may have several, by a map of this second."""
-        if self._map.replicas.get(place, 0) > 1 and self._age() > _REPLICAS_SECONDS:
+    async def replicas_of(self, place: Place) -> frozenset[str]:
+        """Which replicas of a master could be promoted. Of one that may have several, by a map of this second."""
+        if self.replicas_known(place) > 1 and self._age() > _REPLICAS_SECONDS:
             with contextlib.suppress(RedisConnectionError):
                 await self.refresh()
-        return self._map.replicas.get(place, 0)
+        return self._map.replicas.get(place, frozenset())
+
+    def replicas_known(self, place: Place) -> int:
+        """How many there were at last."""
+        return len(self._map.replicas.get(place, ()))
 
     def place_of(self, redis: Redis) -> Place:
         """Where a node's client connects to."""
@@ -280,8 +284,8 @@ def _merged(views: Iterable[list[_Told]]) -> Map:
     replicas: dict[Place, set[str]] = {}
     for line in lines:
         if line.master in places and not line.flags & _GONE:
-            replicas.setdefault(places[line.master], set()).add(line.name)
-    found.replicas = {place: len(names) for place, names in replicas.items()}
+            replicas.setdefault(places[line.master], set()).add(f"{line.place[0]}:{line.place[1]}")
+    found.replicas = {place: frozenset(names) for place, names in replicas.items()}
     return found
 
 

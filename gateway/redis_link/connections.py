@@ -172,7 +172,7 @@ class SentinelPool(SentinelConnectionPool):
         with contextlib.suppress(exceptions.RedisError, OSError):
             await self.get_master_address()  # type: ignore[no-untyped-call]
             if before not in {None, self.master_address}:
-                await super().disconnect(inuse_connections=True)
+                await abandon(self)
 
     async def sentinels_known(self) -> int:
         """How many Sentinels there are, as the first that answers says; 0 if none does."""
@@ -246,6 +246,24 @@ async def _connected(connection: Any) -> None:
     with contextlib.suppress(exceptions.ResponseError):
         found = _RUN_ID.search(await connection.read_response())
         connection.run_id = None if found is None else found[1].decode()
+
+
+async def abandon(pool: ConnectionPool) -> None:
+    """Close all connections to a server that has been replaced; whoever waits for an answer gets a ConnectionError.
+
+    redis-py's own `disconnect` takes the streams away from those who are about to use them.
+    """
+    in_use: Any = pool._in_use_connections  # noqa: SLF001 - redis-py tells nobody which these are
+    for connection in list(in_use):
+        abort(connection)
+    await pool.disconnect(inuse_connections=False)
+
+
+def abort(connection: AbstractConnection) -> None:
+    """Close a connection at once, also while somebody waits for its answer."""
+    writer = connection._writer  # noqa: SLF001 - as above
+    if writer is not None:
+        writer.transport.abort()
 
 
 def server_of(connection: AbstractConnection) -> str | None:

@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError
 
 from gateway.redis_link import batches
 from gateway.redis_link.batches import Command
+from gateway.redis_link.connections import abandon
 from gateway.redis_link.in_flight import InFlightLimit
 from gateway.redis_link.scripts import sent_whole
 
@@ -76,7 +77,7 @@ class Lane:
 
     async def abandon(self) -> None:
         """Close every connection: calls in flight end with an error, and may be repeated elsewhere."""
-        await self.redis.connection_pool.disconnect(inuse_connections=True)
+        await abandon(self.redis.connection_pool)
         if self.confirmation is not None:
             await self.confirmation.abandon()
 
