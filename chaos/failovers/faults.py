@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from chaos.failovers.nodes import Nodes
 from chaos.failovers.servers import Server, Topology
 
-_SHORT_SECONDS = (0.1, 0.6)  # over before anybody is replaced, or in that very moment
-_LONG_SECONDS = (0.8, 3.5)
+_SHORT_SECONDS = (0.1, 0.9)  # over before anybody is replaced, or in that very moment
+_LONG_SECONDS = (1.5, 5.0)
 _SHORT_SHARE = 0.15
 _BEFORE_SECONDS = (0.0, 1.5)
 _SLOTS_AT_ONCE = 3

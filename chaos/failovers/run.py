@@ -179,6 +179,8 @@ async def _one_fault(scene: Scene) -> None:
     shard = topology.shards[index]
     if not await until_whole(topology, shard):
         raise RuntimeError(f"the servers did not recover: {[server.address for server in shard]}")
+    if fault.needs_network:
+        await topology.calm()
     await asyncio.sleep(dice.uniform(*_PAUSE_SECONDS))
     before = await topology.master(shard)
     probes: list[asyncio.Task[None]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from chaos.failovers.network import Network
 from chaos.failovers.servers import CHECK_SECONDS, Server, redis_arguments
 
 NAME = "ledger"
-DOWN_AFTER_MS = 500
+DOWN_AFTER_MS = 2000
 _MACHINES = 3
+_CALM_SECONDS = 6.0
+"""What a Sentinel says of a master counts for five seconds, also after a failover. One that is cut off within these
+takes it for true of the new master, and starts another failover, which ends when it is back: with one that lags."""
 _AS_IT_WAS_SHARE = 0.05  # started with its old configuration: Sentinel makes it a replica eight seconds later
 
 
@@ -24,6 +28,7 @@ class Sentinels:
         self._dice = dice
         self._folder = folder
         self._servers: list[Server] = []
+        self._seen: tuple[str | None, float] = (None, 0.0)
         self.others: list[Server] = []
         for number in range(1, _MACHINES + 1):
             machine = network.machine(f"box{number}")
@@ -50,8 +55,14 @@ class Sentinels:
         said = await self._said()
         for server in shard:
             if sum(one == server.address for one in said) > _MACHINES // 2:
+                if self._seen[0] != server.address:
+                    self._seen = server.address, time.monotonic()
                 return server
         return None
+
+    async def calm(self) -> None:
+        """Return when the last failover is so long ago that no Sentinel remembers it."""
+        await asyncio.sleep(max(0.0, self._seen[1] + _CALM_SECONDS - time.monotonic()))
 
     async def whole(self, shard: list[Server]) -> bool:
         """All Sentinels name the same master and see both replicas, and these have what it has."""

@@ -122,6 +122,9 @@ class Topology(Protocol):
     async def whole(self, shard: list[Server]) -> bool:
         """Whether all of it is there: a failover would succeed, and lose nothing that has long been written."""
 
+    async def calm(self) -> None:
+        """Wait until a server may be cut off."""
+
     async def restart(self, server: Server, shard: list[Server]) -> None:
         """Start a server that was killed, as its machine would at boot."""
 

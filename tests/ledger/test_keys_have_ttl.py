@@ -14,6 +14,7 @@ from gateway.ledger.audit_log import OperatorCall
 from gateway.ledger.bulk import Bulk
 from gateway.ledger.client_calls import ClientCall, ClientCalls
 from gateway.ledger.idempotency import Request, Requests
+from gateway.ledger.ledger import Ledger
 from gateway.ledger.promotable import confirming_write
 from tests.ledger.world import DAY, PARTITIONS, World
 from tests.payments.shop import buy
@@ -131,8 +132,13 @@ async def a_busy_time(world: World) -> None:
     await buy(world, "b.o-b_@")
     await ledger.log_call(OperatorCall(request="req_1", key="root", address="::1", action="grantCredits"))
     await ledger.keep_bulk(A_BULK)
-    await ledger.command(*confirming_write(0))  # on a cluster, with FAREBOX_WAIT_REPLICAS
     await remember(ledger, await audit(ledger))
+    await write_the_rest(ledger)
+
+
+async def write_the_rest(ledger: Ledger) -> None:
+    """What some settings write: an archive, and FAREBOX_WAIT_REPLICAS on a cluster."""
+    await ledger.command(*confirming_write(0))
     await ledger.switch_archive(on=True)
     await ledger.put_account(account="ann")
     await ledger.take_changes(partition=partition_of_account("ann", PARTITIONS), marks_max=1, entries_max=1)

@@ -9,6 +9,7 @@ from tests.together import TOGETHER
 
 ROOT = Path(__file__).parents[2]
 CHEAP = {
+    "tests/ledger/test_replicas_of_cluster.py",  # its last test has a server fail over: in their order
     "tests/invariants/test_model.py",  # its tests are a run's longest: better side by side
     "tests/unit/media/test_as_seen.py",  # registers a format
     "tests/unit/pricing/test_kept_quotes.py",  # reads the card
