@@ -175,7 +175,10 @@ def _add_payments(app: web.Application, settings: Settings) -> None:
 
 async def _connections(app: web.Application) -> AsyncIterator[None]:
     settings = app[services.SETTINGS]
-    app[services.QUEUE] = Queue(QueueServers.connect(settings.queue_address, settings.queue_urls))
+    servers = QueueServers.connect(settings.queue_address, settings.queue_urls)
+    # Replicas confirm what the ledger writes, which the queue need not wait for.
+    together = settings.queue_address == settings.ledger_address and not settings.wait_replicas
+    app[services.QUEUE] = Queue(servers, beside=app[services.LEDGER] if together else None)
     app[services.SLOTS] = Slots(app[services.QUEUE], lease_ms=settings.lease_ms)
     app[services.HUB] = Hub(app[services.QUEUE])
     app[services.WORKFORCE] = Workforce(

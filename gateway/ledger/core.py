@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from gateway.ledger.older import Older
+    from gateway.redis_link.batches import Command
 
 PARTITIONS = 64
 USUAL = Retention()
@@ -107,6 +109,10 @@ class LedgerCore:
             return await self._calls.servers()
         except (RedisError, OSError) as error:
             raise translated(error, "servers") from None
+
+    async def commands(self, commands: Sequence[Command]) -> list[Any]:
+        """Run plain commands that the queue has on the ledger's server, in the next batch of scripts."""
+        return await asyncio.gather(*(self._calls.command(*words) for words in commands))
 
     async def published(self) -> dict[str, str]:
         """The policy last published."""

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
+from gateway.errors import QueueUnavailable
+from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import dispatcher as dispatching
 from gateway.queue.dispatcher import Dispatcher
@@ -18,6 +20,8 @@ from gateway.queue.jobs import job_id
 from gateway.queue.keys import queue_key
 from gateway.queue.messages import ChangeNotice
 from gateway.queue.queue import Queue
+from gateway.redis_link.connections import connect_ledger, connect_queue
+from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
 from tests.until import until
 from tests.workers.stage import Stage, dispatch_of, due
@@ -44,6 +48,26 @@ async def test_closing_writes_what_is_ready(stage: Stage) -> None:
     async with Dispatcher(ledger=stage.ledger, queue=stage.queue) as dispatcher:
         dispatcher.dispatch(dispatch_of(one) for one in reserved)
     assert len(await due(stage.queue)) == 50
+
+
+async def test_beside_the_ledger_dispatches_travel_in_its_batches(stage: Stage) -> None:
+    """The queue's own connection leads nowhere here, and is not needed."""
+    reserved = await stage.reserve()
+    queue = Queue(connect_queue(f"redis://127.0.0.1:{free_port()}"), beside=stage.ledger)
+    async with Dispatcher(ledger=stage.ledger, queue=queue) as dispatcher:
+        dispatcher.dispatch([dispatch_of(reserved)], [ChangeNotice("ann", reserved.generation.id, 1)])
+    assert job_id(reserved.generation.id, 1) in await due(stage.queue)
+    await queue.aclose()
+
+
+async def test_beside_a_ledger_that_is_away_a_dispatch_is_left_to_the_caretaker(stage: Stage) -> None:
+    reserved = await stage.reserve()
+    away = Ledger(connect_ledger(f"redis://127.0.0.1:{free_port()}"))
+    queue = Queue(stage.queue.servers, beside=away)
+    with pytest.raises(QueueUnavailable):
+        await queue.dispatch([dispatch_of(reserved)])
+    assert not await due(stage.queue)
+    await away.close()
 
 
 async def test_a_retry_comes_when_its_pause_is_over_and_keeps_its_place(stage: Stage) -> None:
