@@ -186,7 +186,7 @@ MUTANTS = [
     ),
     Mutant(
         "usage by key is kept for ever",
-        'redis.call("PEXPIRE", rows_key, kept)\n  end\n  if g.tags',
+        "keep(rows_key, kept)\n  end\n  if g.tags",
         "end\n  if g.tags",
     ),
     Mutant(
