@@ -111,6 +111,8 @@ async def make_one(address: str, admin: str, traceparent: str) -> None:
                 return False
 
         await until(is_up)
+        async with client.get("/v1/balance", headers={"traceparent": traceparent}) as refused:
+            assert refused.status == 401
         await call("PUT", "/v1/admin/accounts/acme", admin, {})
         key = (await call("POST", "/v1/admin/accounts/acme/keys", admin, {}))["key"]
         asked = {"tool": "image", "model": "traced", "prompt": PROMPT}
@@ -161,6 +163,8 @@ async def test_one_trace_from_the_clients_call_to_the_provider(redis_url: str, t
     assert {span.name for span in mine.values()} >= SPANS
     assert {span.parent_span_id.hex() for span in mine.values()} <= {*mine, CLIENT_SPAN}
     assert [name for name, _ in outside.asked] == ["submit", "look", "look"]
+    (refused,) = [span for span in mine.values() if span.name == "GET /v1/balance"]
+    assert refused.status.code == 0  # the client's mistake is no error of the gateway
     for name, header in outside.asked:
         _, found, parent, _ = header.split("-")
         assert (found, mine[parent].name) == (trace, name)
