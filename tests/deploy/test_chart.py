@@ -167,6 +167,8 @@ def test_keda_asks_a_path_that_exists_and_scales_what_has_no_fixed_number() -> N
         assert "replicas" not in target["spec"]
         (trigger,) = scaled["triggers"]
         assert trigger["metadata"]["url"] == f"http://shop-gateway.media.svc:80/v1/ops/scale/{tool}"
+        jobs = {"image": 150, "video": 20}[tool]
+        assert float(trigger["metadata"]["targetValue"]) == pytest.approx(jobs / load_settings().worker_jobs)
         assert trigger["authenticationRef"]["name"] in objects["TriggerAuthentication"]
     assert rendered()["Deployment"]["shop-worker-image"]["spec"]["replicas"] == 2
     assert "shop-gateway" in objects["Service"]
