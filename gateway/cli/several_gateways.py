@@ -38,7 +38,7 @@ async def serve(settings: Settings, command: tuple[str, ...]) -> None:
     programs = gateway_programs(command, settings.gateway_count)
     columns = LogColumns(["farebox", *(program.name for program in programs)], as_json=settings.log_format == "json")
     supervisor = Supervisor(settings.environment(), columns.show, settings.grace_seconds + _KILL_AFTER_SECONDS)
-    replacement = _Replacement(supervisor, programs, settings, columns.show)
+    replacement = Replacement(supervisor, programs, settings, columns.show)
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -63,7 +63,7 @@ async def serve(settings: Settings, command: tuple[str, ...]) -> None:
         await supervisor.stop()
 
 
-class _Replacement:
+class Replacement:
     """Replaces the processes by new ones of the version that is installed now, one at a time; the others serve."""
 
     def __init__(self, supervisor: Supervisor, programs: list[Program], settings: Settings, show: Show) -> None:

@@ -28,10 +28,10 @@ class Notebook:
         self.done.append(f"end {name}")
 
 
-def replacement(tmp_path: Path) -> tuple[several_gateways._Replacement, Notebook, list[str]]:
+def replacement(tmp_path: Path) -> tuple[several_gateways.Replacement, Notebook, list[str]]:
     notebook, said = Notebook(), list[str]()
     programs = gateway_programs(("farebox", "gateway"), 2)
-    made = several_gateways._Replacement(
+    made = several_gateways.Replacement(
         notebook,  # type: ignore[arg-type]  # all of it that is used
         programs,
         Settings(data=tmp_path),
