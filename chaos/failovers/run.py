@@ -33,7 +33,7 @@ from gateway.redis_link.connections import connect_ledger
 from gateway.tasks import cancel
 
 TOPOLOGIES: dict[str, Callable[[Path, Network, random.Random], Topology]] = {"sentinel": Sentinels, "cluster": Nodes}
-_FAILOVERS, _FAILOVERS_SHORT = 100, 4
+_FAILOVERS, _FAILOVERS_SHORT = 100, 3
 _CLIENTS = 3
 _PAUSE_SECONDS = (0.0, 0.4)
 _AUDIT_EVERY_SECONDS = 45

@@ -229,7 +229,7 @@ class Cluster:
             if place in self._lanes:
                 await self._lanes[place].abandon()
         for place in self._lanes.keys() - self._map.nodes - self._map.masters:
-            await self._lanes.pop(place).redis.aclose()
+            await self._lanes.pop(place).abandon()
 
     async def _map_of(self, place: Place) -> list[_Told]:
         """What a node says of all nodes; empty if it does not."""

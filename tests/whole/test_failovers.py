@@ -10,7 +10,7 @@ from tests.whole.chaos_runs import figures_of, start
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)  # half a minute; on a machine that is busy with other tests, more
+@pytest.mark.timeout(600)  # less than a minute; on a machine that is busy with other tests, more
 @pytest.mark.parametrize("topology", ["sentinel", "cluster"])
 def test_nothing_that_was_acknowledged_is_lost_in_failovers(tmp_path: Path, topology: str) -> None:
     report = tmp_path / "report.json"
@@ -19,6 +19,6 @@ def test_nothing_that_was_acknowledged_is_lost_in_failovers(tmp_path: Path, topo
     assert figures["problems"] == [], said
     assert run.returncode == 0
     assert [figures[name] for name in ("lost", "double", "wrong", "differences of the audit")] == [0, 0, 0, 0]
-    assert figures["failovers"] >= 4
+    assert figures["failovers"] >= 3
     assert figures["acknowledged"] == sum(figures["ended"].values()) > 0
     assert list(tmp_path.glob("farebox-failovers-*")) == []
