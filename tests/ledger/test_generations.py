@@ -180,6 +180,23 @@ async def test_what_has_not_changed_since_it_was_read_is_answered_as_it_was_read
     assert (read.state, changed.state) == ("queued", "cancelled")
 
 
+async def test_what_has_not_changed_is_still_kept_from_whom_it_is_none_of(world: World) -> None:
+    """For an account's key an unchanged one is found out without a script, which must refuse as the script does."""
+    generation = await world.spend()
+    read, ledger = await world.generation(generation), world.ledger
+    assert await ledger.generation(generation=generation, account="ann", keys_version=0, known=read) is read
+    revoked = await ledger.generation(generation=generation, account="ann", keys_version=9, known=read)
+    assert isinstance(revoked, outcomes.KeysChanged)
+    for account, member in (("bob", None), ("ann", "mem_" + "a" * 24)):
+        other = await ledger.generation(
+            generation=generation, account=account, keys_version=0, member=member, known=read
+        )
+        assert isinstance(other, outcomes.NotFound)
+    await ledger.cancel(generation=generation)
+    changed = await ledger.generation(generation=generation, account="ann", keys_version=0, known=read)
+    assert the(outcomes.Generation, changed).version > read.version
+
+
 async def test_a_generation_that_was_just_reserved_reads_as_reserve_answered_it(world: World) -> None:
     for price in (1_000, 0):
         reserved = the(outcomes.Reserved, await world.reserve(price=price))
