@@ -312,12 +312,13 @@ class GenerationOperations(LedgerCore):
         )
         return self._queued_or_ended(*reply, job_is_over=failure is None)
 
-    async def book_loss(self, *, generation: str, job: str, lost: Sequence[Cost]) -> None:
-        """Book what a job cost whose outputs nobody gets, once for each job (R30, R31); nothing if its record is gone.
+    async def book_loss(self, *, generation: str, job: str, lost: Sequence[Cost]) -> outcomes.Noted | outcomes.NotFound:
+        """Book what a job cost whose outputs nobody gets, once for each job (R30, R31).
 
-        `job` is the provider's id of it.
+        `job` is the provider's id of it. NotFound: the generation's record is gone, and nothing was booked.
         """
-        await self.run("book_loss", self.generation_key(generation), job=job, cost=encode_costs(*lost))
+        word, _ = await self.run("book_loss", self.generation_key(generation), job=job, cost=encode_costs(*lost))
+        return outcomes.Noted() if word == "booked" else outcomes.NotFound()
 
     def _queued_or_ended(
         self, word: str, rest: Reply, *, job_is_over: bool = False

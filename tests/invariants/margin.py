@@ -34,7 +34,7 @@ def check_margin(generations: Mapping[str, Mapping[str, str]], days: Rows) -> No
         found, expected = _by_day(found), _by_day(expected)
     assert _some(found) == _some(expected), f"margin: {_some(found)}, and not {_some(expected)}"
     if not rounded:
-        assert _some(_costs_in(days)) == _some(_costs_of(booked)), "what was booked as costs"
+        assert _some(_costs_in(days)) == _some(_costs_of(generations)), "what was booked as costs"
 
 
 def _earned(g: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -68,10 +68,12 @@ def _costs_in(days: Rows) -> Counter[tuple[str, ...]]:
 def _costs_of(generations: Mapping[str, Mapping[str, str]]) -> Counter[tuple[str, ...]]:
     found = Counter[tuple[str, ...]]()
     for g in generations.values():
-        of, unknown = (g["model"], _provider(g)), 0
-        found[*of, "generations"] += 1
+        of, unknown, ended = (g["model"], _provider(g)), 0, "booked" in g
+        found[*of, "generations"] += ended
         for name, text in g.items():
             kind = name.partition(":")[0]
+            if not ended and kind != "late":
+                continue
             unknown += kind == "output" and name.replace("output", "cost") not in g
             if kind in {"cost", "lost", "late"}:
                 for one in text.split(";"):

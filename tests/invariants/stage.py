@@ -216,7 +216,7 @@ class Stage:
 
     def _keeps_lifetime(self, key: str) -> bool:
         """A member's list that is trimmed, a token that is spent, a day's margin, a generation that is corrected."""
-        ended = "committed" in self.picture.get(key, {}) or "refunded" in self.picture.get(key, {})
+        ended = "finished_at" in self.picture.get(key, {})
         return kind_of(key) in {"made_by", "token", "margin"} or (kind_of(key) == "generation" and ended)
 
     def _look(self, step: Step, names: list[str], changed: Picture, count: int) -> list[Any]:

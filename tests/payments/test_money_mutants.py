@@ -93,8 +93,8 @@ MUTANTS = [
     ),
     Mutant(
         "the same period paid for twice gives twice",
-        "put(era, index, math.max(0, amount - set.paid), math.max(0, left - set.left))",
-        "put(era, index, amount, left)",
+        "put(era, index, paid, math.max(0, left - set.left), part)",
+        "put(era, index, amount, left, part)",
         "a_period_that_is_paid_for_twice_gives_once",
     ),
     Mutant(

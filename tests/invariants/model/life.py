@@ -316,15 +316,18 @@ class Model(Corrections, AtProviders):
         """What is left of a list: 40 days."""
         return {name: at for name, at in places.items() if at > self.clock - 40 * DAY}
 
-    def book_loss(self, *, generation: str, job: str, lost: Sequence[Cost]) -> None:
+    def book_loss(self, *, generation: str, job: str, lost: Sequence[Cost]) -> Answer:
         """R30, R31: a job that nobody gets anything of, once."""
         g = self.generations.get(generation)
-        if not g or job in g.late:
-            return
+        if not g:
+            return "NotFound", None
+        if job in g.late:
+            return "Noted", None
         g.late[job] = tuple(lost)
         a = self.accounts[g.account]
         today = f"{day(self.policy, max(a.time, self.clock + a.offset)):%Y-%m-%d}"
         count_loss(self.margin[partition_of_generation(g.id), today], g, lost)
+        return "Noted", None
 
     # --- everybody else ---
 
