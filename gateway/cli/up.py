@@ -27,7 +27,7 @@ from gateway.outside.addresses import AddressGuard
 from gateway.outside.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
 from gateway.pricing.reload import RateCards
-from gateway.process_metrics import CARETAKER, worker_process
+from gateway.process_metrics import ARCHIVIST, CARETAKER, worker_process
 from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings, load_settings
 from gateway.startup.exposure import links_in_words, mode_in_words
@@ -81,6 +81,7 @@ class _Everything:
             *gateway_programs((*_FAREBOX, "gateway", _UNDER_UP), settings.gateway_count),
             *(_worker(tool) for tool in tools),
             Program(CARETAKER, (*_FAREBOX, "caretaker", _UNDER_UP)),
+            *([Program(ARCHIVIST, (*_FAREBOX, "archivist", _UNDER_UP))] if settings.archive_url else []),
         ]
         names = ["farebox", "redis", *(program.name for program in self._beside)]
         self._columns = LogColumns(names, as_json=settings.log_format == "json")
