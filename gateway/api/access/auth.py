@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import NewType, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from cachetools import TTLCache
 
 from gateway.api.access.sessions import (
@@ -152,7 +152,7 @@ class Callers:
         From now on `request[CALLER]`. `operators`: account keys may not make this call. KeyRestricted: the key may not
         be used from the request's address.
         """
-        header = request.headers.get("Authorization", "")
+        header = request.headers.get(hdrs.AUTHORIZATION, "")
         cookie = None if header else session_cookie(request)
         if cookie is not None:
             check_from_our_page(request, self._public_address)
@@ -202,7 +202,7 @@ class Callers:
         )
 
     async def _of_header(self, request: web.Request, digest: HeaderDigest, *, operators: bool) -> Caller:
-        header = request.headers.get("Authorization")
+        header = request.headers.get(hdrs.AUTHORIZATION)
         key = bearer(header)
         look_up = self._of_token if key.startswith(TOKEN_PREFIX) else self.of_key
         caller = await look_up(request, key, operators=operators)
@@ -273,7 +273,7 @@ class Callers:
         """Drop what is cached for the request's key or session, so that the next lookup goes to the ledger."""
         cookie = session_cookie(request)
         if cookie is None:
-            header = request.headers.get("Authorization", "")
+            header = request.headers.get(hdrs.AUTHORIZATION, "")
             self._by_header.pop(HeaderDigest(hashlib.sha256(header.encode(errors="surrogateescape")).digest()), None)
         else:
             self._by_id.pop(self._sessions.open(cookie).key_id, None)

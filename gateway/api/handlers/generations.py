@@ -46,7 +46,7 @@ async def create(request: web.Request) -> web.Response:
     ordered = await request.app[ORDERING].order(caller, body, await digests_of(request, caller))
     generation = ordered.generation
     context(request).generation = generation.id
-    headers = {"Location": f"/v1/generations/{generation.id}"}
+    headers = {hdrs.LOCATION: f"/v1/generations/{generation.id}"}
     if ordered.replay:
         return answer_json(body=await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
     # Its position is unknown until it is dispatched, which this response does not wait for.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-IDEMPOTENCY_HEADER = "Idempotency-Key"
+from multidict import istr
+
+IDEMPOTENCY_HEADER = istr("Idempotency-Key")
 REPLAY_HEADER = "Idempotent-Replay"
 REASON_HEADER = "X-Farebox-Reason"
 GENERATION_HEADER = "X-Farebox-Generation"

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway.api.access.auth import CALLER
 from gateway.api.access.wrong_keys import TooManyWrongKeys
@@ -101,7 +101,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     known.started = True
     response.headers.update(known.rate_headers)
     response.headers[REQUEST_ID_HEADER] = known.id
-    response.headers["Server"] = COMMON_HEADERS["Server"]  # aiohttp has already set its own
+    response.headers[hdrs.SERVER] = COMMON_HEADERS[hdrs.SERVER]  # aiohttp has already set its own
     for name, value in COMMON_HEADERS.items():
         response.headers.setdefault(name, value)
 
