@@ -10,6 +10,7 @@ import { drawModels, showChosen } from "./models.js";
 import { quoteView } from "./quotes.js";
 import { settingControls, settingsOf } from "./settings.js";
 import { session, startPage, watchBalance } from "./shell.js";
+import { formatDay } from "./times.js";
 import { catchUp } from "./updates.js";
 
 const INPUTS = { image: "images", video: "videos", audio: "audio" };
@@ -206,10 +207,16 @@ async function showQuote(made) {
   const view = await quoteView(made, balance);
   quote = made;
   show(byId("quote"), view);
-  byId("held-until").textContent = quote.allowed && quote.affordable ? `This price is guaranteed until ${CLOCK.format(new Date(quote.expires_at))}.` : "";
+  byId("held-until").textContent = quote.allowed && quote.affordable ? `This price is guaranteed until ${CLOCK.format(new Date(quote.expires_at))}.${coming()}` : "";
   showButton();
   clearTimeout(later);
   later = setTimeout(readQuote, new Date(quote.expires_at) - Date.now() - AGAIN_BEFORE_EXPIRY_MS);
+}
+
+/** From when the model has other prices. */
+function coming() {
+  const [next] = chosen().prices_from ?? [];
+  return next ? ` From ${formatDay(next.valid_from)}, this model has other prices.` : "";
 }
 
 /** The changed request has no price yet: the one shown belongs to the previous request, and would be refused. */

@@ -1,7 +1,7 @@
 // The Plans page: each plan's price, credits and limits; the account's own, and how to change, cancel or resume it.
 
 import { call, get, newKey, post } from "./api.js";
-import { counted, formatMoney, formatRounded, withUnit } from "./amounts.js";
+import { counted, formatExact, formatMoney, formatRounded, withUnit } from "./amounts.js";
 import { buyPlan } from "./checkout.js";
 import { openDialog } from "./dialog.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
@@ -156,12 +156,13 @@ function thing({ name, output }) {
   return name.toLowerCase() + (output === "audio" ? " file" : "");
 }
 
-function factsOf({ estimated_generations, concurrency, max_waiting, head_start_seconds, allow, seats }, every) {
+function factsOf({ discounts = {}, estimated_generations, concurrency, max_waiting, head_start_seconds, allow, seats }, every) {
   const model = (id) => card.models.find((one) => one.id === id)?.name ?? id;
   const tool = (id) => thing(card.tools.find((one) => one.id === id) ?? { name: id });
   const atOnce = card.tools.map((tool) => counted(concurrency[tool.id] ?? 1, thing(tool)));
   const lines = [
     ...Object.entries(estimated_generations).map(([id, { model: of, generations }]) => `about ${counted(generations, tool(id))} ${every} with ${model(of)}`),
+    ...Object.entries(discounts).map(([id, factor]) => `${id === "*" ? "all" : card.tools.some((one) => one.id === id) ? tool(id) : model(id)} prices × ${formatExact(factor)}`),
     `${atOnce.join(", ")} at once`,
     `${counted(max_waiting, "more", "more")} can wait, per tool`,
     seats ? `up to ${counted(seats, "member")}` : "any number of members",

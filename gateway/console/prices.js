@@ -7,6 +7,7 @@ import { completed } from "./forbidden.js";
 import { on } from "./live.js";
 import { startPage, watchBalance } from "./shell.js";
 import { line, sortableHeads, sorted, table } from "./tables.js";
+import { formatDay } from "./times.js";
 import { settingName, settingValue } from "./words.js";
 
 const ITEMS_MAX = 100; // of one estimate
@@ -58,11 +59,11 @@ function rowsOf(model, rate) {
   const said = Object.entries(chosen).map(([name, values]) => saidOf(model, name, values));
   const taken = completed(model, settings) ?? settings;
   const grows = Object.keys(rate.credits_per).find((name) => model.settings[name] && !(name in chosen));
-  const { values, min, max, unit } = model.settings[grows] ?? {};
+  const { values, min, max } = model.settings[grows] ?? {};
   const sold = grows ? (values ?? [min, max]).filter((value) => completed(model, { ...settings, [grows]: value })) : [];
   if (!sold.length) return [rowOf(model, taken, said, measuresOf(rate, model))];
   const ends = [...new Set([sold[0], sold.at(-1)])];
-  const rise = `+${formatExact(rate.credits_per[grows].credits)} per ${unit ?? settingName(grows).toLowerCase().replace(/s$/, "")}`;
+  const rise = `+${formatExact(rate.credits_per[grows].credits)} per ${unitOf(model, grows)}`;
   return ends.map((value, index) => rowOf(model, completed(model, { ...settings, [grows]: value }), [...said, saidOf(model, grows, [value])], index ? [rise] : measuresOf(rate, model)));
 }
 
@@ -71,7 +72,7 @@ function measuresOf(rate, model) {
   const most = { input_megapixels: model.inputs.megapixels, input_video_seconds: model.inputs.video_seconds };
   return Object.entries(rate.credits_per)
     .filter(([name]) => name in MEASURES)
-    .map(([name, { credits }]) => `${formatExact(credits)} per ${MEASURES[name]}${most[name] ? `, at most ${most[name]}` : ""}: shown at the maximum`)
+    .map(([name, { credits }]) => `${formatExact(credits)} per ${unitOf(model, name)}${most[name] ? `, at most ${most[name]}` : ""}: shown at the maximum`)
     .concat((rate.reported ?? []).map(({ unit, credits, at_most }) => `${unit.replace("_", " ")} used: ${formatExact(credits)} each, at most ${formatExact(at_most)}`));
 }
 
@@ -83,7 +84,21 @@ function saidOf(model, name, values) {
 function rowOf(model, settings, said, notes) {
   const title = said.join(" · ");
   const searched = [model.name, model.id, title, model.pro ? "pro subscribers" : ""].join(" ").toLowerCase();
-  return { model, name: model.name, settings, said: title, notes, searched };
+  return { model, name: model.name, settings, said: title, notes: [...notes, ...comingOf(model, settings)], searched };
+}
+
+/** What one is charged by: "s", "megapixel of input", "step". */
+function unitOf(model, name) {
+  return MEASURES[name] ?? model.settings[name]?.unit ?? settingName(name).toLowerCase().replace(/s$/, "");
+}
+
+/** The prices that are to come: "From Dec 1, 2026: 6 + 2 per s". */
+function comingOf(model, settings) {
+  return (model.prices_from ?? []).map(({ valid_from: at, rates }) => {
+    const { credits, credits_per } = rates.find(({ when }) => Object.entries(when).every(([name, values]) => values.includes(settings[name]))) ?? {};
+    const parts = [credits && formatExact(credits), ...Object.entries(credits_per ?? {}).map(([name, rise]) => `${formatExact(rise.credits)} per ${unitOf(model, name)}`)];
+    return `From ${formatDay(at)}: ${parts.filter(Boolean).join(" + ") || "other prices"}`;
+  });
 }
 
 /** A model's add-ons: "+1 Prompt enhancer". */
@@ -91,7 +106,7 @@ function addOnsOf(model) {
   return model.add_ons.map(({ name, credits, factor, credits_per, per, when }) => {
     const limits = Object.entries(when).filter(([setting, values]) => !values.includes(true) && model.settings[setting]).map(([setting, values]) => saidOf(model, setting, values));
     const [unit, rise] = Object.entries(credits_per ?? {})[0] ?? [];
-    const each = unit && `+${formatExact(rise.credits)} per ${model.settings[unit]?.unit ?? settingName(unit).toLowerCase().replace(/s$/, "")}${rise.over && !name.includes(String(rise.over)) ? ` beyond ${rise.over}` : ""}`;
+    const each = unit && `+${formatExact(rise.credits)} per ${unitOf(model, unit)}${rise.over && !name.includes(String(rise.over)) ? ` beyond ${rise.over}` : ""}`;
     const more = factor !== null ? `×${formatExact(factor)}` : credits !== null ? `+${formatExact(credits)}` : each;
     return `${name} ${more}${limits.length ? ` (${limits.join(", ")})` : ""}${per === "request" ? " a request" : ""}`;
   });

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
@@ -59,3 +59,50 @@ async def test_operators_see_prices_without_a_balance(stack: Stack, windows: Win
     tools = stack.call("GET", "/v1/rate-card", stack.admin)["tools"]
     await expect(page.locator("#tables section")).to_have_count(len(tools))
     await expect(page.get_by_label("Makes about, with")).to_have_value("basic")
+
+
+async def test_what_an_account_pays_and_what_is_to_come_is_said_where_prices_are(
+    stack: Stack, windows: Windows
+) -> None:
+    """A plan's discounts and prices that begin at a date, which the packaged card has not, are put into its answers."""
+    account = stack.account()
+    factors = {"factors": {"flux-dev": 0.8}, "reason": "a contract"}
+    stack.call("PUT", f"/v1/admin/accounts/{account.name}/factors", stack.admin, factors)
+    later = {"when": {}, "credits": 3, "credits_per": {"seed": {"credits": 0.5}}}
+    coming = [{"valid_from": "2099-12-01T00:00:00.000Z", "rates": [later], "add_ons": []}]
+
+    async def with_coming(route: Route) -> None:
+        card = await (await route.fetch()).json()
+        next(model for model in card["models"] if model["id"] == "flux-dev")["prices_from"] = coming
+        await route.fulfill(json=card)
+
+    async def with_discounts(route: Route) -> None:
+        plans = await (await route.fetch()).json()
+        plans["free"]["discounts"] = {"*": 1.5}
+        plans["data"][0]["discounts"] = {"video": 0.8, "flux-dev": 0.75}
+        await route.fulfill(json=plans)
+
+    page = await (await windows.browse(account)).new_page()
+    await page.route("**/v1/rate-card", with_coming)
+    await page.route("**/v1/plans", with_discounts)
+    await page.goto("/prices")
+    found = page.locator("#tables tbody tr", has_text="From Dec 1, 2099: 3 + 0.5 per seed")
+    await expect(found.first).to_contain_text("FLUX dev")
+    await expect(found.first.locator("td.amount").first).to_have_text("4")
+    await check_appearance(page)
+    await page.goto("/plans")
+    await expect(page.locator("[aria-labelledby=plan-free]")).to_contain_text("all prices × 1.5")
+    await expect(page.locator(".plan").nth(1)).to_contain_text("video prices × 0.8")
+    await expect(page.locator(".plan").nth(1)).to_contain_text("FLUX dev prices × 0.75")
+    await page.goto("/")
+    quote = page.locator("#quote")
+    await expect(quote.get_by_role("row", name="× 0.8")).to_contain_text("−1")
+    await expect(page.locator("#held-until")).to_contain_text("From Dec 1, 2099, this model has other prices.")
+    await page.get_by_label("Prompt", exact=True).fill("A lighthouse")
+    await page.get_by_role("button", name="Generate · 4 credits").click()
+    await expect(page.locator(".card-of-work")).to_contain_text("charged 4")
+    await page.locator(".picture").click()
+    receipt = page.get_by_role("dialog").locator(".receipt")
+    await expect(receipt.get_by_role("row", name="× 0.8")).to_contain_text("−1")
+    await expect(receipt.get_by_role("row", name="Total")).to_contain_text("4 credits")
+    await check_appearance(page)
