@@ -273,6 +273,8 @@ def _cells(one: InvoiceDay) -> tuple[str, str, str, str]:
 
 def _note(provider: str, days: Mapping[date, InvoiceDay], charged: Charged, timezone: str) -> None:
     """What may explain a difference."""
+    if not any(one.ours for one in days.values()):
+        say(f"We have no generations at {provider!r} on these days. Is it what the rate card calls this provider?")
     unknown = sum(one.unknown for one in days.values())
     if unknown:
         say(f"{unknown:,} of our generations have no known cost: give their models a `cost` in the rate card.")

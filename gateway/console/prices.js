@@ -96,8 +96,8 @@ function unitOf(model, name) {
 function comingOf(model, settings) {
   return (model.prices_from ?? []).map(({ valid_from: at, rates }) => {
     const { credits, credits_per } = rates.find(({ when }) => Object.entries(when).every(([name, values]) => values.includes(settings[name]))) ?? {};
-    const parts = [credits && formatExact(credits), ...Object.entries(credits_per ?? {}).map(([name, rise]) => `${formatExact(rise.credits)} per ${unitOf(model, name)}`)];
-    return `From ${formatDay(at)}: ${parts.filter(Boolean).join(" + ") || "other prices"}`;
+    const parts = [credits > 0 && formatExact(credits), ...Object.entries(credits_per ?? {}).map(([name, rise]) => `${formatExact(rise.credits)} per ${unitOf(model, name)}`)];
+    return `From ${formatDay(at)}: ${parts.length ? `list price ${parts.filter(Boolean).join(" + ")}` : "other prices"}`;
   });
 }
 

@@ -24,7 +24,7 @@ export function drawUploads(draft, kinds, names, onchange) {
   show(byId("uploads"), element("label", { for: "files" }, `Or ${names} from this computer `, element("span", { class: "quiet-text" }, "· up to 50 MiB")), pick, list, problem);
   draw = () => {
     const shown = draft.files.filter(({ kind }) => kinds.includes(kind));
-    show(list, shown.map((file) => element("li", { class: "row apart" }, said(file), playable.has(file.url) && player(file), element("button", { type: "button", class: "quiet small", "aria-label": `Remove ${file.name}`, onclick: () => remove(file) }, icon("close")))));
+    show(list, shown.map((file) => element("li", { class: "row apart" }, said(file), element("button", { type: "button", class: "quiet small", "aria-label": `Remove ${file.name}`, onclick: () => remove(file) }, icon("close")), playable.has(file.url) && player(file))));
     list.hidden = shown.length === 0;
     onchange();
   };
@@ -71,5 +71,7 @@ function said({ name, width, height, seconds }) {
 }
 
 function player({ name, url }) {
-  return element("audio", { src: playable.get(url), controls: true, preload: "metadata", "aria-label": name });
+  const made = element("audio", { src: playable.get(url), controls: true, preload: "metadata", "aria-label": name });
+  made.style.width = "100%"; // not in the style sheet, which every page loads
+  return made;
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 from tests.api.test_support_commands import as_json, command, run
 from tests.api.visitor import Visitor
 
@@ -23,6 +26,18 @@ async def test_a_provider_is_paused_and_resumed_with_a_reason(gateway: Visitor, 
     assert (await gateway.create(key)).code == "paused"
     code, _, complained = await command(gateway, "resume", "model", "sketch")
     assert (code, "The model sketch is not paused." in complained) == (1, True)
+
+
+async def test_an_invoice_is_checked_against_what_the_gateway_has(gateway: Visitor, key: str, tmp_path: Path) -> None:
+    """A model without a cost in the card: it is counted, and said to be missing."""
+    await gateway.finished(key)
+    file = tmp_path / "invoice.csv"
+    file.write_text(f"date,amount\n{datetime.now(UTC).date()},0.25\n")
+    words = ("invoice", "check", "--file", str(file), "--provider")
+    code, said, _ = await command(gateway, *words, "sandbox")
+    assert (code, "0.2500" in said, "1 of our generations have no known cost" in said) == (1, True, True)
+    code, said, _ = await command(gateway, *words, "fal", "--tolerance", "0.25")
+    assert (code, "We have no generations at 'fal' on these days." in said) == (0, True)
 
 
 async def test_a_bulk_refund_is_shown_first_and_done_with_yes(gateway: Visitor, key: str) -> None:

@@ -86,7 +86,7 @@ async def test_what_an_account_pays_and_what_is_to_come_is_said_where_prices_are
     await page.route("**/v1/rate-card", with_coming)
     await page.route("**/v1/plans", with_discounts)
     await page.goto("/prices")
-    found = page.locator("#tables tbody tr", has_text="From Dec 1, 2099: 3 + 0.5 per seed")
+    found = page.locator("#tables tbody tr", has_text="From Dec 1, 2099: list price 3 + 0.5 per seed")
     await expect(found.first).to_contain_text("FLUX dev")
     await expect(found.first.locator("td.amount").first).to_have_text("4")
     await check_appearance(page)
