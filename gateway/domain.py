@@ -304,6 +304,13 @@ class GenerationRequest:
         return kind_asked(self.tool, self.settings, self.output)
 
 
+class Volume(NamedTuple):
+    """For how many outputs of its model, ordered before it in the month, a price holds; `most` None: no limit."""
+
+    least: int
+    most: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One delivered output. `object_key` says where in the object store.

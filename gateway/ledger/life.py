@@ -24,11 +24,12 @@ from gateway.ledger.pause_records import Paused, decode_pause
 from gateway.ledger.price_basis import PriceBasis, PricedOtherwise, encode_basis, priced_otherwise
 from gateway.ledger.records import canonical, clean_reason, decode_account, pairs
 from gateway.ledger.tried import encode_tried
+from gateway.ledger.volumes import encode_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gateway.domain import Cost, FailureCode, GenerationRequest, Output
+    from gateway.domain import Cost, FailureCode, GenerationRequest, Output, Volume
     from gateway.ledger.policy import Terms
     from gateway.ledger.tried import Tried
     from gateway.redis_link.calls import Reply
@@ -41,6 +42,7 @@ Reservation = (
     | outcomes.SubscriptionRequired
     | outcomes.PlanLimit
     | PricedOtherwise
+    | outcomes.VolumeMoved
     | outcomes.InsufficientCredits
     | LimitReached
     | Paused
@@ -57,6 +59,7 @@ _REFUSALS: Mapping[str, Callable[..., Reservation]] = {
     "waiting_room_full": lambda plan, limit: outcomes.WaitingRoomFull(plan, int(limit)),
     "plan_limit": lambda plan, setting, *allowed: outcomes.PlanLimit(plan, setting, allowed),
     "priced_otherwise": priced_otherwise,
+    "volume_moved": lambda ordered: outcomes.VolumeMoved(int(ordered)),
 }
 """What `reserve` may refuse, made from the texts of its reply."""
 
@@ -84,13 +87,16 @@ class GenerationOperations(LedgerCore):
         webhook: OwnWebhook | None = None,
         retry_of: str | None = None,
         priced: PriceBasis | None = None,
+        volume: Volume | None = None,
     ) -> Reservation:
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
         `idempotency`: digests of the caller's key, and of method, path and body; `operation` is new for each request;
         `key`, `token`: their ids; `member`: of a retry, whose key may be gone; `priced`: what the price was made for,
-        None if it is agreed. In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused,
-        SubscriptionRequired, PlanLimit, PricedOtherwise, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
+        None if it is agreed; `volume`, for a model with graduated prices: count its outputs, and hold nothing if the
+        price is another. In order of precedence: NotFound, KeysChanged, Replayed, KeyReused, Paused,
+        SubscriptionRequired, PlanLimit, PricedOtherwise, VolumeMoved, InsufficientCredits, LimitReached,
+        WaitingRoomFull, Reserved.
         """
         fields = first_fields(request, operation, webhook, terms, key=key, token=token, retry_of=retry_of)
         word, rest = await self.run(
@@ -106,6 +112,7 @@ class GenerationOperations(LedgerCore):
             request_digest=(idempotency or _NO_DIGESTS)[1],
             price=request.price_millicredits,
             basis=encode_basis(priced),
+            volume=volume and encode_volume(volume, request.outputs),
             tool=request.tool,
             model=request.model,
             providers=",".join(request.providers or (request.provider,)),

@@ -7,7 +7,7 @@ times, grants and cycles are in account time, everything else in real time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gateway.domain import (
@@ -221,6 +221,8 @@ class Account:
     erased_at: int | None = None
     """When its person was erased (real time); None: never."""
     priced_for: PricedFor = NO_PLAN
+    volumes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Model with graduated prices → the day of its last order, from 1970, and the outputs ordered in its month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,13 @@ class KeysChanged:
 @dataclass(frozen=True, slots=True)
 class NotFound:
     """No such account, generation, key or grant, or it belongs to another account."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMoved:
+    """The price does not hold: the account has `ordered` so many outputs of the model this month."""
+
+    ordered: int
 
 
 @dataclass(frozen=True, slots=True)

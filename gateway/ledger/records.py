@@ -25,6 +25,7 @@ from gateway.ledger.limits import decode_counter, decode_limit
 from gateway.ledger.member_records import decode_members
 from gateway.ledger.pause_records import stored_pause
 from gateway.ledger.scripts import SCRIPTS
+from gateway.ledger.volumes import decode_volume
 from gateway.pricing.card import FREE_PLAN
 from gateway.pricing.discounts import PricedFor
 
@@ -137,6 +138,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         day=_decode_day(fields.get("day", "")),
         pause=stored_pause(PauseKind.ACCOUNT, account, fields.get("pause")),
         erased_at=optional(fields, "erased"),
+        volumes={name[7:]: decode_volume(text) for name, text in fields.items() if name.startswith("volume:")},
         free_credits=None if "free_credits" not in fields else fields["free_credits"] == "yes",
         priced_for=PricedFor(fields.get("plan", FREE_PLAN), fields.get("factors", ""), int(fields.get("offset", 0))),
     )

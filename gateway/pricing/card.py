@@ -277,6 +277,12 @@ class Model(Table):
         return self._in_order({*self.priced_by, *(name for rule in self.forbidden for name in rule.when)})
 
     @cached_property
+    def graduated(self) -> bool:
+        """Whether its price depends, now or later, on how many outputs of it the account has ordered this month."""
+        lists = (self.rates, *(one.rates for one in self.prices))
+        return any(rate.graduated for rates in lists for rate in rates)
+
+    @cached_property
     def measured(self) -> bool:
         """Whether a measure affects its price."""
         return not set(MEASURES).isdisjoint(self.priced_by)

@@ -161,12 +161,17 @@ class _CombinationWalk:
             self.faults.append(Fault(("forbidden",), "forbids every combination: this model could never be sold"))
         if self.faults:
             return None
-        priced = [self._price(rate, facts) for rate, selected in rates for facts in self._within(selected)]
+        distinguished = [(rate, facts) for rate, selected in rates for facts in self._within(selected)]
+        priced = [
+            self._price(rate, facts, before)
+            for rate, facts in distinguished
+            for before in (0, *(one.over for one in rate.graduated))
+        ]
         if self.faults:
             self.faults = _shortened(self.faults, f"more combinations with an impossible {self.words.amount}")
             return None
         return ModelProof(
-            combinations=len(priced),
+            combinations=len(distinguished),
             cheapest=min(priced, key=lambda one: one.millicredits),
             dearest=max(priced, key=lambda one: one.millicredits),
         )
@@ -234,13 +239,16 @@ class _CombinationWalk:
             if not _too_many_inputs(facts):
                 yield facts
 
-    def _price(self, rate: Rate, facts: Facts) -> Priced:
-        """The price of one output. Prices are linear in the number of outputs, so only the maximum is checked too."""
+    def _price(self, rate: Rate, facts: Facts, before: int) -> Priced:
+        """The price of one output. Prices are linear in the number of outputs, so only the maximum is checked too.
+
+        So is each tier of a graduated rate, `before` it begins: a request across tiers lies between theirs.
+        """
         one = most = 0
         try:
-            one = most = self._computed(rate, facts, 1)
+            one = most = self._computed(rate, facts, 1, before)
             if self.model.outputs_max > 1:
-                most = self._computed(rate, facts, self.model.outputs_max)
+                most = self._computed(rate, facts, self.model.outputs_max, before)
         except DecimalException:
             self.faults.append(
                 self._impossible(facts, "cannot be computed exactly: its factors have too many decimals")
@@ -258,9 +266,9 @@ class _CombinationWalk:
         named = show_facts(facts.items())
         return Fault(self.words.at, f"with {named} {what}" if named else what)
 
-    def _computed(self, rate: Rate, facts: Facts, outputs: int) -> int:
+    def _computed(self, rate: Rate, facts: Facts, outputs: int, before: int) -> int:
         """The price on the card; DecimalException if it or its product with discounts has too many decimals."""
-        steps = price_steps(self.model, rate, facts, outputs)
+        steps = price_steps(self.model, rate, facts, outputs, before=before)
         with localcontext(EXACT):
             _ = exact_total(steps) * _FINEST_DISCOUNTS
         return total_millicredits(steps)

@@ -205,6 +205,8 @@ def _no_such_name(model: Model, name: str) -> str | None:
         return None
     known = [*model.settings, *(count for count in INPUT_COUNTS if model.inputs_of(count)), *MEASURES]
     hint = did_you_mean(name, known) or f" (a price may only depend on {one_of(known)} of the request)"
+    if name == "month_to_date":
+        hint = ": for prices by what was made this month, write `graduated = [{ over = 1000, credits = 4 }]`"
     return f"is not a setting of this model{hint}"
 
 

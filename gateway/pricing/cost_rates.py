@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.pricing.fields import ExactMoney, PositiveMoney, SignedMoney, Text, as_list
 from gateway.pricing.rates import AddOn, PerUnit, Rate, Reported
@@ -40,6 +40,13 @@ class CostRate(Rate):
     minimum_millicredits: ExactMoney = Field(Decimal(0), alias="minimum_amount")
     maximum_millicredits: ExactMoney | None = Field(None, alias="maximum_amount")
     reported: Annotated[tuple[ReportedCost, ...], BeforeValidator(as_list)] = ()
+
+    @model_validator(mode="after")
+    def _is_not_graduated(self) -> Self:
+        if self.graduated:
+            msg = "cannot be `graduated`: what a provider charges by volume is not known when a job is made"
+            raise ValueError(msg)
+        return self
 
 
 class CostAddOn(AddOn):

@@ -37,6 +37,7 @@ class KeptQuotes:
         input_audios: int,
         measured: tuple[tuple[str, Decimal], ...],
         discounts: tuple[Discount, ...] = (),
+        before: int = 0,
     ) -> Quote:
         """Same as `gateway.pricing.quote.quote`, by the prices since then; refusals are not cached."""
         return quote(
@@ -50,4 +51,5 @@ class KeptQuotes:
             input_audios=input_audios,
             measured=dict(measured),
             discounts=discounts,
+            before=before,
         )

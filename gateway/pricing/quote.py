@@ -25,10 +25,12 @@ from gateway.domain import (
     PriceLine,
     SettingValue,
     Unit,
+    Volume,
 )
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.conditions import matches
 from gateway.pricing.discounts import Discount
+from gateway.pricing.graduation import tiers, volume_of
 from gateway.pricing.measures import (
     INPUT_AUDIOS,
     INPUT_COUNTS,
@@ -95,6 +97,7 @@ class Quote:
     lines: tuple[PriceLine, ...]
     rate_card: str
     metering: Metering | None = None
+    volume: Volume | None = None
 
     @property
     def at_most(self) -> bool:
@@ -108,11 +111,15 @@ class Quote:
 
 
 class PriceStep(NamedTuple):
-    """A price line before formatting: its amount and its count. `of` a `Reported`: a unit that the rate charges for."""
+    """A price line before formatting: its amount and its count. `of` a `Reported`: a unit that the rate charges for.
+
+    `over`: the price is for what is ordered beyond so many outputs of a month.
+    """
 
     of: Rate | Reported | AddOn | Discount
     millicredits: Decimal
     times: Decimal
+    over: int = 0
 
 
 def quote(
@@ -127,11 +134,13 @@ def quote(
     input_audios: int = 0,
     measured: Measured = NOTHING_MEASURED,
     discounts: tuple[Discount, ...] = (),
+    before: int = 0,
 ) -> Quote:
     """Price one request. UnknownModel or InvalidSettings names each wrong field and its accepted values.
 
     A measure that the price depends on and `measured` lacks is priced at the model's maximum. `discounts`: those of the
-    account and its plan (`discounts_of`); without them it is the price on the card.
+    account and its plan (`discounts_of`); without them it is the price on the card. `before`: how many outputs of the
+    model the account has ordered this month.
     """
     counts = {INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos, INPUT_AUDIOS: input_audios}
     found, given = checked_request(
@@ -140,7 +149,7 @@ def quote(
     measures = measures_in(found, measured, counts)
     facts: Facts = {**given, **counts, **measures}
     rate = rate_for(found, facts)
-    steps = price_steps(found, rate, facts, outputs, discounts)
+    steps = price_steps(found, rate, facts, outputs, discounts, before=before)
     lines = list(_lines(found, rate, facts, steps, measured))
     metering = None
     if rate.reported:
@@ -160,6 +169,7 @@ def quote(
         lines=tuple(line for _, line in lines),
         rate_card=card.version,
         metering=metering,
+        volume=volume_of(rate, outputs, before) if found.graduated else None,
     )
 
 
@@ -169,23 +179,25 @@ def rate_for(model: Model, facts: Facts) -> Rate:
 
 
 def price_steps(
-    model: Model, rate: Rate, facts: Facts, outputs: int, discounts: Iterable[Discount] = ()
+    model: Model, rate: Rate, facts: Facts, outputs: int, discounts: Iterable[Discount] = (), *, before: int = 0
 ) -> list[PriceStep]:
     """The rate, the add-ons that apply and the discounts, in order, with exact amounts of millicredits."""
     with localcontext(EXACT):
-        counted = _counted(rate, facts)
-        unit = unit_amount(rate, counted)
-        steps = [PriceStep(rate, unit, Decimal(outputs))]
-        for reported in rate.reported:
-            unit += reported.millicredits * reported.at_most
-            steps.append(PriceStep(reported, reported.millicredits, reported.at_most * outputs))
-        applying = _applying(model, facts)
-        for add_on in applying:
-            if add_on.per == "output":
-                amount = _surcharge(add_on, unit, counted)
-                unit += amount
-                steps.append(PriceStep(add_on, amount, Decimal(outputs)))
-        total = unit * outputs
+        counted, applying = _counted(rate, facts), _applying(model, facts)
+        steps: list[PriceStep] = []
+        total = Decimal(0)
+        for over, tier, number in tiers(rate, outputs, before):
+            unit = unit_amount(tier, counted)
+            steps.append(PriceStep(rate, unit, Decimal(number), over))
+            for reported in rate.reported:
+                unit += reported.millicredits * reported.at_most
+                steps.append(PriceStep(reported, reported.millicredits, reported.at_most * number))
+            for add_on in applying:
+                if add_on.per == "output":
+                    amount = _surcharge(add_on, unit, counted)
+                    unit += amount
+                    steps.append(PriceStep(add_on, amount, Decimal(number)))
+            total += unit * number
         for add_on in applying:
             if add_on.per == "request":
                 amount = _surcharge(add_on, total, counted)
@@ -325,6 +337,7 @@ def _lines(
         for step in steps:
             if isinstance(step.of, Rate):
                 label = _rate_label(model, rate, facts, measured)
+                label += f"{_NEXT_PART}over {step.over:,} this month" if step.over else ""
                 if rate.reported and step.millicredits == 0:
                     begins = label + _NEXT_PART
                     continue

@@ -23,6 +23,7 @@ from gateway.pricing.fields import (
     Text,
     UnitCount,
     ValueOrValues,
+    Whole,
     as_list,
 )
 from gateway.pricing.measures import factors
@@ -117,10 +118,32 @@ class RateShape(Table):
         return self
 
 
+class Graduation(Table):
+    """What an output costs instead of the rate's `credits`, beyond so many of the model in a calendar month."""
+
+    over: Annotated[Whole, Field(ge=1, le=1_000_000_000)]
+    millicredits: ExactCredits = Field(alias="credits")
+
+
 class Rate(RateShape):
     """One price: what an output costs if `when` matches."""
 
     when: When = Field(default_factory=dict)
+    graduated: Annotated[tuple[Graduation, ...], BeforeValidator(as_list)] = ()
+
+    @model_validator(mode="after")
+    def _graduated_rises(self) -> Self:
+        overs = [one.over for one in self.graduated]
+        if overs != sorted({*overs}):
+            msg = "`graduated` must be in order of its `over`, each written once"
+            raise ValueError(msg)
+        if overs and "millicredits" not in self.model_fields_set:
+            msg = "needs `credits` beside `graduated`: what the first ones of a month cost"
+            raise ValueError(msg)
+        if overs and self.reported:
+            msg = "has `graduated` beside `reported`: what is held must not depend on both"
+            raise ValueError(msg)
+        return self
 
 
 class AddOn(Table):

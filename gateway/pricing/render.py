@@ -136,7 +136,9 @@ def _settings(model: Model) -> str:
     """
     named = [f"{name} {_values_of(model, name)}".strip() for name in model.priced_by]
     reported = dict.fromkeys(f"{one.unit} ≤ {one.at_most:f}" for rate in model.rates for one in rate.reported)
-    return " · ".join([*named, *(f"reported {unit}" for unit in reported)])
+    overs = dict.fromkeys(f"over {one.over:,}" for rate in model.rates for one in rate.graduated)
+    monthly = [f"this month {', '.join(overs)}"] if overs else []
+    return " · ".join([*named, *(f"reported {unit}" for unit in reported), *monthly])
 
 
 def _values_of(model: Model, name: str) -> str:

@@ -51,6 +51,13 @@ class ReportedOut(Answer):
     if_unreported: Credits = Field(description="How many units an output counts for if nothing is reported of it.")
 
 
+class GraduationOut(Answer):
+    """What an output costs instead of `credits`, beyond so many of the model in a calendar month."""
+
+    over: int
+    credits: Credits
+
+
 class RateOut(Answer):
     """One price line: the price of an output when `when` matches."""
 
@@ -63,6 +70,10 @@ class RateOut(Answer):
     maximum_credits: Credits | None
     reported: list[ReportedOut] = Field(
         default=[], description="Only present if the price depends on what is reported: it adds up, to a ceiling."
+    )
+    graduated: list[GraduationOut] = Field(
+        default=[],
+        description="Only present if the price depends on how many the account has ordered this month; quotes know.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from math import prod
+from typing import Any
 
 from gateway.domain import Interval, NewOnes, PauseKind, SettingValue, millicredits_to_credits
 from gateway.ledger.pause_records import Pause, pause_of_all
@@ -193,7 +194,14 @@ def _setting_shape(setting: Setting) -> card_schemas.SettingOut:
 
 
 def _rate_shape(rate: Rate) -> card_schemas.RateOut:
-    reported = {"reported": [_reported_shape(one) for one in rate.reported]} if rate.reported else {}
+    optional: dict[str, Any] = {}
+    if rate.reported:
+        optional["reported"] = [_reported_shape(one) for one in rate.reported]
+    if rate.graduated:
+        optional["graduated"] = [
+            card_schemas.GraduationOut(over=one.over, credits=millicredits_to_credits(one.millicredits))
+            for one in rate.graduated
+        ]
     return card_schemas.RateOut(
         when=_when_shape(rate.when),
         credits=millicredits_to_credits(rate.millicredits),
@@ -202,7 +210,7 @@ def _rate_shape(rate: Rate) -> card_schemas.RateOut:
         round_credits_to=_credits_or_none(rate.round_credits_to_millicredits),
         minimum_credits=millicredits_to_credits(rate.minimum_millicredits),
         maximum_credits=_credits_or_none(rate.maximum_millicredits),
-        **reported,
+        **optional,
     )
 
 

@@ -63,6 +63,8 @@ def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for
             return outcome.setting
         case outcomes.WaitingRoomFull():
             return outcome.max_waiting
+        case outcomes.VolumeMoved():
+            return outcome.ordered
         case outcomes.TooEarly():
             return outcome.not_before
         case outcomes.Renewed():

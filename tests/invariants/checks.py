@@ -167,6 +167,7 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
     _check_usage(partition, account, mine)
     check_attribution(account, mine, entries, {"keys": partition.usage_keys, "tags": partition.usage_tags})
     _check_limits(account, fields, mine)
+    _check_volumes(account, fields, mine)
     for generation, g in mine.items():
         own = [entry.text for entry in entries if entry.generation == generation]
         kept = [line for line in g["entries"].split("\n") if line]
@@ -292,6 +293,21 @@ def _check_limits(account: str, fields: dict[str, str], mine: dict[str, dict[str
             spent = int(g["price"]) if g["state"] in OPEN else int(g["committed"]) - int(g.get("given_back", 0))
             found = [sum_ + spent * within for sum_, within in zip(found, periods, strict=True)]
         assert sums == found, f"{account}: {key} has {sums}, but its generations come to {found}"
+
+
+def _check_volumes(account: str, fields: dict[str, str], mine: dict[str, dict[str, str]]) -> None:
+    """What was ordered of a model with graduated prices in the month of a day is in work or delivered."""
+    for name, text in fields.items():
+        if name.startswith("volume:"):
+            day, ordered = (int(part) for part in text.split(","))
+            its = (g for g in mine.values() if g["model"] == name.removeprefix("volume:") and "volume" in g)
+            month = (g for g in its if _month(int(g["volume"])) == _month(day))
+            found = sum(int(g["outputs"] if g["state"] in OPEN else g["delivered"]) for g in month)
+            assert ordered == found, f"{account}: {name} has {ordered}, but its generations come to {found}"
+
+
+def _month(day: int) -> str:
+    return f"{EPOCH + timedelta(days=day):%Y%m}"
 
 
 def monday(day: date) -> date:

@@ -156,6 +156,8 @@ def _counters(model: Model, a: Account) -> dict[str, str]:
         values[f"of:{key.id}"] = key.member
     for member in a.members.values():
         values[f"member:{member.id}"] = f"{member.created_at},{member.role},{member.removed_at or ''},"
+    for name, day in model.ordered_on[a.id].items():
+        values[f"volume:{name}"] = f"{_number(day)},{model.ordered(a.id, name, day)}"
     limited: list[Key | Member] = [*a.keys.values(), *(one for one in a.members.values() if not one.removed_at)]
     for whose in limited:
         values[f"limit:{whose.id}"] = whose.limit and f"{whose.limit.millicredits},{whose.limit.period}"
@@ -197,6 +199,7 @@ def _generation(g: Generation) -> dict[str, str]:
         "tags": "\n".join(f"{tag}\t{value}" for tag, value in g.request.tags.items()),
         "key": g.key, "member": g.member, "token": g.token,
         "provider": g.provider, "providers": ",".join(g.request.providers), "tried": g.tried and _tried(g),
+        "volume": g.ordered_on and _number(g.ordered_on),
         "counted": g.counted and ",".join([str(_number(g.counted[0])), *(whose.id for whose in g.counted[1])]),
     }  # fmt: skip
     if ended:

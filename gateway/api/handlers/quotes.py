@@ -17,6 +17,7 @@ from gateway.api.services import ORDERING, QUOTE_TOKENS
 from gateway.clock import now_seconds
 from gateway.domain import Bucket
 from gateway.ledger import outcomes
+from gateway.ledger.volumes import ordered_this_month
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.gating import gating
 from gateway.pricing.quote import Quote
@@ -34,6 +35,9 @@ async def create(request: web.Request) -> web.Response:
     ordering.check_inputs(who.account, body)
     own = await own_account(request)
     card, priced = ordering.prices.price(who, body, own.priced_for, own.now)
+    if priced.volume is not None:
+        before = ordered_this_month(own, body.model, card.free.timezone)
+        card, priced = ordering.prices.price(who, body, own.priced_for, own.now, before)
     token = request.app[QUOTE_TOKENS].make(own.id, priced)
     return answer(_shape(card, own, priced, token))
 

@@ -24,6 +24,7 @@ from gateway.domain import (
     GenerationRequest,
     Input,
     OwnWebhook,
+    Volume,
     credits_to_millicredits,
     format_credits,
     generation_id,
@@ -36,6 +37,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.life import Reservation
 from gateway.ledger.policy_of_card import terms_of
 from gateway.ledger.price_basis import PriceBasis, PricedOtherwise
+from gateway.ledger.volumes import ordered_this_month
 from gateway.outputs import OutputStore, UploadAddresses
 from gateway.outside.addresses import AddressGuard
 from gateway.pricing.card import Model, RateCard
@@ -49,6 +51,7 @@ from gateway.tasks import Tasks
 
 SANDBOX_PROVIDER = "sandbox"
 _PRICED_AGAIN_MAX = 3  # a plan may change while it is priced, but not three times unless something loops
+_ORDERED_MEANWHILE_MAX = 100  # each time another order of the account was taken; there are not so many at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class _Priced:
     basis: PriceBasis | None
     inputs: tuple[GivenInput, ...]
     webhook: OwnWebhook | None
+    volume: Volume | None = None
 
 
 class Ordering:
@@ -104,6 +108,7 @@ class Ordering:
         self._ledger = ledger
         self._outputs = outputs
         self.prices = Prices(rate_cards, uploads)
+        self._rate_cards = rate_cards
         self._quote_tokens = quote_tokens
         self._uploads = uploads
         self._tasks = tasks
@@ -128,8 +133,11 @@ class Ordering:
         `webhook`: a facade client's webhook, instead of the body's `webhook_url`.
         """
         account, priced_for = caller.account, self.prices.priced_for(caller)
+        model, before = self._rate_cards.loaded.models.get(body.model), 0
         try:
-            priced = self._priced(caller, body, webhook, priced_for)
+            if model is not None and model.graduated:
+                before = await self._ordered(account, body.model)
+            priced = self._priced(caller, body, webhook, priced_for, before=before)
             # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
             seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
             generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
@@ -142,12 +150,15 @@ class Ordering:
                 raise
             return replayed
         outcome = await self._reserve(caller, generation, priced, digests)
-        for _ in range(_PRICED_AGAIN_MAX):
-            if not isinstance(outcome, PricedOtherwise):
-                break
-            priced_for = outcome.priced_for
-            self.prices.correct(caller, priced_for)
-            priced = self._priced_again(caller, body, priced, outcome)
+        at, tries = None, {PricedOtherwise: _PRICED_AGAIN_MAX, outcomes.VolumeMoved: _ORDERED_MEANWHILE_MAX}
+        while isinstance(outcome, PricedOtherwise | outcomes.VolumeMoved) and tries[type(outcome)]:
+            tries[type(outcome)] -= 1
+            if isinstance(outcome, PricedOtherwise):
+                priced_for, at = outcome.priced_for, outcome.at
+                self.prices.correct(caller, priced_for)
+            else:
+                before = outcome.ordered
+            priced = self._priced_again(caller, body, priced, priced_for, at=at, before=before)
             outcome = await self._reserve(caller, generation, priced, digests)
         match outcome:
             case outcomes.Reserved():
@@ -175,14 +186,27 @@ class Ordering:
             idempotency=None if digests is None else (digests.key, digests.request),
             webhook=priced.webhook,
             priced=priced.basis,
+            volume=priced.volume,
         )
 
+    async def _ordered(self, account: str, model: str) -> int:
+        """How many outputs of a model with graduated prices the account has ordered this month; it may change."""
+        found, zone = await self._ledger.account(account=account), self._rate_cards.loaded.free.timezone
+        return ordered_this_month(found, model, zone) if isinstance(found, outcomes.Account) else 0
+
     def _priced_again(
-        self, caller: AccountCaller, body: GenerationIn, priced: _Priced, outcome: PricedOtherwise
+        self,
+        caller: AccountCaller,
+        body: GenerationIn,
+        priced: _Priced,
+        priced_for: PricedFor,
+        *,
+        at: int | None,
+        before: int,
     ) -> _Priced:
         """The same request, priced for what the account has; its inputs are stored already."""
         try:
-            again = self._priced(caller, body, priced.webhook, outcome.priced_for, outcome.at)
+            again = self._priced(caller, body, priced.webhook, priced_for, at=at, before=before)
         except ApiError:
             self._drop_inputs(priced)
             raise
@@ -194,16 +218,20 @@ class Ordering:
         body: GenerationIn,
         webhook: OwnWebhook | None,
         priced_for: PricedFor,
+        *,
         at: int | None = None,
+        before: int = 0,
     ) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
         account, basis = caller.account, None
-        card, quote = self.prices.price(caller, body, priced_for, at)
+        card, quote = self.prices.price(caller, body, priced_for, at, before)
+        volume = quote.volume
         if not body.prompt and quote.model.prompt == "required":
             raise wrong_prompt(f"is required by {quote.model.name}")
         price = LockedPrice(quote.price_millicredits, quote.lines, quote.rate_card, quote.metering)
         if body.quote is not None:
             price = self._quote_tokens.open(body.quote, account, quote)
+            volume = volume and Volume(0, None)  # it keeps its price, whatever was ordered since
         else:
             basis = basis_of(card, priced_for)
         # Hold no credits for a model without a worker.
@@ -238,7 +266,7 @@ class Ordering:
         if webhook is not None:
             check_url(self._webhook_guard, webhook.url, webhook.member)
         given = given_inputs(body.inputs, self._uploads, self._input_guard, account) if body.inputs else ()
-        return _Priced(asked, card, quote, basis, given, webhook)
+        return _Priced(asked, card, quote, basis, given, webhook, volume)
 
     def _cost_measures(self, account: str, model: Model, body: GenerationIn) -> dict[str, Decimal]:
         """What is known of the inputs now, and a cost depends on: the stored inputs will not tell (R31)."""

@@ -50,11 +50,12 @@ class Prices:
             self._corrected[caller.account, caller.priced_for] = found
 
     def price(
-        self, caller: AccountCaller, body: GenerationIn, account: PricedFor, at: int | None = None
+        self, caller: AccountCaller, body: GenerationIn, account: PricedFor, at: int | None = None, before: int = 0
     ) -> tuple[RateCard, Quote]:
         """The price of a request, and the card it is made from; UnknownModel or SettingsRefused if there is none.
 
-        `at`: the account's time (ms), now by default. KeyRestricted if the caller's key may not be used for it: nothing
+        `at`: the account's time (ms), now by default. `before`: how many outputs of a model with graduated prices it
+        has ordered this month. KeyRestricted if the caller's key may not be used for it: nothing
         is quoted or ordered without a price (R27).
         """
         if caller.bounds is not UNBOUND:
@@ -82,6 +83,7 @@ class Prices:
                     if account.factors or card.has_discounts
                     else ()
                 ),
+                before=before,
             )
         except RequestRefused as refused:
             raise refusal_of_request(refused) from None

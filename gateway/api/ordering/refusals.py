@@ -51,6 +51,7 @@ Refusal = (
     | outcomes.SubscriptionRequired
     | outcomes.PlanLimit
     | PricedOtherwise
+    | outcomes.VolumeMoved
     | outcomes.InsufficientCredits
     | limits.LimitReached
     | pause_records.Paused
@@ -111,7 +112,7 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             )
         case outcomes.PlanLimit():
             return _plan_limit(outcome, request, card)
-        case PricedOtherwise():
+        case PricedOtherwise() | outcomes.VolumeMoved():
             return LedgerDown(
                 "The account's plan or prices are being changed. Nothing was reserved; try again in a moment."
             )

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.api.errors import InvalidRequest
 from gateway.api.ordering.inputs import GivenInput, stored, stored_keys
-from gateway.domain import GenerationRequest, Input, State, generation_id, partition_of_generation
+from gateway.domain import GenerationRequest, Input, State, Volume, generation_id, partition_of_generation
 from gateway.errors import OutputNotStored, StoreUnavailable
 from gateway.ledger import limits, outcomes, pause_records
 from gateway.ledger.bulk import Result
@@ -106,6 +106,7 @@ class Retries:
             member=original.member,
             webhook=original.webhook,
             retry_of=original.id,
+            volume=Volume(0, None) if model.graduated else None,  # it costs what the original did
         )
 
     async def _copied(self, request: GenerationRequest, made: str) -> tuple[Input, ...]:

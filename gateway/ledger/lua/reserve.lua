@@ -5,27 +5,24 @@
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"}
 --          {"paused", kind, name, since, "refuse", end or "", reason} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"priced_otherwise", plan, factors, account's now, clock's offset}
---          {"insufficient_credits", account}
+--          {"volume_moved", how many were ordered} {"insufficient_credits", account}
 --          {"limit_reached", whose, limit, period, used, resets at or ""} {"waiting_room_full", plan, limit}
 --          {"reserved", its id, deadline, score in the queue or "" (not now), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, made_by, totals; waiting; idempotency; token
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
---- @include "lib/generations" "lib/limits" "lib/tokens" "lib/pauses" "lib/pricing"
+--- @include "lib/generations" "lib/limits" "lib/tokens" "lib/pauses" "lib/pricing" "lib/volumes"
 local
   generation, operation,
   keys_version, -- or "": do not check
   key, -- the API key's id, or ""
   retried_member, -- whose generation is retried, or "": its key may have been revoked
   token, -- the client token's, or ""
-  key_digest, -- of the idempotency key, or ""
-  request_digest, price, tool, model,
-  basis, -- what the price was made for: `lib/pricing.lua`
-  providers, -- comma-separated
-  pro, -- "1" or "0"
+  key_digest, request_digest, price, tool, model, -- the first: of the idempotency key, or ""
+  basis, volume, -- what the price was made for: `lib/pricing.lua`, `lib/volumes.lua`
+  providers, pro, -- comma-separated; "1" or "0"
   settings, request, -- JSON; the first: name → JSON text
-  terms, -- without the head start
-  fields, -- the others, which are only stored (JSON: field, value, …)
+  terms, fields, -- without the head start; the others, which are only stored (JSON: field, value, …)
   dispatch_ms
   = unpack(ARGV)
 local CHECK_AGAIN_MS, id = 60000, generation -- the time is of one that is paused: it is not dispatched
@@ -53,8 +50,7 @@ end
 if paused and paused[4] == "refuse" then return {"paused", unpack(paused)} end
 local p = policy.load(a.fields.plan)
 steps.roll(a, p)
-local plan = a.fields.plan
-local own = policy.terms(p, plan)
+local plan, own = a.fields.plan, policy.terms(p, a.fields.plan)
 if pro == "1" and not plan then return {"subscription_required"} end
 local limited = own.allow[tool]
 if limited then
@@ -67,6 +63,8 @@ if limited then
 end
 local otherwise = pricing.otherwise(a, plan, basis)
 if otherwise then return otherwise end
+local ordered_on, moved = volumes.count(a, p, model, volume)
+if moved then return moved end
 local allocation = holds.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
 local member = a.fields["of:" .. key] or retried_member ~= "" and retried_member or nil -- whose key it is, or was
@@ -78,8 +76,7 @@ local waits = accounts.count(a, "work:" .. tool) >= policy.concurrency(p, plan, 
 if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(own.max_waiting) then
   return {"waiting_room_full", plan or "free", own.max_waiting}
 end
-local deltas = holds.take(a, allocation, true)
-local by = {id = id, key = key ~= "" and key, member = member}
+local deltas, by = holds.take(a, allocation, true), {id = id, key = key ~= "" and key, member = member}
 local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, by) or ""
 local now, order = amounts.text(a.real), accounts.count(a, "order")
 a.fields.order = order < a.real and now or amounts.text(order + 1)
@@ -92,6 +89,7 @@ local decided = {
 if not waits then decided[#decided + 1], decided[#decided + 2] = "queued_at", now end
 if member then decided[#decided + 1], decided[#decided + 2] = "member", member end
 holds.note_worths(a, allocation, decided)
+if ordered_on ~= "" then decided[#decided + 1], decided[#decided + 2] = "volume", ordered_on end
 if counted ~= "" then decided[#decided + 1], decided[#decided + 2] = "counted", counted end
 if a.fields.webhooks or p.webhooks then decided[#decided + 1], decided[#decided + 2] = "listened", "1" end
 local stored = cjson.decode(fields)

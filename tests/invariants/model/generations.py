@@ -85,6 +85,7 @@ class Generation:
     released: int = 0  # the last attempt that left none
     tried: tuple[Tried, ...] = ()
     keeps_limit: bool = False
+    ordered_on: date | None = None  # of a model with graduated prices
     token: str | None = None
     key: str | None = None
     member: str | None = None

@@ -6,16 +6,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.domain import Cost, GenerationRequest, Output, partition_of_generation
+from gateway.domain import Cost, GenerationRequest, Output, Volume, partition_of_generation
 from gateway.ledger.policy import Terms
 from gateway.ledger.tried import Tried
 from tests.invariants.model.accounts import Answer
 from tests.invariants.model.at_providers import DISPATCH, AtProviders
-from tests.invariants.model.corrections import Corrections
 from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation
 from tests.invariants.model.margin import count_end, count_loss
 from tests.invariants.model.plans import day
+from tests.invariants.model.volumes import Volumes
 from tests.invariants.model.waiting import CHECK_AGAIN_MS
 
 RETRIED = {"provider_failed", "worker_lost"}
@@ -24,7 +24,7 @@ POLL_PAUSES_MS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
 @dataclass
-class Model(Corrections, AtProviders):
+class Model(Volumes, AtProviders):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     made_by: defaultdict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -64,7 +64,8 @@ class Model(Corrections, AtProviders):
 
     def reserve(  # noqa: C901, PLR0911, PLR0912 - one return for each refusal
         self, *, account: str, generation: str, operation: str, request: GenerationRequest, terms: Terms, pro: bool,
-        idempotency: tuple[str, str] | None, key: str | None, token: str | None, **_: None,
+        idempotency: tuple[str, str] | None, key: str | None, token: str | None,
+        volume: Volume | None = None, **_: None,
     ) -> Answer:  # fmt: skip
         """R8: check everything, then write all, or nothing."""
         asked, digest = idempotency or ("", "")
@@ -84,6 +85,8 @@ class Model(Corrections, AtProviders):
         for setting, allowed in entitled.allow.get(tool, {}).items():
             if setting in request.settings and request.settings[setting] not in allowed:
                 return "PlanLimit", setting
+        if volume and (moved := self.moved(a, request.model, volume)) is not None:
+            return "VolumeMoved", moved
         shares = a.allocate(request.price_millicredits)
         if shares is None:
             return "InsufficientCredits", a.available()
@@ -101,6 +104,8 @@ class Model(Corrections, AtProviders):
         )
         g.key, g.token, g.counted, g.member = key, token, counted, a.keys[key].member if key in a.keys else None
         self.spend(account, token, price)
+        if volume:
+            g.ordered_on = self.ordered_on[account][request.model] = self.today(a)
         g.deadline = self.clock + terms.waiting_timeout_ms
         if changes:
             g.entries.append(a.record("reserve", a.now, changes, generation, g.by))

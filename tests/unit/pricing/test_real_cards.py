@@ -19,6 +19,7 @@ HOLD = (
     "07b-prompt-characters",
     "08-stability-2025-08",
     "10-seedance-tokens",
+    "11b-volume-tiers-graduated",
     "12-ai-horde-sampler-steps",
     "13b-comfy-node-source-size-reported",
     "14-new-api-group-ratio",
@@ -28,7 +29,7 @@ VEO_FORBIDS = '[[models.veo.forbidden]]\nwhen = { resolution = ["1080p", "4k"], 
 REFUSED = {
     "05-veo-1080p-only-8s": "or forbid it in [[models.veo.forbidden]]",
     "07-runway-input-length": "write `inputs = { video = 1, video_seconds = 30 }` on the model",
-    "11-volume-tiers": "a price may only depend on",
+    "11-volume-tiers": "write `graduated = [{ over = 1000, credits = 4 }]`",
     "13-comfy-node-source-size": "write `inputs = { video = 1, video_seconds = 30 }` on the model",
 }
 

@@ -1,8 +1,8 @@
 -- The only way a generation ends: commit the delivered share, or what was used of it; refund the rest; promote waiting
 -- ones (R9, R10, R14, R29).
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
---- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/tokens" "lib/promotion" "lib/usage"
---- @include "lib/metering" "lib/zones" "lib/worth" "lib/margin"
+--- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/volumes" "lib/tokens" "lib/promotion"
+--- @include "lib/usage" "lib/metering" "lib/zones" "lib/worth" "lib/margin"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
@@ -35,6 +35,7 @@ local function prepare(a, p, g, state)
   local promotes = not plan.waited or promotion.marked(g)
   plan.promoted = promotes and promotion.choose(a, p, g.tool, g.id) or {}
   limits.give_back(a, g, price - plan.committed)
+  volumes.give_back(a, g)
   if price == 0 then a.unarchived = g.id end -- it has no entries that name it
   accounts.check(a)
   return plan

@@ -11,7 +11,7 @@ local PERIODS = {"daily", "weekly", "monthly", "never"}
 local function week(day) return math.floor((day + 3) / 7) end
 
 -- Whether two days are in one period.
-local function together(period, day, other)
+function limits.together(period, day, other)
   if period == "never" or day == other then return true end
   if period == "weekly" then return week(day) == week(other) end
   if period == "daily" then return false end
@@ -36,7 +36,7 @@ end
 
 -- The account's day in the card's time zone, as a number. It is looked up once a day, because a zone is a long text,
 -- and never goes back, whatever zone a new card has: so nothing is counted in a period twice.
-local function today(a, p)
+function limits.today(a, p)
   local day, ends = string.match(a.fields.day or "", "^(%d+),(%d+)$")
   if not day or a.now >= tonumber(ends) then
     local zone = policy.rule(p, "zone")
@@ -72,12 +72,12 @@ end
 function limits.count(a, p, key, member, price)
   local list = price > 0 and levels(a, key, member) or {}
   if #list == 0 then return "" end
-  local day = today(a, p)
+  local day = limits.today(a, p)
   local counted = amounts.text(day)
   for _, level in ipairs(list) do
     local counter = read(a, level.id) or {day = day, daily = 0, weekly = 0, monthly = 0, never = 0}
     for _, period in ipairs(PERIODS) do
-      if not together(period, counter.day, day) then counter[period] = 0 end
+      if not limits.together(period, counter.day, day) then counter[period] = 0 end
     end
     local limit, period = string.match(a.fields["limit:" .. level.id] or "", "^(%d+),(%a+)$")
     if limit and counter[period] + price > tonumber(limit) then
@@ -99,7 +99,7 @@ function limits.give_back(a, g, refunded)
   for id in string.gmatch(ids, "[^,]+") do
     local counter = read(a, id) -- none: the key has been revoked, the member removed
     for _, period in ipairs(counter and PERIODS or {}) do
-      if together(period, tonumber(day), counter.day) then
+      if limits.together(period, tonumber(day), counter.day) then
         -- Not below zero: a key that was revoked and then added again starts at zero.
         counter[period] = math.max(0, counter[period] - refunded)
       end

@@ -1,0 +1,109 @@
+"""Prices by what was made this month: exact however many order at once, and each gives its place back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.visitor import CARD, Visitor, open_gateway
+
+MODEL = """
+[models.bulk]
+name = "Bulk"
+tool = "image"
+provider = "sandbox"
+outputs_max = 4
+[[models.bulk.rates]]
+credits = 5
+graduated = [{ over = 4, credits = 4 }, { over = 10, credits = 2.5 }]
+"""
+
+
+def price_of(number: int) -> float:
+    """What so many cost in one month."""
+    return sum(5 if one <= 4 else 4 if one <= 10 else 2.5 for one in range(1, number + 1))
+
+
+@pytest.fixture
+async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
+    card = CARD.read_text().replace("concurrency = { image = 2", "concurrency = { image = 50", 1)
+    (tmp_path / "pricing.toml").write_text(card + MODEL)
+    async with open_gateway(redis_url, tmp_path) as visitor:
+        yield visitor
+
+
+def asked(**more: Any) -> dict[str, Any]:
+    return {"tool": "image", "model": "bulk", "prompt": "x", **more}
+
+
+async def ordered(gateway: Visitor, key: str, **more: Any) -> dict[str, Any]:
+    made = await gateway.call("POST", "/v1/generations", key, asked(**more))
+    assert made.status == 202, made.raw
+    body: dict[str, Any] = made.body
+    return body
+
+
+async def quoted(gateway: Visitor, key: str, **more: Any) -> dict[str, Any]:
+    body: dict[str, Any] = (await gateway.call("POST", "/v1/quotes", key, asked(**more))).body
+    return body
+
+
+async def test_each_output_costs_what_its_number_in_the_month_says(gateway: Visitor, key: str) -> None:
+    assert (await ordered(gateway, key, outputs=3))["price"]["credits"] == 15
+    across = await quoted(gateway, key, outputs=4)
+    assert (across["credits"], [(line["label"], line["total"]) for line in across["lines"]]) == (
+        17,
+        [("Bulk", 5), ("Bulk · over 4 this month", 12)],
+    )
+    made = await ordered(gateway, key, outputs=4)
+    assert (made["price"]["credits"], made["price"]["lines"]) == (17, across["lines"])
+    rates = (await gateway.call("GET", "/v1/rate-card")).body["models"]
+    assert next(one for one in rates if one["id"] == "bulk")["rates"][0]["graduated"] == [
+        {"over": 4, "credits": 4},
+        {"over": 10, "credits": 2.5},
+    ]
+
+
+async def test_who_orders_at_once_pays_together_what_one_after_the_other_would(gateway: Visitor, key: str) -> None:
+    """Each is priced by the number that the ledger has when it reserves: no two have one place in the month."""
+    prices = [(await gateway.call("GET", "/v1/balance", key)).body["available"]]
+    made = await asyncio.gather(*(ordered(gateway, key, outputs=1 + number % 2) for number in range(12)))
+    assert sum(one["price"]["credits"] for one in made) == price_of(18)
+    assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == prices[0] - price_of(18)
+
+
+async def test_what_is_not_delivered_gives_its_place_back_and_a_new_month_begins_anew(
+    gateway: Visitor, key: str
+) -> None:
+    first = (await ordered(gateway, key, outputs=4))["id"]
+    second = (await ordered(gateway, key, outputs=2))["id"]
+    assert (await quoted(gateway, key))["credits"] == 4
+    await gateway.call("POST", f"/v1/generations/{second}/cancel", key)
+    await gateway.finish(first, outputs=1)
+    assert (await quoted(gateway, key, outputs=4))["credits"] == 3 * 5 + 4
+    await ordered(gateway, key, outputs=4)
+    assert (await quoted(gateway, key))["credits"] == 4
+    month = {"advance_seconds": 32 * 86_400}
+    assert (await gateway.call("POST", "/v1/admin/accounts/acme/clock", gateway.admin, month)).status == 200
+    assert (await quoted(gateway, key))["credits"] == 5
+
+
+async def test_a_quote_and_a_ceiling_hold(gateway: Visitor, key: str) -> None:
+    """Beyond a tier's end a ceiling may refuse, and a quote keeps the price that it showed."""
+    quote = (await quoted(gateway, key))["quote"]
+    await ordered(gateway, key, outputs=4)
+    assert (await ordered(gateway, key, quote=quote))["price"]["credits"] == 5
+    refused = await gateway.call("POST", "/v1/generations", key, asked(max_credits=3.5))
+    assert (refused.status, refused.code) == (409, "price_above_ceiling")
+    assert (await ordered(gateway, key, max_credits=4))["price"]["credits"] == 4
+
+
+async def test_a_repeated_request_is_counted_once(gateway: Visitor, key: str) -> None:
+    headers = {"Idempotency-Key": "once"}
+    for _ in range(2):
+        await gateway.call("POST", "/v1/generations", key, asked(outputs=4), headers)
+    assert (await quoted(gateway, key))["credits"] == 4
