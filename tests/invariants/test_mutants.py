@@ -277,7 +277,7 @@ MUTANTS = [
     ),
     Mutant(
         "a refund makes room in a period that the generation was not reserved in",
-        "if together(period, tonumber(day), counter.day) then",
+        "if limits.together(period, tonumber(day), counter.day) then",
         "if true then",
     ),
     Mutant(
