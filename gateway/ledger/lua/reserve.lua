@@ -30,7 +30,6 @@ price = tonumber(price)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 if accounts.keys_changed(a, keys_version) then return {"keys_changed"} end
-
 local memory = key_digest ~= "" and keys.idempotency(a.id, key_digest)
 local remembered = memory and redis.call("GET", memory)
 if remembered then
