@@ -63,7 +63,7 @@ async def until_archived(world: World) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 async def test_killed_under_load_it_has_each_entry_once_and_in_order(
     world: World, redis_url: str, archive_url: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:

@@ -154,3 +154,20 @@ async def test_an_archive_that_is_away_is_said_and_costs_only_what_is_there(
         await connection.execute("ALTER SCHEMA elsewhere RENAME TO farebox")
         await connection.close()
     assert (await site.gateway.call("GET", f"/v1/generations/{made[0]}", key)).status == 200
+
+
+async def test_readiness_says_that_the_archive_is_behind_or_not_configured(
+    site: Site, redis_url: str, tmp_path: Path
+) -> None:
+    await site.copy()
+    assert (await site.gateway.until_ready())["problems"] == []
+    long_ago = await site.gateway.ledger.time() - 12 * 60_000
+    await site.gateway.ledger.redis.zadd(keys.unarchived(0), {"acme": long_ago})
+    (problem,) = (await site.gateway.until_ready("degraded"))["problems"]
+    assert problem.startswith("the archive is 12 min behind: see whether `farebox archivist` runs")
+    other = tmp_path / "other"
+    other.mkdir()
+    signing_key = (tmp_path / "data" / "signing-key").read_text().strip()
+    async with open_gateway(redis_url, other, signing_key=signing_key) as without:
+        (problem,) = (await without.until_ready("degraded"))["problems"]
+        assert "has no FAREBOX_ARCHIVE_URL" in problem
