@@ -103,9 +103,10 @@ credits = 5
     def _output(self, job: str, number: int, data: bytes) -> dict[str, Any]:
         """The even ones by an address, the odd ones as they are."""
         reported = {"gpu_seconds": number + 0.5, "cost": 1}
+        said = {"reported": reported, "cost": (number + 1) / 100}
         if number % 2:
-            return {"b64": base64.b64encode(data).decode(), "reported": reported}
-        return {"url": f"{self.url}/gpu/files/{job.replace('/', '%2F')}/{number}", "reported": reported}
+            return {"b64": base64.b64encode(data).decode(), **said}
+        return {"url": f"{self.url}/gpu/files/{job.replace('/', '%2F')}/{number}", **said}
 
     def _authorized(self, request: web.Request) -> bool:
         return request.headers.get("Authorization") == f"Bearer {KEY}"

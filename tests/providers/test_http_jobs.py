@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from tests.providers.wild import always, serving
 from tests.until import until
 from tests.workers.stage import PRICE, ROOT, Stage
 from workers.providers import Connection, Pending, ProviderInput, make_provider
-from workers.providers.http_jobs import HttpJobs
+from workers.providers.files import File
+from workers.providers.http_jobs import HttpJobs, _with_costs
 
 
 @pytest.fixture
@@ -73,6 +75,14 @@ async def test_outputs_are_taken_when_they_are_there(vendor: HttpVendor, provide
 async def test_r29_an_output_says_what_it_used(provider: HttpJobs) -> None:
     rendered = await made(provider, await provider.submit(asked(0, 1)), asked(0, 1))
     assert [one.reported for one in rendered] == [{"gpu_seconds": 0.5}, {"gpu_seconds": 1.5}]
+    assert [one.cost for one in rendered] == [0.01, 0.02]  # R31
+
+
+def test_r31_outputs_without_a_cost_share_what_is_said_of_the_whole_job() -> None:
+    files = [File(words="a"), File(words="b", cost=0.5), File(words="c")]
+    assert [file.cost for file in _with_costs(files, 0.1)] == [Decimal("0.033333"), 0.5, Decimal("0.033334")]
+    assert [file.cost for file in _with_costs(files, "NaN")] == ["NaN", 0.5, "NaN"]  # the worker judges it
+    assert [file.cost for file in _with_costs(files, None)] == [None, 0.5, None]
 
 
 async def test_resuming_takes_only_missing_outputs_under_their_own_numbers(
