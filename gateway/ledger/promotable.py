@@ -91,6 +91,7 @@ class OfSentinels(Alone):
         self._said: list[Said] = []
         self._said_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
+        self._known: frozenset[str] = frozenset()
         self._replication = Replication(b"")
 
     async def write(self, send: Send) -> None:
@@ -106,7 +107,11 @@ class OfSentinels(Alone):
                 self._asking = asyncio.create_task(self._ask(), name="sentinels")
             if age > _STALE_SECONDS:
                 await asyncio.shield(self._asking)
-        return promotable(self._said, place, len(self._pool.sentinel_manager.sentinels)) - self._replication.copying
+        sentinels = len(self._pool.sentinel_manager.sentinels)
+        found = promotable(self._said, place, sentinels, self._known)
+        if len(self._said) > sentinels // 2:
+            self._known = frozenset(name for one in self._said for name in one.replicas)
+        return found - self._replication.copying
 
     async def have_it(self, names: AbstractSet[str], send: Send) -> bool:
         """As the master says, which knows how far each has come."""
@@ -164,15 +169,25 @@ class Replication:
         return all(self._at.get(name, -1) >= offset for name in names)
 
 
-def promotable(said: Sequence[Said], place: Place, sentinels: int) -> frozenset[str]:
-    """Which replicas of the master at `place` could be promoted, as these of all the Sentinels say."""
+def promotable(
+    said: Sequence[Said], place: Place, sentinels: int, known: AbstractSet[str] = frozenset()
+) -> frozenset[str]:
+    """Which replicas of the master at `place` could be promoted, as these of all the Sentinels say.
+
+    Without a majority of them, all that any names, and those that were `known` before: others may promote one.
+    """
     majority = sentinels // 2 + 1
     elsewhere = [one for one in said if one.master is not None and one.master != place]
     if len(elsewhere) >= majority:
         raise ReplicasMissing("the Sentinels have another master: this one has been replaced")
     own = [one for one in said if one.master == place]
-    known = {name for one in own for name in one.replicas}
-    away = {name: sum(name in one.away or name not in one.replicas for one in own) for name in known}
+    named = {name for one in own for name in one.replicas}
+    if len(own) < majority:
+        named |= known - {f"{place[0]}:{place[1]}"}
+        if not named:
+            raise ReplicasMissing("no Sentinel says which replicas this master has")
+        return frozenset(named)
+    away = {name: sum(name in one.away or name not in one.replicas for one in own) for name in named}
     return frozenset(name for name, times in away.items() if times < majority)
 
 

@@ -33,7 +33,6 @@ def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
         ([says(THERE, GONE)] * 2 + [says(THERE, THERE)], 1),
         ([says(THERE, DOWN)] + [says(THERE, THERE)] * 2, 2),  # only one of three has found it away
         ([says(THERE, DOWN)], 2),  # the others are not heard: they might promote it
-        ([], 0),
         ([says(THERE, NEVER)] * 3, 1),
         ([says(THERE, UNTOLD)] * 3, 1),  # a former master that is back: the other one is preferred
         ([says(THERE, PROMOTED)] * 3, 2),  # a failover is under way: the one that has been promoted will not confirm
@@ -43,6 +42,16 @@ def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
 )
 def test_each_replica_that_could_be_promoted_is_counted(said: list[Said], count: int) -> None:
     assert len(promotable(said, MASTER, sentinels=3)) == count
+
+
+def test_without_a_majority_of_the_sentinels_nobody_is_left_out() -> None:
+    """`make chaos TOPOLOGY=sentinel` found it: on a busy machine none answered in time, and no replica was named."""
+    known = {"10.0.0.2:6379", "10.0.0.3:6379", "10.0.0.1:6379"}
+    both = known - {"10.0.0.1:6379"}
+    assert promotable([], MASTER, 3, known) == both
+    assert promotable([says(DOWN)], MASTER, 3, known) == both
+    with pytest.raises(ReplicasMissing, match="no Sentinel says"):
+        promotable([], MASTER, 3)
 
 
 def test_a_master_that_most_sentinels_have_replaced_confirms_nothing() -> None:
