@@ -70,8 +70,8 @@ MUTANTS = [
     ),
     Mutant(
         "a correction is missing from the receipt",
-        r'"entries", g.entries .. "\n" .. entry)',
-        '"entries", g.entries)',
+        r'"entries", g.entries .. "\n" .. entry,',
+        '"entries", g.entries,',
     ),
     Mutant(
         "what is given back of free credits stays for ever",
