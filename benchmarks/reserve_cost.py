@@ -24,6 +24,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
 
 ACCOUNTS = 1000
+ACCOUNTS_QUICK = 300
 MEASURED = 500  # of them, each round
 MANY = 1_000_000
 MANY_QUICK = 50_000
@@ -42,7 +43,7 @@ async def against_plain_commands(bench: Bench) -> Sequence[Result]:
     with durable_redis() as redis_socket, durable_redis() as plain_socket:
         async with ledger_at(redis_socket) as ledger:
             file, raw = AppendOnlyFile(redis_socket), await RawConnection.open(plain_socket)
-            accounts = await make(ledger, redis_socket, range(ACCOUNTS))
+            accounts = await make(ledger, redis_socket, range(bench.size(ACCOUNTS, ACCOUNTS_QUICK)))
             await live(ledger, await reserve_all(ledger, accounts))
             await _replay(file, 0, raw)
             for _ in bench.rounds():
