@@ -157,6 +157,9 @@ async def test_r23_a_ceiling_is_held_against_the_price_of_the_plan_as_it_is(shop
     await to_plan(shop, "standard")
     refused = await shop.create(key, model="remote", max_credits=5)
     assert (refused.code, refused.error["price"]) == ("price_above_ceiling", 10)
+    assert (await shop.create(key, model="remote")).body["price"]["credits"] == 10  # what `reserve` found is known now
+    await to_plan(shop, "basic")
+    assert (await shop.create(key, model="remote", max_credits=5)).status == 202
 
 
 async def test_r23_a_quote_holds_whatever_the_plan_and_the_list_are_by_then(shop: Visitor) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
+from textwrap import dedent
 
 from gateway.domain import FailureCode
 from gateway.ledger.outcomes import Generation
@@ -83,3 +85,23 @@ async def test_a_plan_that_does_not_allow_it_refuses_it(gateway: Visitor, key: s
     sums = rehearsal.models["image", "gallery"]
     assert (sums.generations, sums.charged, sums.would_charge, sums.lost) == (2, 147_000, 73_500, 73_500)
     assert list(sums.refused) == ["Gallery needs an active subscription."]
+
+
+async def test_discounts_and_the_prices_of_a_date_are_rehearsed(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    await gateway.finished(await gateway.account())
+    await gateway.ledger.set_factors(account="acme", operation="one", factors={"sketch": Decimal("0.5")})
+    dated = """
+    [free.discounts]
+    image = 0.8
+    [[models.sketch.prices]]
+    valid_from = 2999-01-01
+    rates = [{ credits = 10 }]
+    """
+    next_year = tmp_path / "next.toml"
+    next_year.write_text(CARD.read_text() + dedent(dated))
+    for arguments, would in (([], 2_000), (["--at", "2999-01-01"], 4_000), (["--at", "2998-12-31T23:59:59"], 2_000)):
+        code, shown, _ = await _rehearsed(redis_url, str(next_year), "--json", *arguments)
+        total = json.loads(shown)["total"]
+        assert (code, total["charged"], total["would_charge"]) == (0, 5_000, would)

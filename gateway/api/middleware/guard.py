@@ -17,7 +17,7 @@ from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
 from gateway.api.middleware.operator_calls import logged
 from gateway.api.middleware.rates import admit
-from gateway.api.services import CALLERS, KEY_USE, SETTINGS, STARTUP
+from gateway.api.services import CALLERS, KEY_USE, ORDERING, SETTINGS, STARTUP
 from gateway.domain import Scope
 
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
@@ -96,5 +96,6 @@ async def _was_outdated(request: web.Request, who: Caller, refusal: ApiError, *,
         return False
     request.app[CALLERS].forget(request)
     now = await request.app[CALLERS].authenticate(request, operators=operators)
-    priced_otherwise = isinstance(refusal, PriceAboveCeiling) and now.priced_for != who.priced_for
-    return now.role != who.role or (isinstance(refusal, KeyRestricted) and now.bounds != who.bounds) or priced_otherwise
+    if isinstance(refusal, PriceAboveCeiling):
+        return request.app[ORDERING].prices.forget(who) or now.priced_for != who.priced_for
+    return now.role != who.role or (isinstance(refusal, KeyRestricted) and now.bounds != who.bounds)

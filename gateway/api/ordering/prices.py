@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from cachetools import TTLCache
 
-from gateway.api.access.auth import CACHE_ENTRIES_MAX, CACHE_SECONDS, AccountCaller
+from gateway.api.access.auth import CACHE_ENTRIES_MAX, CACHE_SECONDS, AccountCaller, Caller
 from gateway.api.errors import InvalidRequest
 from gateway.api.ordering.inputs import measured
 from gateway.api.ordering.refusals import check_bounds, refusal_of_request
@@ -48,6 +48,10 @@ class Prices:
         """Remember what `reserve` found, until the key is looked up again."""
         if found != caller.priced_for:
             self._corrected[caller.account, caller.priced_for] = found
+
+    def forget(self, caller: Caller) -> bool:
+        """Forget what `reserve` found, as it may have changed since; False if there was nothing."""
+        return self._corrected.pop((caller.account or "", caller.priced_for), None) is not None
 
     def price(
         self, caller: AccountCaller, body: GenerationIn, account: PricedFor, at: int | None = None, before: int = 0
