@@ -32,7 +32,7 @@ ACCOUNTS_AT_ONCE = 500
 _DAY_MS = 86_400_000
 _FAILED_SHOWN_MS = 30 * _DAY_MS
 _OPEN = frozenset({"waiting", "queued", "running"})
-_END_FIELDS = ("committed", "refunded", "finished_at", "error", "charged", "given_back", "given_back_by")
+_END_FIELDS = ("committed", "refunded", "finished_at", "error", "charged", "given_back", "given_back_by", "booked")
 
 Progress = Callable[[int, int], None]
 """Called with how many accounts are written, of how many."""

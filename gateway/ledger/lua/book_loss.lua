@@ -3,8 +3,8 @@
 --
 -- KEYS[1]  generation
 -- Returns  {"not_found"} {"booked"}: also if this job was booked before
--- Writes   generation, margin
---- @include "lib/keys" "lib/amounts" "lib/zones" "lib/policy" "lib/holds" "lib/generations" "lib/margin"
+-- Writes   generation, margin, unarchived
+--- @include "lib/keys" "lib/amounts" "lib/zones" "lib/policy" "lib/holds" "lib/generations" "lib/margin" "lib/archive"
 local
   job, -- the provider's id of it
   cost -- see `lost`
@@ -18,5 +18,6 @@ local now = math.max(tonumber(seen or 0), real + (offset or 0))
 local rows = margin.of_loss(g, holds.decode(g.allocation), cost)
 
 redis.call("HSET", keys.generation(g.id), "late:" .. job, cost)
+archive.mark(g.account, real, g.id)
 margin.add(p, zones.day(policy.rule(p, "zone"), now), rows)
 return {"booked"}
