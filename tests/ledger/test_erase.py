@@ -24,7 +24,7 @@ STAYS = {
     "billing", "grace", "allotments", "owed", "paid_for", "turned", "grant", "daily", "monthly", "held", "revoked",
     "owing", "returned", "debt", "work", "waiting", "alerts", "alerted", "entries", "grants", "order", "time",
     "offset", "test", "erasing", "erased", "free_credits", "given_back", "pause", "paused", "day", "keys_version",
-    "volume",
+    "volume", "factors", "worth", "paid_worth", "allotment_worths", "next_worth",
 }  # fmt: skip
 """Money, time, and what operators decided. `webhooks` goes with the webhooks."""
 
