@@ -71,14 +71,14 @@ def worker(tool: str, jobs: int | None, via: str | None, metrics_port: int | Non
     SIGTERM (or Ctrl-C) lets running generations finish for FAREBOX_GRACE_SECONDS and hands the rest back, so that
     another worker continues them and nobody pays twice. A second signal hands everything back at once.
 
+    With --via it needs neither Redis nor a store, only HTTPS to a gateway: set FAREBOX_WORKER_KEY to a key made with
+    `farebox operator key worker`. It needs the same rate card and the providers' keys.
+
     \b
     Examples:
       farebox worker image
       farebox worker video --jobs 50 --metrics-port 9101
-      FAREBOX_WORKER_KEY=fbx_… farebox worker video --via https://farebox.example.com
-
-    A worker with --via needs the same rate card and the providers' keys, and a key made with `farebox operator key
-    worker`. It claims jobs, renews leases and delivers outputs by HTTPS.
+      farebox worker video --via https://farebox.example.com
     """
     settings = _start(metrics_port, lambda settings: _check_tool(settings, tool))
     if under_up:

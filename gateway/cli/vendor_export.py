@@ -32,7 +32,7 @@ _NANO_DIGITS = 9
 _LARGEST_EXPONENT = 12
 _DELIMITERS = ",;\t|"
 _GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
-_SIGNS = re.compile(r"[$€£\s]")
+_SIGNS = re.compile(r"[\x24€£\s]")  # \x24 is the dollar
 _SECONDS_DIGITS, _MILLISECONDS_DIGITS = 10, 13  # of Unix times of our days
 _DAY = timedelta(days=1)
 

@@ -19,6 +19,10 @@ LEDGER = 1_795_305_600.0
 ASKS_THE_MACHINE = {
     "gateway/backup/take.py",  # when a backup was made, for whoever keeps it
     "gateway/clock.py",
+    "gateway/startup/otlp_metrics.py",  # a collector wants the machine's time, as all its other sources send
+    "gateway/startup/telemetry.py",
+    "workers/attempts/generate.py",  # when a span began
+    "workers/attempts/spans.py",
     "gateway/ledger/policy_of_card.py",  # which years' clock changes to look up
     "gateway/mcp/tools.py",  # runs on an assistant's machine: how far back to look for an equal call
     "workers/arq_worker.py",  # arq logs how late a job is; nothing else comes of it

@@ -17,7 +17,17 @@ from gateway.cli import farebox
 from gateway.errors import FareboxError
 
 # What serves, or is asked to write. All others only look, or ask a gateway.
-WRITING = {("up",), ("restore",), ("gateway",), ("redis",), ("worker",), ("caretaker",), ("init",)}
+WRITING = {
+    ("up",),
+    ("restore",),
+    ("gateway",),
+    ("redis",),
+    ("worker",),
+    ("caretaker",),
+    ("archivist",),
+    ("rebuild",),
+    ("init",),
+}
 ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("account", "adjust"): ("acme", "5", "--reason", "x"),
     ("account", "advance"): ("acme", "60"),
@@ -38,6 +48,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("ops", "cancel"): ("--account", "acme", "--reason", "x"),
     ("ops", "list"): (),
     ("ops", "pauses"): (),
+    ("ops", "providers"): (),
     ("ops", "refund"): ("--account", "acme", "--reason", "x"),
     ("ops", "retry"): ("--account", "acme", "--reason", "x"),
     ("pause",): ("tool", "image", "--reason", "x"),
