@@ -107,7 +107,7 @@ class LedgerCore:
         """Clients of the server, or of all masters of the cluster; LedgerUnavailable if it tells no masters."""
         try:
             return await self._calls.servers()
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, RuntimeError) as error:  # uvloop raises the last for a connection just closed
             raise translated(error, "servers") from None
 
     async def commands(self, commands: Sequence[Command]) -> list[Any]:

@@ -143,9 +143,11 @@ async def reply_of(node: Any, *words: str) -> dict[str, Any] | None:
     """The node's reply; None if it does not allow the command."""
     try:
         answer: dict[str, Any] = await node.execute_command(*words)
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, RuntimeError) as error:  # uvloop raises the last for a connection just closed
         raised = translated(error, "durability")
         if isinstance(raised, LedgerUnavailable):
             raise raised from None
+        if isinstance(error, RuntimeError):
+            raise
         return None
     return answer

@@ -94,6 +94,6 @@ class ErasureOperations(LedgerCore):
         try:
             server = await self._calls.server_of(beside)
             after, names = await server.execute_command(*words)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, RuntimeError) as error:  # uvloop raises the last for a connection just closed
             raise translated(error, "scan") from None
         return int(after), [name.decode() for name in names]

@@ -138,7 +138,7 @@ class Ledger(
         """Return when every node of the ledger responds and, with FAREBOX_WAIT_REPLICAS, its replicas confirm."""
         try:
             await asyncio.gather(*(server.ping() for server in await self.servers()))
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, RuntimeError) as error:  # uvloop raises the last for a connection just closed
             raise translated(error, "ping") from None
         if self.wait_replicas:
             await self.command("EXISTS", keys.META)

@@ -27,7 +27,7 @@ async def scan(reader: Reader, pattern: str = "*") -> AsyncIterator[list[str]]:
                 cursor = int(after)
                 if cursor == 0:
                     break
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, RuntimeError) as error:  # uvloop raises the last for a connection just closed
         raise translated(error, "scan") from None
 
 
@@ -35,5 +35,5 @@ async def count_keys(reader: Reader) -> int:
     """The number of keys on all servers, including those that are not the ledger's."""
     try:
         return sum([await server.execute_command("DBSIZE") for server in await reader.ledger.servers()])
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, RuntimeError) as error:  # uvloop raises the last for a connection just closed
         raise translated(error, "dbsize") from None
