@@ -1,8 +1,8 @@
 """The words of the product as frozen types: ids, enums, amounts, records.
 
-It imports no other Farebox module but `gateway.kinds`, the leaf of the import tree. Amounts are integer millicredits
-everywhere inside (1 credit = 1000 millicredits); they become credits only at the edges, by the two functions here.
-Times are integer milliseconds since the epoch, UTC.
+It imports no other Farebox module but `gateway.kinds` and `gateway.metering`, the leaves of the import tree. Amounts
+are integer millicredits everywhere inside (1 credit = 1000 millicredits); they become credits only at the edges, by the
+two functions here. Times are integer milliseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from gateway.kinds import MediaKind, kind_asked
+from gateway.metering import Metering, Reports
 
 MILLICREDITS_PER_CREDIT = 1000
-NANOCREDITS_PER_MILLICREDIT = 1_000_000
-MILLIONTHS = 1_000_000
-"""Reported amounts are integers: 2.5 s are 2,500,000 millionths (a pixel is a millionth of a megapixel)."""
 
 # Lua numbers are doubles, exact to 2^53 (about 9.0e15). The largest single amount is a thousandth of that, so that
 # sums over a thousand of them stay exact: 9e12 millicredits, nine thousand million credits.
@@ -113,19 +111,6 @@ class EntryKind(StrEnum):
     ALERT = "alert"
 
 
-class Unit(StrEnum):
-    """What a provider may report of an output, and a rate may charge for (R29)."""
-
-    SECONDS = "seconds"
-    MEGAPIXELS = "megapixels"
-    CHARACTERS = "characters"
-    TOKENS = "tokens"
-    INPUT_TOKENS = "input_tokens"
-    OUTPUT_TOKENS = "output_tokens"
-    GPU_SECONDS = "gpu_seconds"
-    PROVIDER_CREDITS = "provider_credits"
-
-
 class Interval(StrEnum):
     """How often a subscription is billed: every 1, 3 or 12 monthly cycles."""
 
@@ -208,35 +193,6 @@ class PriceLine:
     credits: Decimal
     count: Decimal
     total: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """What a price charges for one reported unit (R29): nanocredits per unit, and amounts in millionths of the unit.
-
-    An output counts for `unreported` if nothing was reported of it, and for `at_most` at the most.
-    """
-
-    unit: Unit
-    nanocredits: int
-    at_most: int
-    unreported: int
-
-
-@dataclass(frozen=True, slots=True)
-class Metering:
-    """How a price is charged by what is reported: what all outputs cost besides, and a meter for each unit.
-
-    `first_line` is the place, among the price's lines, of the first meter's; the others follow.
-    """
-
-    fixed_nanocredits: int
-    meters: tuple[Meter, ...]
-    first_line: int
-
-
-Reports = Mapping[Unit, int | None]
-"""What was reported of an output, in millionths of each unit; None: something that is not an amount."""
 
 
 class Cost(NamedTuple):

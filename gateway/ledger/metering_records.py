@@ -6,7 +6,7 @@ them exactly.
 
 from __future__ import annotations
 
-from gateway.domain import NANOCREDITS_PER_MILLICREDIT, Meter, Metering, Reports, Unit
+from gateway.metering import NANOCREDITS_PER_MILLICREDIT, Meter, Metering, Reports, Unit
 
 _NOT_AN_AMOUNT = "?"
 

@@ -10,22 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from gateway.domain import (
-    Bucket,
-    Cost,
-    EntryKind,
-    FailureCode,
-    GenerationRequest,
-    Interval,
-    Output,
-    OwnWebhook,
-    State,
-    Unit,
-)
+from gateway.domain import Bucket, Cost, EntryKind, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
 from gateway.ledger.tried import Tried
+from gateway.metering import Unit
 from gateway.pricing.discounts import NO_PLAN, PricedFor
 
 T = TypeVar("T")

@@ -15,8 +15,9 @@ from decimal import Decimal, DecimalException, localcontext
 from itertools import product
 from math import prod
 
-from gateway.domain import AMOUNT_MAX_MILLICREDITS, NANOCREDITS_PER_MILLICREDIT, SettingValue, format_credits
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, SettingValue, format_credits
 from gateway.errors import RateCardError
+from gateway.metering import NANOCREDITS_PER_MILLICREDIT
 from gateway.pricing.card import Model, RateCard, Tables
 from gateway.pricing.conditions import forbidding
 from gateway.pricing.fields import FACTOR_DECIMALS_MAX

@@ -13,7 +13,8 @@ from fractions import Fraction
 from itertools import product
 from math import prod
 
-from gateway.domain import MILLIONTHS, Interval, Meter, SettingValue, Unit
+from gateway.domain import Interval, SettingValue
+from gateway.metering import MILLIONTHS, Meter, Unit
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.check import is_offered, values_of
 from gateway.pricing.conditions import matches

@@ -17,16 +17,8 @@ from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gateway.domain import (
-    MILLIONTHS,
-    NANOCREDITS_PER_MILLICREDIT,
-    Meter,
-    Metering,
-    PriceLine,
-    SettingValue,
-    Unit,
-    Volume,
-)
+from gateway.domain import PriceLine, SettingValue, Volume
+from gateway.metering import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, Meter, Metering, Unit
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.conditions import matches
 from gateway.pricing.discounts import Discount

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.domain import Unit
+from gateway.metering import Unit
 from gateway.pricing.fields import (
     Exact,
     ExactCredits,

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from gateway.domain import FailureCode, Unit
+from gateway.domain import FailureCode
+from gateway.metering import Unit
 
 DELAY_SECONDS_MAX = 600
 COUNT_MAX = 1_000  # more than a request has outputs, or a generation attempts

@@ -8,8 +8,8 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
-from gateway.domain import Unit
 from gateway.kinds import MediaKind
+from gateway.metering import Unit
 from gateway.schemas.base import Answer, Counts, Credits, Factors, Setting, Time
 from gateway.schemas.pauses import PauseState
 

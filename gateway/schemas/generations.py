@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
-from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State, Unit
+from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
+from gateway.metering import Unit
 from gateway.outside.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.pricing.measures import INPUTS_MAX, PROMPT_MAX_CHARACTERS
 from gateway.providers.sandbox import SandboxControls

@@ -8,7 +8,8 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypeAliasType
 
-from gateway.domain import Bucket, Unit
+from gateway.domain import Bucket
+from gateway.metering import Unit
 from gateway.schemas.base import Answer, Credits, Time
 from gateway.schemas.errors import WaysOut
 

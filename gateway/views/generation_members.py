@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
-from gateway.domain import Bucket, FailureCode, State, Unit
+from gateway.domain import Bucket, FailureCode, State
+from gateway.metering import Unit
 from gateway.views.pauses import HeldByMembers
 
 Number = int | float

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from gateway.domain import MILLIONTHS, Metering, PriceLine, Reports, Unit
+from gateway.domain import PriceLine
 from gateway.ledger import outcomes
+from gateway.metering import MILLIONTHS, Metering, Reports, Unit
 from gateway.schemas.base import as_number
 from gateway.schemas.prices import Line
 from gateway.schemas.receipts import ReceiptLine

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain import Unit
+from gateway.metering import Unit
 from tests.api.visitor import CARD, SKETCH, Visitor, open_gateway
 from tests.cases import cases
 from tests.made_media import film, picture

@@ -27,10 +27,11 @@ from gateway.api.description.openapi import document
 from gateway.api.middleware.server import Runner
 from gateway.api.routes import ROUTES
 from gateway.app import create_app
-from gateway.domain import FailureCode, Output, Reports, Scope, operation_id
+from gateway.domain import FailureCode, Output, Scope, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.ledger import Ledger
+from gateway.metering import Reports
 from gateway.outputs import output_key
 from gateway.queue import workforce
 from gateway.queue.messages import ChangeNotice

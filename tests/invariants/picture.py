@@ -12,8 +12,9 @@ from datetime import date
 from functools import cache
 from typing import Any
 
-from gateway.domain import Cost, Metering, Reports, partition_of_account, partition_of_generation
+from gateway.domain import Cost, partition_of_account, partition_of_generation
 from gateway.ledger import keys
+from gateway.metering import Metering, Reports
 from tests.invariants.model.credits import Account, Changes, Entry, Grant
 from tests.invariants.model.generations import OPEN, Generation, Key, Member
 from tests.invariants.model.keys import PERIODS

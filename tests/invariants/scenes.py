@@ -13,22 +13,17 @@ from random import Random
 from typing import Any
 
 from gateway.domain import (
-    MILLIONTHS,
-    NANOCREDITS_PER_MILLICREDIT,
     Bucket,
     Cost,
     FailureCode,
     GenerationRequest,
     Interval,
-    Meter,
-    Metering,
     Output,
-    Reports,
-    Unit,
     generation_id,
     partition_of_account,
 )
 from gateway.ledger.accounts import key_id_of
+from gateway.metering import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, Meter, Metering, Reports, Unit
 from tests.invariants.cards import CARDS, HOUR, MINUTE, SECOND, START, TERMS
 from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation

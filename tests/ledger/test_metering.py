@@ -12,21 +12,11 @@ from math import ceil
 
 import pytest
 
-from gateway.domain import (
-    AMOUNT_MAX_MILLICREDITS,
-    MILLIONTHS,
-    NANOCREDITS_PER_MILLICREDIT,
-    FailureCode,
-    Meter,
-    Metering,
-    Reports,
-    State,
-    Unit,
-    partition_of_generation,
-)
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, FailureCode, State, partition_of_generation
 from gateway.ledger import keys, outcomes
 from gateway.ledger.audit import audit
 from gateway.ledger.audit.report import DifferenceKind
+from gateway.metering import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, Meter, Metering, Reports, Unit
 from gateway.redis_link.connections import connect_ledger
 from tests.invariants.patched import CLOCK, replaced
 from tests.ledger.world import World, an_output, open_world, the

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.domain import Unit
 from gateway.errors import ProviderFailed, ProviderNotSetUp, ProviderRejected, ProviderUnreachable
 from gateway.kinds import MediaKind
+from gateway.metering import Unit
 from gateway.pricing.load import load_card
 from tests.cases import cases
 from tests.made_media import picture

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderFailed, ProviderRejected
 from gateway.kinds import MediaKind
+from gateway.metering import Unit
 from tests.cases import cases
 from tests.made_media import tone
 from tests.providers.requests import asked, made

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain import MILLIONTHS, FailureCode, Meter, Metering, State, Unit
+from gateway.domain import FailureCode, State
+from gateway.metering import MILLIONTHS, Meter, Metering, Unit
 from tests.made_media import picture
 from tests.providers.comfyui_vendor import ComfyUiVendor
 from tests.providers.fal_vendor import FalVendor

@@ -12,10 +12,11 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from gateway.domain import Cost, State, Unit
+from gateway.domain import Cost, State
 from gateway.errors import ProviderFailed
 from gateway.ledger.margin_records import Margin
 from gateway.ledger.outcomes import Ended
+from gateway.metering import Unit
 from tests.workers.scripted import Scripted, picture
 from tests.workers.stage import Stage
 from tests.workers.test_providers_in_order import REFUSED, Two, opened_scene

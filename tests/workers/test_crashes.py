@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import MILLIONTHS, FailureCode, Meter, Metering, State, Unit, partition_of_generation
+from gateway.domain import FailureCode, State, partition_of_generation
 from gateway.ledger import keys
+from gateway.metering import MILLIONTHS, Meter, Metering, Unit
 from tests.redis_servers import RedisServer
 from tests.until import until
 from tests.workers.stage import PRICE, Stage, due

@@ -8,8 +8,9 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from gateway.domain import MILLIONTHS, GenerationRequest, Meter, Metering, Unit
+from gateway.domain import GenerationRequest
 from gateway.media import Media
+from gateway.metering import MILLIONTHS, Meter, Metering, Unit
 from workers.attempts.reports import reports_of
 
 FILM = Media("video/mp4", 1280, 720, Decimal("5.042"))

@@ -10,9 +10,10 @@ from decimal import Decimal
 
 import structlog
 
-from gateway.domain import Cost, Unit
+from gateway.domain import Cost
 from gateway.ledger.outcomes import Generation
 from gateway.media import Media
+from gateway.metering import Unit
 from gateway.pricing.card import RateCard
 from gateway.pricing.costs import MICRO, JobCost, job_cost
 from gateway.pricing.measures import COUNTED_KINDS, PROMPT_CHARACTERS

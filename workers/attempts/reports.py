@@ -10,8 +10,9 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import structlog
 
-from gateway.domain import MILLIONTHS, GenerationRequest, Meter, Unit
+from gateway.domain import GenerationRequest
 from gateway.media import Media
+from gateway.metering import MILLIONTHS, Meter, Unit
 from workers.metrics import UNIT_REPORTS
 
 _UNITS_MAX = 1e9  # a hundred times the highest ceiling of a card; more is no figure

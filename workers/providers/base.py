@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from gateway.domain import SettingValue, Unit
+from gateway.domain import SettingValue
 from gateway.kinds import MediaKind, kind_asked
+from gateway.metering import Unit
 from gateway.outside.addresses import AddressGuard
 from workers.providers.values import fraction
 

@@ -26,9 +26,9 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
 from gateway.kinds import MediaKind
+from gateway.metering import Unit
 from workers.providers.base import Connection, Pending, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import words_of

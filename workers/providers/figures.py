@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from gateway.domain import MILLIONTHS, Unit
+from gateway.metering import MILLIONTHS, Unit
 
 Figures = Mapping[Unit, object]
 

@@ -23,9 +23,9 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp
 from gateway.kinds import MediaKind
+from gateway.metering import Unit
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
 from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import presentable, words_of

@@ -12,9 +12,10 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 from gateway.api.errors import QuoteExpired, QuoteMismatch
 from gateway.clock import LedgerTimeSigner
-from gateway.domain import Metering, PriceLine, SettingValue
+from gateway.domain import PriceLine, SettingValue
 from gateway.errors import FieldProblem
 from gateway.ledger.metering_records import decode_metering, encode_metering
+from gateway.metering import Metering
 from gateway.pricing.measures import INPUT_COUNTS, PROMPT_CHARACTERS
 from gateway.pricing.quote import Quote
 from gateway.pricing.values import canonical, show

@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
-from gateway.domain import (
-    MILLIONTHS,
-    NANOCREDITS_PER_MILLICREDIT,
-    OPEN_STATES,
-    EntryKind,
-    State,
-    format_credits,
-    partition_of_generation,
-)
+from gateway.domain import OPEN_STATES, EntryKind, State, format_credits, partition_of_generation
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.audit.reader import Reader
@@ -26,6 +18,7 @@ from gateway.ledger.generation_records import decode_allocation
 from gateway.ledger.metering_records import decode_metering, decode_reports
 from gateway.ledger.records import decode_entry, pairs
 from gateway.ledger.retention import Kept
+from gateway.metering import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT
 
 GENERATIONS_AT_ONCE = 100
 """How many generations one script reads, with their entries in every index."""

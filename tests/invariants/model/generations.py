@@ -7,10 +7,11 @@ from datetime import date
 from fractions import Fraction
 from math import ceil
 
-from gateway.domain import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, Cost, GenerationRequest, Reports
+from gateway.domain import Cost, GenerationRequest
 from gateway.ledger.limits import Limit
 from gateway.ledger.policy import Terms
 from gateway.ledger.tried import Tried
+from gateway.metering import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, Reports
 from tests.invariants.model.accounts import Answer
 from tests.invariants.model.credits import Entry, Share
 

@@ -10,7 +10,8 @@ from fractions import Fraction
 import pytest
 from rich.console import Console
 
-from gateway.domain import MILLIONTHS, SettingValue, Unit
+from gateway.domain import SettingValue
+from gateway.metering import MILLIONTHS, Unit
 from gateway.pricing.card import RateCard
 from gateway.pricing.check import check
 from gateway.pricing.costs import CostRange, JobCost, cheapest_worth, cost_ranges, job_cost, money

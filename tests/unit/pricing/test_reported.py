@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from gateway.domain import MILLIONTHS, Meter, Metering, PriceLine, Unit
+from gateway.domain import PriceLine
 from gateway.errors import RateCardError
+from gateway.metering import MILLIONTHS, Meter, Metering, Unit
 from gateway.pricing.card import RateCard
 from gateway.pricing.check import check
 from gateway.pricing.estimates import priced_item

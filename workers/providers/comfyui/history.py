@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.domain import Unit
 from gateway.errors import Moderated, ProviderError, ProviderFailed
 from gateway.kinds import MediaKind
+from gateway.metering import Unit
 from workers.providers.details import presentable
 from workers.providers.moderation import MODERATED
 from workers.providers.values import text
