@@ -1,8 +1,8 @@
 """The settings, read once from the environment: the only module that reads `os.environ`.
 
-Every setting of docs/settings.md is a field here, named alike without its `FAREBOX_` prefix; a client's are in
-`client/settings.py`. A value that is wrong
-stops the program at start with a message that names the variable and what it may be.
+Every setting of docs/settings.md is a field of `Settings`, named alike without its `FAREBOX_` prefix: here, or in one of
+the parts in `local/`. A client's are in `client/settings.py`. A value that is wrong stops the program at start with a
+message that names the variable and what it may be.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -23,16 +22,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, millicredits_to_credits
 from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
-from gateway.local import kept_secrets
 from gateway.local.cores import usable_cores
 from gateway.local.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.local.openid_settings import OpenIdSettings
 from gateway.local.queue_settings import QUEUE_SCHEMES, QueueSettings, with_scheme
+from gateway.local.secret_settings import SecretSettings
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.outside.cors import parse_origins
 from gateway.outside.proxies import Proxies, ProxyHeader
 from gateway.outside.return_urls import ReturnUrls, origin_of
-from gateway.outside.secret_strength import MAKE_ONE, check_strength
 from gateway.queue.variables import OF_A_TOOL
 
 _LEDGER_SCHEMES = QUEUE_SCHEMES | {"redis+cluster", "rediss+cluster"}
@@ -42,13 +40,11 @@ _CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
 DAYS_MAX = 3650
 _CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 Read = TypeVar("Read", bound=BaseSettings)
-SecretName = Literal["admin-key", "signing-key"]
-_SECRET_VARIABLES = {"admin-key": "FAREBOX_ADMIN_KEY", "signing-key": "FAREBOX_SIGNING_KEY"}
 PROCESSES_MAX = 64  # gateways on one port
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
 
 
-class Settings(OpenIdSettings, QueueSettings):
+class Settings(OpenIdSettings, QueueSettings, SecretSettings):
     """One validated, immutable object. `embedded` says that Farebox runs its own Redis."""
 
     model_config = SettingsConfigDict(env_prefix="FAREBOX_", frozen=True, extra="ignore")
@@ -56,7 +52,6 @@ class Settings(OpenIdSettings, QueueSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     gateways: Literal["auto"] | Annotated[int, Field(ge=1, le=PROCESSES_MAX)] = 1
-    data: Path = Path(".farebox")
     rate_card: Path | None = None
     ledger_url: str | None = None
     archive_url: str | None = None
@@ -66,9 +61,6 @@ class Settings(OpenIdSettings, QueueSettings):
     outputs_credentials: Literal["environment", "instance"] = "environment"
     output_redirects: Literal["auto", "always", "never"] = "auto"
     public_url: str | None = None
-    admin_key: SecretStr | None = None
-    signing_key: SecretStr | None = None
-    metrics_key: SecretStr | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     test_mode: bool | None = None
@@ -116,27 +108,6 @@ class Settings(OpenIdSettings, QueueSettings):
     def _known_events_scheme(cls, url: str | None) -> str | None:
         return None if url is None else with_scheme(url, _EVENTS_SCHEMES)
 
-    @field_validator("admin_key", "signing_key", "metrics_key")
-    @classmethod
-    def _not_guessable(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None:
-            if not key.get_secret_value().strip():
-                msg = f"is empty: unset it, or generate one: {MAKE_ONE}"
-                raise ValueError(msg)
-            check_strength(key.get_secret_value())
-        return key
-
-    @field_validator("admin_key", "metrics_key")
-    @classmethod
-    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and re.fullmatch(r"[!-~]{1,256}", key.get_secret_value()) is None:
-            msg = (
-                "must be up to 256 ASCII characters without whitespace, because it is sent in a header. To "
-                f"generate one: {MAKE_ONE}"
-            )
-            raise ValueError(msg)
-        return key
-
     @field_validator("webhook_networks", "input_networks", "trusted_proxies")
     @classmethod
     def _networks(cls, text: str) -> str:
@@ -174,17 +145,6 @@ class Settings(OpenIdSettings, QueueSettings):
     def _a_cluster_needs_a_queue(self) -> Settings:
         if self.ledger_url and "+cluster" in _scheme(self.ledger_url) and not self.queue_url:
             msg = "FAREBOX_LEDGER_URL is a cluster, and arq cannot run on one: set FAREBOX_QUEUE_URL too"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _the_keys_differ(self) -> Settings:
-        given = [key for key in (self.admin_key, self.signing_key, self.metrics_key) if key is not None]
-        if len(given) != len({key.get_secret_value() for key in given}):
-            msg = (
-                "FAREBOX_ADMIN_KEY, FAREBOX_SIGNING_KEY and FAREBOX_METRICS_KEY must differ, so that having one does "
-                "not give the others"
-            )
             raise ValueError(msg)
         return self
 
@@ -337,33 +297,6 @@ class Settings(OpenIdSettings, QueueSettings):
         values.pop("queue_urls", None)
         of_tools = {OF_A_TOOL + name: url for name, url in self.queue_urls.items()}
         return {**os.environ, **of_tools, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
-
-    def secret(self, name: SecretName) -> str:
-        """The `admin-key` or `signing-key`: as set, else from the data folder (0600), generated at first use."""
-        given = self._given_secret(name)
-        if given is not None:
-            return given
-        return kept_secrets.read_or_make(self.data / name, prefix="fbx_" if name == "admin-key" else "")
-
-    def existing_secret(self, name: SecretName) -> str | None:
-        """The same without generating one: None if there is none yet."""
-        given = self._given_secret(name)
-        if given is not None:
-            return given
-        try:
-            return kept_secrets.read(self.data / name)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def secret_source(self, name: SecretName) -> str:
-        """Where that secret is read from, for messages: the variable, or the file's full path."""
-        if self._given_secret(name) is not None:
-            return _SECRET_VARIABLES[name]
-        return str(self.data.resolve() / name)
-
-    def _given_secret(self, name: SecretName) -> str | None:
-        given = self.admin_key if name == "admin-key" else self.signing_key
-        return None if given is None else given.get_secret_value()
 
 
 def environment_secret(name: str) -> str | None:

@@ -22,12 +22,13 @@ from gateway.backup.snapshot import copy_snapshot
 from gateway.errors import BackupFailed, RateCardError, SettingsError
 from gateway.ledger.keys import SIGNING_KEY
 from gateway.ledger.ledger import SCHEMA_VERSION
+from gateway.local.secret_settings import SecretName
 from gateway.outputs.cloud import bucket_of
 from gateway.outputs.names import checked
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path, load_card
 from gateway.redis_link.connections import connect_ledger
-from gateway.settings import SecretName, Settings
+from gateway.settings import Settings
 from gateway.startup.signing_key import difference, mark_of
 
 LEDGER, KEYS, CARD, OUTPUTS = "ledger", "keys", "rate-card", "outputs"

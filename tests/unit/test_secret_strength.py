@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import SettingsError
+from gateway.local.secret_settings import SecretName
 from gateway.outside.secret_strength import MAKE_ONE, SECRET_CHARACTERS_MIN, check_strength, weakness
-from gateway.settings import SecretName, Settings, load_settings
+from gateway.settings import Settings, load_settings
 
 WEAK = {
     "secret": "too short",

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from gateway.errors import SettingsError
 from gateway.local import data_folder
-from gateway.settings import SecretName, Settings, load_settings
+from gateway.local.secret_settings import SecretName
+from gateway.settings import Settings, load_settings
 from gateway.startup.exposure import mode_in_words, warnings
 from workers.doctor.findings import Finding
 
