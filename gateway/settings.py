@@ -1,8 +1,8 @@
 """The settings, read once from the environment: the only module that reads `os.environ`.
 
-Every setting of docs/settings.md is a field of `Settings`, named alike without its `FAREBOX_` prefix: here, or in one of
-the parts in `local/`. A client's are in `client/settings.py`. A value that is wrong stops the program at start with a
-message that names the variable and what it may be.
+Every setting of docs/settings.md is a field of `Settings`, named alike without its `FAREBOX_` prefix: here, or in one
+of the parts in `local/`. A client's are in `client/settings.py`. A value that is wrong stops the program at start with
+a message that names the variable and what it may be.
 """
 
 from __future__ import annotations
