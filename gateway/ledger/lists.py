@@ -11,6 +11,7 @@ from gateway.domain import is_generation_id
 from gateway.ledger import outcomes
 from gateway.ledger.core import texts
 from gateway.ledger.generation_records import decode_generation, encode_tags
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.older import EntryFilter, OlderFilter
 from gateway.ledger.older_lists import ListRead, OlderLists
 from gateway.ledger.records import decode_entry
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.domain import EntryKind, State
+    from gateway.redis_link.calls import Reply
 
 
 class GenerationFilters(TypedDict, total=False):
@@ -126,8 +128,7 @@ class ListOperations(OlderLists):
             metadata=to_json(metadata).decode() if metadata else None,
             words="\n".join(words).encode().lower().decode(),  # of bytes, as Lua does: A to Z only
         )
-        read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:]) if word == "page" else ()
-        page = outcomes.Page(read, rest[0].decode() or None) if word == "page" else None
+        page = _generations(rest) if word == "page" else None
         if self.older is None or word == "keys_changed" or (page is not None and page.next is not None):
             return page or (outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound())
         only = OlderFilter(
@@ -150,7 +151,7 @@ class ListOperations(OlderLists):
         generation: str | None = None,
         key: str | None = None,
         member: str | None = None,
-    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Entry]:
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[Entry]:
         """An account's journal, newest first, rolled forward to now. `before` is an entry's id.
 
         Created at or after `created_after` and before `created_before` (account time, ms). `key`, `member`: who created
@@ -177,3 +178,8 @@ class ListOperations(OlderLists):
         only = EntryFilter(kind=kind, generation=generation, key=key, member=member)
         asked = ListRead(account, keys_version, member, limit, before, created_after, created_before)
         return await self.older_entries(asked, page, only)
+
+
+def _generations(rest: Reply) -> outcomes.Page[outcomes.Generation]:
+    read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:])
+    return outcomes.Page(read, rest[0].decode() or None)

@@ -16,6 +16,7 @@ from gateway.clock import now_ms
 from gateway.ledger import outcomes
 from gateway.ledger.archiving import StoredGeneration, StoredUsage
 from gateway.ledger.generation_records import decode_fields, decode_tags
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.records import decode_entry
 
 EXAMINED_MAX = 1000
@@ -165,7 +166,7 @@ class EntryFilter:
         """Whether any entry may be left out."""
         return any((self.kind, self.generation, self.key, self.member))
 
-    def decode(self, text: str) -> outcomes.Entry | None:
+    def decode(self, text: str) -> Entry | None:
         """The entry, if it passes."""
         entry = decode_entry(text)
         asked = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.domain import partition_of_account
 from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.older import EXAMINED_MAX, EntryFilter, Older, OlderFilter, PageBuilder, decode_older
 
 
@@ -74,8 +75,8 @@ class OlderLists(LedgerCore):
         return outcomes.Page(tuple(builder.data), builder.next)
 
     async def older_entries(
-        self, asked: ListRead, page: outcomes.Page[outcomes.Entry], only: EntryFilter
-    ) -> outcomes.Page[outcomes.Entry]:
+        self, asked: ListRead, page: outcomes.Page[Entry], only: EntryFilter
+    ) -> outcomes.Page[Entry]:
         """The rest of a page. Ids increase by one: the ledger's oldest entry says where the archive's part begins."""
         partition = partition_of_account(asked.account, self.partitions)
         oldest = await self.command("LINDEX", keys.journal(partition, asked.account), -1)

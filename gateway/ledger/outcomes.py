@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from gateway.domain import Bucket, Cost, EntryKind, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State
+from gateway.domain import Bucket, Cost, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
@@ -48,34 +48,6 @@ class AllocationShare:
     grant: str
     millicredits: int
     worth: str
-
-
-@dataclass(frozen=True, slots=True)
-class BucketChange:
-    """One journal entry's change to one bucket."""
-
-    credits_millicredits: int
-    held_millicredits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One journal entry (R19). `id` counts from 1 in each account."""
-
-    id: int
-    at: int
-    kind: EntryKind
-    credits_millicredits: int
-    held_millicredits: int
-    buckets: Mapping[Bucket, BucketChange]
-    available_after_millicredits: int
-    held_after_millicredits: int
-    generation: str | None
-    reason: str | None
-    key: str | None = None
-    """The id of the API key that its generation was created with."""
-    member: str | None = None
-    """… and of the member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from gateway.domain import (
     SettingValue,
 )
 from gateway.ledger import outcomes
+from gateway.ledger.journal_records import BucketChange, Entry
 from gateway.ledger.key_records import AccountKey, decode_bounds
 from gateway.ledger.limits import decode_counter, decode_limit
 from gateway.ledger.member_records import decode_members
@@ -67,7 +68,7 @@ def canonical(value: SettingValue) -> str:
 # --- journal -------------------------------------------------------------------------------------------------------
 
 
-def decode_entry(text: str) -> outcomes.Entry:
+def decode_entry(text: str) -> Entry:
     """Decode an entry: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason.
 
     With a generation, the reason comes after `key,member|`; both are missing in entries of earlier versions.
@@ -78,8 +79,8 @@ def decode_entry(text: str) -> outcomes.Entry:
     buckets = {}
     for part in changes.split(",") if changes else ():
         letter, available_change, held_change = part.split(":")
-        buckets[BUCKETS[letter]] = outcomes.BucketChange(int(available_change), int(held_change))
-    return outcomes.Entry(
+        buckets[BUCKETS[letter]] = BucketChange(int(available_change), int(held_change))
+    return Entry(
         id=int(number),
         at=int(at),
         kind=EntryKind(kind),

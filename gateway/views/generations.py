@@ -15,6 +15,7 @@ from gateway.domain import (
     millicredits_to_credits,
 )
 from gateway.ledger import outcomes
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.pause_records import Pause
 from gateway.outputs import OutputLinks
 from gateway.schemas import generations as generation_schemas
@@ -242,7 +243,7 @@ def failure_shape(generation: outcomes.Generation) -> generation_schemas.Failure
     return generation_schemas.Failure(code=generation.error, message=failure_message(generation))
 
 
-def entry_shape(entry: outcomes.Entry) -> generation_schemas.EntryOut:
+def entry_shape(entry: Entry) -> generation_schemas.EntryOut:
     """One journal entry; a reason is shown only if it has one, and a generation with who created it."""
     optional: dict[str, str | None] = {} if entry.reason is None else {"reason": entry.reason}
     if entry.generation is not None:

@@ -10,6 +10,7 @@ import pytest
 from gateway.domain import Bucket, EntryKind, partition_of_account
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys, outcomes
+from gateway.ledger.journal_records import BucketChange
 from gateway.ledger.records import decode_entry
 from tests.ledger.world import DAY, FREE, PARTITIONS, World, the
 
@@ -125,14 +126,14 @@ async def test_r19_every_entry_says_what_each_bucket_did_and_the_balance_after(w
     await world.finish(await world.spend(120_000, outputs=2), 1)
     _, _, reserve, commit, refund = await world.journal()
     assert reserve.buckets == {
-        Bucket.FREE: outcomes.BucketChange(-100_000, 100_000),
-        Bucket.TOP_UP: outcomes.BucketChange(-20_000, 20_000),
+        Bucket.FREE: BucketChange(-100_000, 100_000),
+        Bucket.TOP_UP: BucketChange(-20_000, 20_000),
     }
     assert (reserve.available_after_millicredits, reserve.held_after_millicredits) == (30_000, 120_000)
-    assert commit.buckets == {Bucket.FREE: outcomes.BucketChange(0, -60_000)}
+    assert commit.buckets == {Bucket.FREE: BucketChange(0, -60_000)}
     assert refund.buckets == {
-        Bucket.FREE: outcomes.BucketChange(40_000, -40_000),
-        Bucket.TOP_UP: outcomes.BucketChange(20_000, -20_000),
+        Bucket.FREE: BucketChange(40_000, -40_000),
+        Bucket.TOP_UP: BucketChange(20_000, -20_000),
     }
     assert (refund.available_after_millicredits, refund.held_after_millicredits) == (90_000, 0)
 

@@ -10,12 +10,13 @@ import pytest
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, FailureCode, State
 from gateway.ledger import outcomes
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.records import decode_entry
 from gateway.transitions import RETRY_PAUSES_MS
 from tests.ledger.world import DAY, HOUR, SECOND, TERMS, World, shares, the
 
 
-def entries_of(generation: outcomes.Generation) -> list[outcomes.Entry]:
+def entries_of(generation: outcomes.Generation) -> list[Entry]:
     return [decode_entry(text) for text in generation.entry_texts]
 
 

@@ -30,6 +30,7 @@ from gateway.domain import (
     webhook_id,
 )
 from gateway.ledger import keys, outcomes
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.life import Reservation
 from gateway.ledger.policy import PlanTerms, Policy, Terms
@@ -333,7 +334,7 @@ class World:
         """What is held of all buckets."""
         return sum((await self.look(account)).held_millicredits.values())
 
-    async def journal(self, account: str = "ann", *kinds: str) -> list[outcomes.Entry]:
+    async def journal(self, account: str = "ann", *kinds: str) -> list[Entry]:
         """The account's entries, oldest first, of these kinds if any are given."""
         page = the(outcomes.Page, await self.ledger.journal(account=account, keys_version=None, limit=1000))
         return [entry for entry in reversed(page.data) if not kinds or entry.kind in kinds]
@@ -381,6 +382,6 @@ def shares(generation: outcomes.Generation) -> list[tuple[Bucket, int]]:
     return [(share.bucket, share.millicredits) for share in generation.allocation]
 
 
-def amounts(entries: Sequence[outcomes.Entry]) -> list[int]:
+def amounts(entries: Sequence[Entry]) -> list[int]:
     """What entries changed of the available credits."""
     return [entry.credits_millicredits for entry in entries]

@@ -16,6 +16,7 @@ from gateway.api.ownership.target_account import TargetAccount, account_of, targ
 from gateway.api.services import LEDGER
 from gateway.domain import Bucket
 from gateway.ledger import outcomes
+from gateway.ledger.journal_records import BucketChange, Entry
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import PAGE_MAX, OfAccount, utc
 from gateway.views.accounts import balance_shape
@@ -47,7 +48,7 @@ async def journal(request: web.Request) -> web.StreamResponse:
 
 async def _page(
     request: web.Request, query: credit_schemas.JournalQuery, target: TargetAccount, before: str | None
-) -> outcomes.Page[outcomes.Entry]:
+) -> outcomes.Page[Entry]:
     created_after, created_before = period_of(query)
     return found(
         await request.app[LEDGER].journal(
@@ -80,8 +81,8 @@ async def _csv_pages(
         yield [_csv_row(entry) for entry in page.data]
 
 
-def _csv_row(entry: outcomes.Entry) -> list[str]:
-    changes = (entry.buckets.get(bucket, outcomes.BucketChange(0, 0)).credits_millicredits for bucket in Bucket)
+def _csv_row(entry: Entry) -> list[str]:
+    changes = (entry.buckets.get(bucket, BucketChange(0, 0)).credits_millicredits for bucket in Bucket)
     amounts = (entry.credits_millicredits, entry.held_millicredits, *changes)
     after = (entry.available_after_millicredits, entry.held_after_millicredits)
     texts = (entry.generation, entry.key, entry.member, entry.reason)

@@ -15,6 +15,7 @@ from gateway.ledger.audit.rechecking import Findings, Moved
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.audit.webhooks import missing_webhooks
 from gateway.ledger.generation_records import decode_allocation
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.records import BUCKETS, LETTERS, decode_entry, decode_grant, pairs
 from gateway.redis_link.calls import Reply
 
@@ -29,7 +30,7 @@ class Snapshot:
     """An account and its open generations at one moment."""
 
     fields: Mapping[str, str]
-    newest: outcomes.Entry | None
+    newest: Entry | None
     grants: Mapping[str, outcomes.Grant]
     held: Mapping[Bucket, int]
     open_held: Mapping[Bucket, int]

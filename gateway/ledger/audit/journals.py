@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain import Bucket, format_credits
-from gateway.ledger import outcomes
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
+from gateway.ledger.journal_records import Entry
 from gateway.ledger.records import decode_entry
 
 ENTRIES_AT_ONCE = 500
@@ -34,7 +34,7 @@ class JournalReader:
 
     async def check(
         self,
-        newest: outcomes.Entry | None,
+        newest: Entry | None,
         available: Mapping[Bucket, int],
         held: Mapping[Bucket, int],
         created_at: int,
@@ -57,7 +57,7 @@ class JournalReader:
         return found or self._end(after, available, held, created_at)
 
     def _end(
-        self, oldest: outcomes.Entry, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
+        self, oldest: Entry, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
     ) -> list[AuditDifference]:
         """Differences at the old end of a consistent journal, whose oldest entry is `oldest`."""
         if self.entries == 0:
@@ -69,7 +69,7 @@ class JournalReader:
             return [self._difference("oldest entry", wanted, f"entry {oldest.id}")]
         return []
 
-    async def _read(self, newest: outcomes.Entry) -> AsyncIterator[outcomes.Entry]:
+    async def _read(self, newest: Entry) -> AsyncIterator[Entry]:
         key = self.reader.account_key(self.account)
         while True:
             _, (page,) = await self.reader.run(
@@ -81,12 +81,12 @@ class JournalReader:
             if len(page) < ENTRIES_AT_ONCE:
                 return
 
-    def _add(self, entry: outcomes.Entry) -> None:
+    def _add(self, entry: Entry) -> None:
         for bucket, change in entry.buckets.items():
             self._available[bucket] += change.credits_millicredits
             self._held[bucket] += change.held_millicredits
 
-    def _break(self, entry: outcomes.Entry, after: outcomes.Entry) -> list[AuditDifference]:
+    def _break(self, entry: Entry, after: Entry) -> list[AuditDifference]:
         """Why `after` cannot follow `entry`."""
         about = f"entry {after.id}"
         if after.id != entry.id + 1:
@@ -99,7 +99,7 @@ class JournalReader:
             return []
         return [self._difference(about, _balance(available, held), _balance_after(after))]
 
-    def _first(self, entry: outcomes.Entry) -> list[AuditDifference]:
+    def _first(self, entry: Entry) -> list[AuditDifference]:
         if (entry.credits_millicredits, entry.held_millicredits) == (
             entry.available_after_millicredits,
             entry.held_after_millicredits,
@@ -128,5 +128,5 @@ def _balance(available: int, held: int) -> str:
     return f"{format_credits(available)} available and {format_credits(held)} held"
 
 
-def _balance_after(entry: outcomes.Entry) -> str:
+def _balance_after(entry: Entry) -> str:
     return _balance(entry.available_after_millicredits, entry.held_after_millicredits)
