@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -149,7 +150,7 @@ def check(
       farebox invoice check --provider replicate --file invoice.csv \\
         --date-column Day --amount-column "Amount (USD)" --tolerance 2%
     """
-    try:
+    with _not_compared(path):
         ours = _totals(provider)
         zone = ZoneInfo(ours["timezone"])
         charged = read_export(path, Columns(**columns), currency=ours["currency"], zone=zone, times_in=times_in)
@@ -158,12 +159,6 @@ def check(
         if from_day > to_day:
             raise click.UsageError(f"--from {from_day} is after --to {to_day}.")
         rows = _costs(provider, from_day, to_day)
-    except ExportError as error:
-        raise NotComparedError(f"{path}: {error}") from error
-    except FareboxError as error:
-        raise NotComparedError(str(error)) from error
-    except click.ClickException as error:
-        raise NotComparedError(error.message) from error
     days = dict(_compared(rows, charged, from_day, to_day))
     differing = [day for day, one in days.items() if not tolerance.covers(*one.sums)]
     if as_json:
@@ -172,6 +167,19 @@ def check(
         _show(provider, ours["currency"], days, differing)
         _note(provider, days, charged, ours["timezone"])
     sys.exit(EXIT_DIFFERS if differing else 0)
+
+
+@contextmanager
+def _not_compared(path: Path) -> Iterator[None]:
+    """Whatever goes wrong before there is something to compare ends with one exit code."""
+    try:
+        yield
+    except ExportError as error:
+        raise NotComparedError(f"{path}: {error}") from error
+    except FareboxError as error:
+        raise NotComparedError(str(error)) from error
+    except click.ClickException as error:
+        raise NotComparedError(error.message) from error
 
 
 def _totals(provider: str) -> dict[str, Any]:

@@ -110,15 +110,10 @@ class GenerationOperations(LedgerCore):
             token=token,
             key_digest=(idempotency or _NO_DIGESTS)[0],
             request_digest=(idempotency or _NO_DIGESTS)[1],
-            price=request.price_millicredits,
             basis=encode_basis(priced),
             volume=volume and encode_volume(volume, request.outputs),
-            tool=request.tool,
-            model=request.model,
-            providers=",".join(request.providers or (request.provider,)),
             pro=pro,
-            settings=_settings(request),
-            request=encode_request(request),
+            **_asked(request),
             terms=encode_terms(terms, self.outputs_kept_ms),
             fields=to_json([text for pair in fields.items() for text in pair]).decode(),
             dispatch_ms=self.dispatch_ms,
@@ -372,8 +367,16 @@ class GenerationOperations(LedgerCore):
                 return outcomes.NotFound()
 
 
-def _settings(request: GenerationRequest) -> str:
-    return to_json({name: canonical(value) for name, value in request.settings.items()}).decode()
+def _asked(request: GenerationRequest) -> dict[str, str | int]:
+    """A request's own text, and what `reserve` checks of it."""
+    return {
+        "price": request.price_millicredits,
+        "tool": request.tool,
+        "model": request.model,
+        "providers": ",".join(request.providers or (request.provider,)),
+        "settings": to_json({name: canonical(value) for name, value in request.settings.items()}).decode(),
+        "request": encode_request(request),
+    }
 
 
 def _generation(item: Reply) -> outcomes.Generation:

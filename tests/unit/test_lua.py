@@ -108,7 +108,8 @@ def test_python_names_the_arguments_of_every_script(folder: Folder) -> None:
 
 
 def calls_in(tree: ast.AST) -> Iterator[tuple[str, frozenset[str]]]:
-    """The scripts that Python runs, by the names of the arguments that each gets."""
+    """The scripts that Python runs, by the names of the arguments that each gets, also with `**` from a function."""
+    returned = dict(names_returned_in(tree))
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
             continue
@@ -120,7 +121,17 @@ def calls_in(tree: ast.AST) -> Iterator[tuple[str, frozenset[str]]]:
             continue
         names = {keyword.arg for keyword in call.keywords if keyword.arg}
         extra = {"operation"} if called.endswith("_operate") else set()
-        yield str(words[0].value), frozenset(names | extra)
+        spread = [word.value.func for word in call.keywords if word.arg is None and isinstance(word.value, ast.Call)]
+        yield str(words[0].value), frozenset(names | extra).union(*(returned[ast.unparse(one)] for one in spread))
+
+
+def names_returned_in(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    """The functions that return a dict as it is written there, with its names."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and isinstance(function.body[-1], ast.Return):
+            found = function.body[-1].value
+            if isinstance(found, ast.Dict):
+                yield function.name, {str(key.value) for key in found.keys if isinstance(key, ast.Constant)}
 
 
 def test_a_script_refuses_other_arguments_than_its_own() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aiohttp import web
 
 from gateway.api.http.respond import answer
@@ -42,6 +44,21 @@ async def readyz(request: web.Request) -> web.Response:
             durable_by=app[SETTINGS].durable_by,
         )
         return answer(shape, status=503, headers={"Retry-After": "2"})
+    last = await audit_if_known(app)
+    problems = await _problems(app, last)
+    shape = operations_schemas.Readiness(
+        status="degraded" if problems else "ok",
+        problems=problems,
+        rate_card=app[RATE_CARDS].card.version,
+        audit=None if last is None else _audit_state(last),
+        durable_by=app[SETTINGS].durable_by,
+    )
+    return answer(shape)
+
+
+async def _problems(app: web.Application, last: LastAudit | None) -> list[str]:
+    """What an operator should look at, each with what to do."""
+    card = app[RATE_CARDS].card
     problems = [*app[STARTUP].problems, *app[BACKGROUND].problems]
     problems += filter(None, [CLOCK.problem, app[STORE_WATCH].problem])
     if app[RATE_CARDS].problem is not None:
@@ -51,35 +68,28 @@ async def readyz(request: web.Request) -> web.Response:
     problems += away or filter(None, [app[HUB].problem])
     problems += [
         f"{variable} belongs to no tool of the rate card: rename it, or unset it"
-        for variable in app[SETTINGS].queues_without_a_tool(app[RATE_CARDS].card.tools)
+        for variable in app[SETTINGS].queues_without_a_tool(card.tools)
     ]
     problems += [
         f"the provider {name!r} cannot be reached: "
-        f"{'other providers make its models' if app[RATE_CARDS].card.is_replaceable(name) else 'its generations wait'}"
+        f"{'other providers make its models' if card.is_replaceable(name) else 'its generations wait'}"
         for name, state in (await provider_states(app) or {}).items()
         if state.is_away(now_ms())
     ]
-    problems += app[WORKFORCE].problems
-    last = await audit_if_known(app)
-    if last is not None and last.differences:
-        found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
-        problems.append(f"the last audit found {found} in the ledger: run `farebox audit`")
-    if last is not None and last.unproved:
-        problems.append(
-            f"the last audit could not verify {last.unproved} items that kept changing: run `farebox audit`"
-        )
+    problems += [*app[WORKFORCE].problems, *_audit_problems(last)]
     problems += filter(None, [await archive_problem(app)])
     if waiting := await events_waiting(app):
         events = "1 payment event" if waiting == 1 else f"{waiting} payment events"
         problems.append(f"{events} could not be applied: see `GET /v1/ops/payment-events`")
-    shape = operations_schemas.Readiness(
-        status="degraded" if problems else "ok",
-        problems=problems,
-        rate_card=app[RATE_CARDS].card.version,
-        audit=None if last is None else _audit_state(last),
-        durable_by=app[SETTINGS].durable_by,
-    )
-    return answer(shape)
+    return problems
+
+
+def _audit_problems(last: LastAudit | None) -> Iterator[str]:
+    if last is not None and last.differences:
+        found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
+        yield f"the last audit found {found} in the ledger: run `farebox audit`"
+    if last is not None and last.unproved:
+        yield f"the last audit could not verify {last.unproved} items that kept changing: run `farebox audit`"
 
 
 def _audit_state(last: LastAudit) -> operations_schemas.AuditState:
