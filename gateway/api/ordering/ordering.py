@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from gateway import tracing
 from gateway.api.access.auth import OWN_ACCOUNT, AccountCaller, found
@@ -88,6 +89,17 @@ class _Priced:
     volume: Volume | None = None
 
 
+class _Standing(NamedTuple):
+    """What an account's price depends on, as far as is known.
+
+    `at`: its time (ms), None: now. `before`: how many outputs of a model with graduated prices it ordered this month.
+    """
+
+    priced_for: PricedFor
+    at: int | None = None
+    before: int = 0
+
+
 class Ordering:
     """Prices requests and orders generations, by the current rate card."""
 
@@ -132,12 +144,12 @@ class Ordering:
 
         `webhook`: a facade client's webhook, instead of the body's `webhook_url`.
         """
-        account, priced_for = caller.account, self.prices.priced_for(caller)
-        model, before = self._rate_cards.loaded.models.get(body.model), 0
+        account, standing = caller.account, _Standing(self.prices.priced_for(caller))
+        model = self._rate_cards.loaded.models.get(body.model)
         try:
             if model is not None and model.graduated:
-                before = await self._ordered(account, body.model)
-            priced = self._priced(caller, body, webhook, priced_for, before=before)
+                standing = standing._replace(before=await self._ordered(account, body.model))
+            priced = self._priced(caller, body, webhook, standing)
             # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
             seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
             generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
@@ -150,15 +162,15 @@ class Ordering:
                 raise
             return replayed
         outcome = await self._reserve(caller, generation, priced, digests)
-        at, tries = None, {PricedOtherwise: _PRICED_AGAIN_MAX, outcomes.VolumeMoved: _ORDERED_MEANWHILE_MAX}
+        tries = {PricedOtherwise: _PRICED_AGAIN_MAX, outcomes.VolumeMoved: _ORDERED_MEANWHILE_MAX}
         while isinstance(outcome, PricedOtherwise | outcomes.VolumeMoved) and tries[type(outcome)]:
             tries[type(outcome)] -= 1
             if isinstance(outcome, PricedOtherwise):
-                priced_for, at = outcome.priced_for, outcome.at
-                self.prices.correct(caller, priced_for)
+                standing = standing._replace(priced_for=outcome.priced_for, at=outcome.at)
+                self.prices.correct(caller, outcome.priced_for)
             else:
-                before = outcome.ordered
-            priced = self._priced_again(caller, body, priced, priced_for, at=at, before=before)
+                standing = standing._replace(before=outcome.ordered)
+            priced = self._priced_again(caller, body, priced, standing)
             outcome = await self._reserve(caller, generation, priced, digests)
         match outcome:
             case outcomes.Reserved():
@@ -168,7 +180,7 @@ class Ordering:
                 return Ordered(outcome.generation, replay=True)
             case _:
                 self._drop_inputs(priced)
-                raise refusal_of_reserve(outcome, priced.request, priced.card, _price_with(priced, priced_for))
+                raise refusal_of_reserve(outcome, priced.request, priced.card, _price_with(priced, standing.priced_for))
 
     async def _reserve(
         self, caller: AccountCaller, generation: str, priced: _Priced, digests: IdempotencyDigests | None
@@ -194,37 +206,21 @@ class Ordering:
         found, zone = await self._ledger.account(account=account), self._rate_cards.loaded.free.timezone
         return ordered_this_month(found, model, zone) if isinstance(found, outcomes.Account) else 0
 
-    def _priced_again(
-        self,
-        caller: AccountCaller,
-        body: GenerationIn,
-        priced: _Priced,
-        priced_for: PricedFor,
-        *,
-        at: int | None,
-        before: int,
-    ) -> _Priced:
+    def _priced_again(self, caller: AccountCaller, body: GenerationIn, priced: _Priced, standing: _Standing) -> _Priced:
         """The same request, priced for what the account has; its inputs are stored already."""
         try:
-            again = self._priced(caller, body, priced.webhook, priced_for, at=at, before=before)
+            again = self._priced(caller, body, priced.webhook, standing)
         except ApiError:
             self._drop_inputs(priced)
             raise
         return replace(again, request=replace(again.request, inputs=priced.request.inputs))
 
     def _priced(
-        self,
-        caller: AccountCaller,
-        body: GenerationIn,
-        webhook: OwnWebhook | None,
-        priced_for: PricedFor,
-        *,
-        at: int | None = None,
-        before: int = 0,
+        self, caller: AccountCaller, body: GenerationIn, webhook: OwnWebhook | None, standing: _Standing
     ) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
         account, basis = caller.account, None
-        card, quote = self.prices.price(caller, body, priced_for, at, before)
+        card, quote = self.prices.price(caller, body, *standing)
         volume = quote.volume
         if not body.prompt and quote.model.prompt == "required":
             raise wrong_prompt(f"is required by {quote.model.name}")
@@ -233,7 +229,7 @@ class Ordering:
             price = self._quote_tokens.open(body.quote, account, quote)
             volume = volume and Volume(0, None)  # it keeps its price, whatever was ordered since
         else:
-            basis = basis_of(card, priced_for)
+            basis = basis_of(card, standing.priced_for)
         # Hold no credits for a model without a worker.
         if not self._workforce.takes(body.tool, quote.model.offers):
             raise _no_worker(quote.model)
