@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -251,3 +252,8 @@ async def _find_no_violation(page: Page, seen_how: str, options: dict[str, Any])
     found: list[dict[str, Any]] = await page.evaluate(_AXE, [options, options is _ONLY_COLOURS])
     wrong = [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}" for one in found]
     assert wrong == [], f"{page.url}, {seen_how}: {wrong}"
+
+
+async def choose(page: Page, model: str) -> None:
+    """Choose a model on the page to generate, by its name."""
+    await page.get_by_role("radio", name=re.compile(rf"^{re.escape(model)}\b")).first.check(force=True)

@@ -17,14 +17,13 @@ from redis.asyncio.cluster import RedisCluster
 from tests.invariants.attribution import check_attribution
 from tests.invariants.billing import check_billing
 from tests.invariants.contents import Contents, read_contents
+from tests.invariants.events import check_events
 from tests.invariants.margin import check_margin
 from tests.invariants.metering import used
 
 OPEN = {"waiting", "queued", "running"}
 BUCKETS = ("f", "s", "t")
 EPOCH = date(1970, 1, 1)
-KEPT = 500
-"""So many events a webhook keeps."""
 RECENT = 40 * 86_400_000
 """How old a generation may be when one ends and still stay in the list of recent ones."""
 
@@ -128,7 +127,7 @@ def check_partition(partition: Partition) -> None:
         _check_account(partition, account, fields)
         check_billing(account, partition.billing.get(account, {}), fields)
         _check_purchases(partition, account, fields)
-    _check_events(partition)
+    check_events(partition)
     check_margin(partition.generations, partition.margin)
     _check_totals(partition)
 
@@ -352,42 +351,6 @@ def _check_purchases(partition: Partition, account: str, fields: dict[str, str])
         if due == credits_ and not owed and grant is not None:
             assert int(grant.split(",")[1]) == 0, f"{name}: all of it is due, and something is left"
     assert 0 <= int(fields.get("debt", 0)) <= owed_in_all, account
-
-
-def _check_events(partition: Partition) -> None:
-    """Each webhook has one event of each end that it was there for, and what is pending is due or behind another."""
-    by_webhook: defaultdict[str, dict[str, dict[str, str]]] = defaultdict(dict)
-    for name, delivery in partition.deliveries.items():
-        webhook, _, event = name.rpartition(":")
-        by_webhook[webhook][event] = delivery
-    for webhook, told in by_webhook.items():
-        ends = Counter(
-            one["subject"]
-            for one in told.values()
-            if one["type"].startswith("generation.") and one["type"] != "generation.running"
-        )
-        assert set(ends.values()) <= {1}, f"{webhook} is told of an end twice"
-        for generation in ends:
-            state = partition.generations.get(generation, {}).get("state")
-            told_as = [one["type"] for one in told.values() if one["subject"] == generation]
-            assert state is None or f"generation.{state}" in told_as, f"{webhook}: {generation} is {state}"
-        behind = {one["behind"] for one in told.values() if "behind" in one and one["status"] == "pending"}
-        pending = {event for event, one in told.items() if one["status"] == "pending"}
-        assert pending == set(partition.due.get(webhook, {})) | (behind & pending), f"{webhook}: what is due"
-    _check_heard(partition, by_webhook)
-
-
-def _check_heard(partition: Partition, by_webhook: dict[str, dict[str, dict[str, str]]]) -> None:
-    """Who listened when a generation ended has its end, unless so much came since that it is kept no longer."""
-    for name, webhook in partition.webhooks.items():
-        told = by_webhook.get(name, {})
-        of = {one["subject"] for one in told.values()}
-        for generation, g in partition.generations.items():
-            mine = name.partition(":")[0] in {g["account"], "*"} and g["state"] not in OPEN
-            heard = f"generation.{g['state']}" in webhook.get("events", "").split(",")
-            since = int(webhook["created_at"]) < int(g.get("finished_at", 0))
-            if mine and heard and since and len(told) < KEPT:
-                assert generation in of, f"{name} was not told of {generation}"
 
 
 def _check_totals(partition: Partition) -> None:
