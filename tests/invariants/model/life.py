@@ -10,12 +10,12 @@ from gateway.domain import Cost, GenerationRequest, Output, Volume, partition_of
 from gateway.ledger.policy import Terms
 from gateway.ledger.tried import Tried
 from tests.invariants.model.accounts import Answer
-from tests.invariants.model.at_providers import DISPATCH, AtProviders
+from tests.invariants.model.at_providers import DISPATCH
+from tests.invariants.model.concurrency import Concurrency
 from tests.invariants.model.credits import Account
 from tests.invariants.model.generations import OPEN, Generation
 from tests.invariants.model.margin import count_end, count_loss
 from tests.invariants.model.plans import day
-from tests.invariants.model.volumes import Volumes
 from tests.invariants.model.waiting import CHECK_AGAIN_MS
 
 RETRIED = {"provider_failed", "worker_lost"}
@@ -24,7 +24,7 @@ POLL_PAUSES_MS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
 @dataclass
-class Model(Volumes, AtProviders):
+class Model(Concurrency):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     made_by: defaultdict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -35,34 +35,7 @@ class Model(Volumes, AtProviders):
     """R28: "keys" or "tags", account and day → row → the same sums, of what has a key or a tag."""
     counted: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by partition
 
-    def of(self, account: str, *states: str) -> list[Generation]:
-        return [g for g in self.generations.values() if g.account == account and g.state in states]
-
-    def in_work(self, account: str, tool: str) -> int:
-        return sum(g.request.tool == tool for g in self.of(account, "queued", "running"))
-
-    def line(self, account: str, tool: str) -> list[Generation]:
-        waiting = (g for g in self.of(account, "waiting") if g.request.tool == tool)
-        return sorted(waiting, key=lambda g: g.order)
-
-    def room(self, a: Account, tool: str) -> int:
-        return self.entitled(a).concurrency.get(tool, 1) - self.in_work(a.id, tool)
-
-    def promote(self, a: Account, *tools: str) -> list[Answer]:
-        """R14: as many as now fit, first come first."""
-        promoted = []
-        for tool in tools or ("image", "video"):
-            for g in self.line(a.id, tool)[: max(0, self.room(a, tool))]:
-                self.queue(g, 0)
-                promoted.append(g.dispatch)
-        return promoted
-
-    def queue(self, g: Generation, not_before: int) -> None:
-        g.state, g.queued_at, g.not_before = "queued", self.clock, not_before
-        g.parked, g.looks, g.lease_until = False, 0, 0
-        g.deadline = max(self.clock + DISPATCH, not_before)
-
-    def reserve(  # noqa: C901, PLR0911, PLR0912 - one return for each refusal
+    def reserve(  # noqa: C901, PLR0911 - one return for each refusal
         self, *, account: str, generation: str, operation: str, request: GenerationRequest, terms: Terms, pro: bool,
         idempotency: tuple[str, str] | None, key: str | None, token: str | None,
         volume: Volume | None = None, **_: None,
@@ -78,24 +51,17 @@ class Model(Volumes, AtProviders):
             if g.operation != operation:
                 return "Replayed", g.id
             return "Reserved", g.dispatch if g.state == "queued" else None
-        a, tool = self.rolled(account), request.tool
-        entitled = self.entitled(a)
-        if pro and not a.subscription:
-            return "SubscriptionRequired", None
-        for setting, allowed in entitled.allow.get(tool, {}).items():
-            if setting in request.settings and request.settings[setting] not in allowed:
-                return "PlanLimit", setting
-        if volume and (moved := self.moved(a, request.model, volume)) is not None:
-            return "VolumeMoved", moved
-        shares = a.allocate(request.price_millicredits)
+        a, price = self.rolled(account), request.price_millicredits
+        if refusal := self._not_allowed(a, request, pro=pro, volume=volume):
+            return refusal
+        shares = a.allocate(price)
         if shares is None:
             return "InsufficientCredits", a.available()
-        counted = self.counting(a, key, request.price_millicredits)
-        price = request.price_millicredits
+        counted, entitled = self.counting(a, key, price), self.entitled(a)
         if reached := self.reached(counted, price) or self.beyond(account, token, price):
             return "LimitReached", reached
-        waits = self.room(a, tool) <= 0
-        if waits and len(self.line(account, tool)) >= entitled.max_waiting:
+        waits = self.room(a, request.tool) <= 0
+        if waits and len(self.line(account, request.tool)) >= entitled.max_waiting:
             return "WaitingRoomFull", entitled.max_waiting
         changes = a.take(shares, hold=True)
         order = max([self.clock, *(earlier + 1 for earlier in self.recent[account].values())])
@@ -116,6 +82,19 @@ class Model(Volumes, AtProviders):
         if asked:
             self.asked[account, asked] = digest, generation
         return "Reserved", None if waits else g.dispatch
+
+    def _not_allowed(
+        self, a: Account, request: GenerationRequest, *, pro: bool, volume: Volume | None
+    ) -> Answer | None:
+        """R6: what the plan does not allow; or a price that does not hold for what was ordered this month."""
+        if pro and not a.subscription:
+            return "SubscriptionRequired", None
+        for setting, allowed in self.entitled(a).allow.get(request.tool, {}).items():
+            if setting in request.settings and request.settings[setting] not in allowed:
+                return "PlanLimit", setting
+        if volume and (moved := self.moved(a, request.model, volume)) is not None:
+            return "VolumeMoved", moved
+        return None
 
     def _list(self, g: Generation) -> None:
         self.generations[g.id] = g
