@@ -59,8 +59,8 @@ MUTANTS = {
     ),
     "free credits that come back after midnight are the plan's": Mutant(
         f"{_LUA}/lib/refunds.lua",
-        "refund_grant(a, p, share.bucket, amount)",
-        'refund_grant(a, p, "s", amount)',
+        "local bucket, worth = share.bucket,",
+        'local bucket, worth = "s",',
         "clocks",
         "bucket f",
     ),

@@ -198,13 +198,16 @@ class Ledger(
 
     async def margin(self, *, days: Sequence[str]) -> list[Earned]:
         """What generations earned and cost on these days (`2026-11-22`), of all accounts, in no order."""
-        rows: list[Earned] = []
-        for day in days:
-            found = await asyncio.gather(
-                *(self.command("HGETALL", keys.margin(partition, day)) for partition in range(self.partitions))
-            )
-            rows.extend(row for stored in found for row in decode_margin(day, stored))
-        return rows
+        asked = (
+            self.run("margins", keys.policy(partition), days=",".join(days)) for partition in range(self.partitions)
+        )
+        return [
+            row
+            for _, found in await asyncio.gather(*asked)
+            for day, flat in zip(days, found, strict=True)
+            if flat
+            for row in decode_margin(day, dict(zip(flat[::2], flat[1::2], strict=True)))
+        ]
 
     async def totals(self) -> Totals:
         """Sums over all partitions. The cost grows with partitions, not with accounts."""

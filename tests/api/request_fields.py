@@ -46,7 +46,7 @@ def request_fields() -> list[RequestField]:
         RequestField(method, path, method == "GET", steps, types, schema)
         for method, path, shape in shapes
         for steps, types, schema in _leaves(shape)
-        if steps[:2] != ("sandbox", "reported")
+        if steps[:2] not in {("sandbox", "reported"), ("sandbox", "cost")}
     ]
 
 

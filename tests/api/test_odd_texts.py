@@ -165,7 +165,7 @@ def test_the_command_line_writes_out_what_an_account_was_given(
     found = {
         "id": "acme", "email": odd, "test": False, "clock": {"now": "2026-11-22T17:00:00.000Z"}, "journal": [entry],
         "balance": {"available": 1, "held": 0, "grants": [], "plan": plan}, "in_work": {odd: 1}, "waiting": {},
-        "alerts": {"thresholds": []}, "keys": [key],
+        "alerts": {"thresholds": []}, "keys": [key], "factors": {},
     }  # fmt: skip
     monkeypatch.setattr("gateway.cli.account.ask_gateway", lambda _call: found)
     for arguments in (["account", "show", "acme"], ["account", "show", "acme", "--json"]):

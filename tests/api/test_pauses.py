@@ -147,8 +147,8 @@ async def test_a_model_that_leaves_the_card_while_its_inputs_are_stored_is_named
     await gateway.call("PUT", "/v1/ops/pauses/model/sketch", gateway.admin, WHY)
 
     async def stored_while_the_card_changes(*arguments: Any) -> Any:
-        models = {name: model for name, model in cards.card.models.items() if name != "sketch"}
-        monkeypatch.setattr(cards, "card", cards.card.model_copy(update={"models": models}))
+        models = {name: model for name, model in cards.loaded.models.items() if name != "sketch"}
+        monkeypatch.setattr(cards, "loaded", cards.loaded.model_copy(update={"models": models}))
         return await stored(*arguments)
 
     monkeypatch.setattr("gateway.api.ordering.ordering.stored", stored_while_the_card_changes)

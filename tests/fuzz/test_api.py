@@ -45,6 +45,11 @@ CHECKS = {
     "use_after_free",
 }
 NEVER_WELL = {
+    # Its keys are no workers', whose calls tests/workers/test_remote.py makes.
+    "POST /v1/worker/calls/{call}",
+    "GET /v1/worker/checks",
+    "PUT /v1/worker/objects/{object}",
+    "GET /v1/worker/objects/{object}",
     "POST /v1/payments/stripe/webhook",  # this gateway takes no Stripe; tests/fuzz/test_webhook.py does
     "POST /v1/callbacks/{provider}/{token}",  # it has no provider that calls; tests/api/test_callbacks.py does
     # It has no payment event that waits; tests/payments/test_unapplied.py has.

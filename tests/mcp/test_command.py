@@ -25,7 +25,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     ("variables", "named"),
     [
         ({}, "FAREBOX_KEY is not set"),
-        ({"FAREBOX_KEY": "two\nlines"}, "FAREBOX_KEY: must be an account's API key"),
+        ({"FAREBOX_KEY": "two\nlines"}, "FAREBOX_KEY: must be an API key"),
         ({"FAREBOX_KEY": "fbx_some", "FAREBOX_URL": "farebox.example.com"}, "FAREBOX_URL: must be the address"),
         ({"FAREBOX_KEY": "fbx_some", "FAREBOX_URL": "https://a:b@here"}, "FAREBOX_URL: must be the address"),
         ({"FAREBOX_KEY": "fbx_some", "FAREBOX_URL": "http://here:port"}, "FAREBOX_URL: must be the address"),

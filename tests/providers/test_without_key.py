@@ -40,7 +40,8 @@ async def test_a_worker_without_the_key_costs_no_attempt_and_says_what_it_lacks(
         assert (left.state, left.attempt, left.failures) == (State.QUEUED, 0, 0)
     assert [one.queued for one in await stage.queue.depths(["image"])] == [4]
     asked = [("image", "box", job_id(generation, 1)) for generation in boxed]
-    assert await stage.queue.rerouted_positions(asked) == [0, 1, 2, 3]
+    # What was created in the same millisecond is in no order.
+    assert set(await stage.queue.rerouted_positions(asked)) == {0, 1, 2, 3}
 
     scene.worker()
     ended = [await stage.ended(generation) for generation in boxed]

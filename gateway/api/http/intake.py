@@ -90,13 +90,12 @@ class Intake:
         return self._by_account.total()
 
     @contextlib.asynccontextmanager
-    async def received(
-        self, request: web.Request, account: str, most: int = limits.UPLOAD_MAX_BYTES
-    ) -> AsyncIterator[Received]:
+    async def received(self, request: web.Request, account: str, most: int | None = None) -> AsyncIterator[Received]:
         """The request's body as a temporary file.
 
         RateLimited, BodyTooLarge or BodyTooSlow; OutputNotStored if this machine's disk is full.
         """
+        most = limits.UPLOAD_MAX_BYTES if most is None else most
         if (request.content_length or 0) > most:
             raise _too_large(most)
         with self._place(account):
@@ -134,7 +133,7 @@ class Intake:
                     form.fields.append((part.name, text))
                 else:
                     file = open_files.enter_context(await _on_disk(self._open))
-                    received = await _receive(_chunks(part), file, patience)
+                    received = await _receive(_chunks(part), file, patience, limits.UPLOAD_MAX_BYTES)
                     form.files.append(FormFile(part.name, part.headers.get("Content-Type", ""), received))
                     if sum(one.body.bytes for one in form.files) > limits.INPUTS_MAX_BYTES:
                         raise _form_too_large()
@@ -258,9 +257,7 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _receive(
-    chunks: AsyncIterator[bytes], file: BinaryIO, patience: _Patience, most: int = limits.UPLOAD_MAX_BYTES
-) -> Received:
+async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, patience: _Patience, most: int) -> Received:
     """Read a body into `file`, within limits of time and size; returns its decompressed size."""
     size, digest, block = 0, hashlib.sha256(), bytearray()
 
