@@ -44,6 +44,7 @@ from gateway.ledger.sums import Totals
 from gateway.ledger.tokens import TokenOperations
 from gateway.ledger.unapplied import UnappliedOperations
 from gateway.ledger.webhooks import WebhookOperations
+from gateway.redis_link.connections import LedgerCluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +133,7 @@ class Ledger(
     async def close(self) -> None:
         """Close every connection."""
         await self._calls.aclose()
-        await self.redis.aclose()
+        await (self.redis.close_for_good() if isinstance(self.redis, LedgerCluster) else self.redis.aclose())
 
     async def ping(self) -> None:
         """Return when every node of the ledger responds and, with FAREBOX_WAIT_REPLICAS, its replicas confirm."""

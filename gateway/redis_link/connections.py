@@ -105,6 +105,12 @@ class LedgerCluster(RedisCluster):
             **{name: value for name, value in _common(address, ANSWER_SECONDS).items() if name != "redis_connect_func"},
         )
 
+    async def close_for_good(self) -> None:
+        """Close every connection: `aclose` leaves those open that calls opened after one of them had lost its node."""
+        await self.aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(nodes)
+
     def node(self, host: str, port: int) -> Redis:
         """A client of one node, with the same policy, credentials and certificates."""
         # A lost connection is not retried there: the node may have been replaced, and `Cluster` asks by whom.

@@ -9,6 +9,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import pytest
+
 from gateway.domain import Bucket, Cost, FailureCode, Interval, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.margin_records import Earned, Margin, revenue_of
@@ -193,6 +195,7 @@ async def test_refunds_keep_what_their_credits_are_worth(world: World) -> None:
     assert (int(found.revenue), found.unknown_millicredits) == (30_000, 0)
 
 
+@pytest.mark.cluster
 async def test_a_late_job_is_booked_once_as_a_loss(world: World) -> None:
     ended = await make(world, 1_000, [Cost("sandbox", 5)])
     for job in ("job-1", "job-1", "job-2"):

@@ -81,8 +81,9 @@ async def test_what_was_acknowledged_is_there_after_sentinel_has_failed_over(
             generation = generation_id(partition_of_account("ann", PARTITIONS))
             while generation not in acknowledged:  # a client repeats its request until it is answered
                 with contextlib.suppress(LedgerUnavailable):
-                    await world.reserve(price=1, generation=generation)
+                    the(outcomes.Reserved, await world.reserve(price=1, generation=generation))
                     acknowledged.add(generation)
+                    await asyncio.sleep(0.02)  # the account has room for 2,000
 
     try:
         assert await ledger.durability() == []

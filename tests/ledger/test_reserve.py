@@ -263,6 +263,7 @@ async def test_an_account_without_a_generation_in_the_ledger_is_not_found(world:
     assert isinstance(missing, outcomes.NotFound)
 
 
+@pytest.mark.cluster
 async def test_r7_a_price_is_held_only_for_what_it_was_made_for(world: World) -> None:
     """The plan (also one that has lapsed but was not rolled yet), the account's factors, and the time."""
     account = await world.account()
