@@ -46,6 +46,11 @@ async def world(own_redis: RedisServer, replica: RedisServer) -> AsyncIterator[W
         await ledger.close()
 
 
+def made(outcome: object) -> None:
+    """A request, or its repetition, was accepted."""
+    assert isinstance(outcome, outcomes.Reserved | outcomes.Replayed), outcome
+
+
 async def until_confirmed(ledger: Ledger) -> None:
     """Return when the replica has caught up; pytest's timeout ends a test in which it never does."""
 

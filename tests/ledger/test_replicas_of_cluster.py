@@ -21,7 +21,7 @@ from gateway.redis_link.connections import connect_ledger
 from tests.files_in_memory import in_memory
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
-from tests.ledger.test_replicas import ROOMY, until_confirmed
+from tests.ledger.test_replicas import ROOMY, made, until_confirmed
 from tests.ledger.world import PARTITIONS, POLICY, World, the
 from tests.redis_servers import RedisCluster, RedisServer
 from tests.until import until
@@ -78,7 +78,7 @@ async def accepted(world: World, account: str) -> None:
     generation = generation_id(partition_of_account(account, PARTITIONS))
     while True:
         with suppress(ReplicasMissing):
-            the(outcomes.Reserved, await world.reserve(account, 1, generation=generation))
+            made(await world.reserve(account, 1, generation=generation))
             return
 
 
@@ -134,7 +134,7 @@ async def test_what_was_acknowledged_is_there_after_a_node_has_failed_over(serve
             generation = generation_id(partition_of_account(account, PARTITIONS))
             while generation not in acknowledged:  # a client repeats its request until it is answered
                 try:
-                    the(outcomes.Reserved, await world.reserve(account, 1, generation=generation))
+                    made(await world.reserve(account, 1, generation=generation))
                     acknowledged.add(generation)
                     await asyncio.sleep(_BETWEEN_SECONDS)  # the account has room for 2,000
                 except LedgerUnavailable as error:
