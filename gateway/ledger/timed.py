@@ -29,6 +29,7 @@ READ_ONLY = frozenset(
         "find",
         "generation",
         "generations",
+        "margins",
         "overdue",
         "purchase",
         "purchases",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+import redis
 
 from gateway.domain import Scope, generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable, ReplicasMissing
@@ -44,6 +45,13 @@ async def world(own_redis: RedisServer, replica: RedisServer) -> AsyncIterator[W
         yield world
     finally:
         await ledger.close()
+
+
+def is_master(server: RedisServer) -> bool:
+    """Whether it has been promoted. Sentinels end its connections when it is."""
+    with contextlib.suppress(redis.ConnectionError), server.client() as client:
+        return bool(client.info("replication")["role"] == "master")
+    return False
 
 
 def made(outcome: object) -> None:

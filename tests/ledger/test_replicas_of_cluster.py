@@ -21,7 +21,7 @@ from gateway.redis_link.connections import connect_ledger
 from tests.files_in_memory import in_memory
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
-from tests.ledger.test_replicas import ROOMY, made, until_confirmed
+from tests.ledger.test_replicas import ROOMY, is_master, made, until_confirmed
 from tests.ledger.world import PARTITIONS, POLICY, World, the
 from tests.redis_servers import RedisCluster, RedisServer
 from tests.until import until
@@ -143,8 +143,8 @@ async def test_what_was_acknowledged_is_there_after_a_node_has_failed_over(serve
     clients = [asyncio.create_task(client()) for _ in range(4)]
     await until(lambda: len(acknowledged) >= 40)
     lost.kill()
-    with servers.replica_of(lost).client() as promoted:
-        await until(lambda: promoted.info("replication")["role"] == "master")
+    promoted = servers.replica_of(lost)
+    await until(lambda: is_master(promoted))
     lost.start()
     until_then = len(acknowledged)
     await until(lambda: len(acknowledged) >= until_then + 40)

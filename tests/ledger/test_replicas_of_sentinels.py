@@ -18,7 +18,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.redis_link.connections import connect_ledger
 from tests.free_ports import free_port
 from tests.invariants.checks import check_invariants
-from tests.ledger.test_replicas import ROOMY, made, until_confirmed
+from tests.ledger.test_replicas import ROOMY, is_master, made, until_confirmed
 from tests.ledger.world import PARTITIONS, POLICY, World, the
 from tests.redis_servers import RedisServer
 from tests.until import until
@@ -93,8 +93,7 @@ async def test_what_was_acknowledged_is_there_after_sentinel_has_failed_over(
         clients = [asyncio.create_task(client()) for _ in range(4)]
         await until(lambda: len(acknowledged) >= 40)
         own_redis.kill()
-        with replica.client() as promoted:
-            await until(lambda: promoted.info("replication")["role"] == "master")
+        await until(lambda: is_master(replica))
         own_redis.options = ("--replicaof", "127.0.0.1", str(replica.port))
         own_redis.start()
         until_then = len(acknowledged)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-from redis.asyncio.cluster import RedisCluster
-
 from gateway.domain import Bucket, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.records import BUCKETS
@@ -16,8 +14,8 @@ from tests.unit.test_lua import LEDGER
 
 
 async def forget_scripts(world: World) -> None:
-    everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(world.redis, RedisCluster) else {}
-    await world.redis.execute_command("SCRIPT FLUSH", **everywhere)
+    for server in await world.ledger.servers():
+        await server.execute_command("SCRIPT FLUSH")
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(world: World) -> None:
