@@ -26,11 +26,17 @@ async def keeping(ledger_url: str) -> AsyncIterator[World]:
     async with open_world(ledger_url, retention=LONG) as world:
         await world.account()
         yield world
+        while _OTHERS:  # each has connections of its own to a cluster's nodes; the client is closed by its world
+            await _OTHERS.pop()._calls.aclose()  # noqa: SLF001 - `close` would close the client that they share
+
+
+_OTHERS: list[Ledger] = []
 
 
 def other(world: World, retention: Retention = USUAL) -> World:
     """The same ledger as another process sees it, such as a worker that is set up otherwise."""
-    return World(Ledger(world.redis, partitions=PARTITIONS, retention=retention), world.policy)
+    _OTHERS.append(Ledger(world.redis, partitions=PARTITIONS, retention=retention))
+    return World(_OTHERS[-1], world.policy)
 
 
 async def test_a_record_lives_as_long_as_its_outputs(keeping: World) -> None:

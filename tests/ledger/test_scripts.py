@@ -18,16 +18,6 @@ async def forget_scripts(world: World) -> None:
         await server.execute_command("SCRIPT FLUSH")
 
 
-async def test_one_failing_script_of_a_batch_fails_alone(world: World) -> None:
-    generation = await world.running()
-    answers = await asyncio.gather(
-        world.ledger.park(generation=generation, attempt=1, operation="x"),
-        world.ledger.renew(generation=generation, attempt=1),
-        return_exceptions=True,
-    )
-    assert [type(answer).__name__ for answer in answers] == ["LedgerBroken", "Renewed"]
-
-
 async def test_a_script_that_the_server_forgot_is_sent_again(world: World) -> None:
     await forget_scripts(world)
     assert isinstance(await world.reserve(), outcomes.Reserved)
@@ -48,6 +38,16 @@ async def test_forgotten_scripts_in_one_batch_each_get_their_own_answer(world: W
     answers = await asyncio.gather(*begun, *read)
     assert [getattr(answer, "generation").id for answer in answers[:12]] == generations  # noqa: B009 - of a union
     assert [getattr(answer, "id", None) for answer in answers[12:]] == [*names, None]
+
+
+async def test_one_failing_script_of_a_batch_fails_alone(world: World) -> None:
+    generation = await world.running()
+    answers = await asyncio.gather(
+        world.ledger.park(generation=generation, attempt=1, operation="x"),
+        world.ledger.renew(generation=generation, attempt=1),
+        return_exceptions=True,
+    )
+    assert [type(answer).__name__ for answer in answers] == ["LedgerBroken", "Renewed"]
 
 
 def test_buckets_are_listed_once_in_the_order_in_which_they_burn() -> None:
