@@ -74,13 +74,20 @@ class KeptPage:
         return page
 
     async def give_back(self, page: Page, address: str) -> None:
-        """Forget who was signed in, and all that their pages have kept or were granted."""
+        """Forget who was signed in, and all that their pages have kept or were granted.
+
+        A page still on its way to another when its test ended is not kept: the one navigation aborts the other.
+        """
         context = page.context
         for other in context.pages:
             if other != page:
                 await other.close()
         await page.unroute_all(behavior="ignoreErrors")
-        await page.goto(f"{address}/healthz")  # no script runs there that would write again
+        try:
+            await page.goto(f"{address}/healthz")  # no script runs there that would write again
+        except Error:
+            await context.close()
+            return
         await page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         await context.clear_cookies()
         await context.clear_permissions()
@@ -212,6 +219,12 @@ async def settle(page: Page) -> None:
     await page.evaluate("() => new Promise((done) => setTimeout(done))")
 
 
+async def resize(page: Page, width: int) -> None:
+    """Make the window so wide, and return when what follows its size, as charts do, has followed."""
+    await page.set_viewport_size({"width": width, "height": _HEIGHT})
+    await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 async def check_appearance(page: Page, *, alike: str | None = None, everywhere: bool = LONG) -> None:
     """No violation that axe finds, no sideways scrolling, whole tables: light and dark, wide and narrow.
 
@@ -222,7 +235,7 @@ async def check_appearance(page: Page, *, alike: str | None = None, everywhere: 
     """
     size = page.viewport_size
     for width in WIDTHS:
-        await page.set_viewport_size({"width": width, "height": _HEIGHT})
+        await resize(page, width)
         overflow = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, f"{page.url} at {width} px is {overflow} px too wide"
         wrong = await page.evaluate(_TABLES)
@@ -230,11 +243,11 @@ async def check_appearance(page: Page, *, alike: str | None = None, everywhere: 
     if alike is not None:
         await page.evaluate(_MARK_ALIKE, alike)
         for width in WIDTHS if everywhere else ():
-            await page.set_viewport_size({"width": width, "height": _HEIGHT})
+            await resize(page, width)
             await _find_no_violation(page, f"{width} px", _ALL_BUT_COLOURS)
         await page.evaluate("() => document.querySelectorAll('[data-alike]').forEach((element) => element.remove())")
     for width, theme in zip(WIDTHS, THEMES, strict=True):
-        await page.set_viewport_size({"width": width, "height": _HEIGHT})
+        await resize(page, width)
         await _find_no_violation(page, f"{width} px", _ALL_BUT_COLOURS)
         for scheme in THEMES if everywhere else (theme,):
             await page.emulate_media(color_scheme=scheme)

@@ -208,6 +208,7 @@ async def test_an_old_event_does_not_undo_what_an_operator_did_since(shop: Shop)
 async def test_a_new_purchase_takes_the_place_of_the_old_subscription(shop: Shop) -> None:
     await shop.paid()
     better = await buy_plan(shop.world, "pro", provider="stripe", live=True)
+    await shop.world.advance(2000)
     later: dict[str, Any] = {"lines": (line_of(shop.start + 1000, shop.start + MONTH, 9000),)}
     billed = await shop.say(better, "sub_2", **later)
     assert billed.superseded == ("sub_1",)
