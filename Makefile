@@ -1,4 +1,5 @@
 # Farebox: make run | test | bench | chaos | lint. Each sets up .venv first, when it is missing or out of date.
+# A test that fails is run once more, and told of in the summary if it passes then; never one that finds a ledger Broken.
 # make test LONG=1 adds what takes long: every kind of fault, more steps of the model, more requests made up by fuzzers.
 .PHONY: run test bench chaos lint
 VENV := .venv
@@ -12,7 +13,8 @@ run: $(VENV)/.installed
 	$(VENV)/bin/farebox up --demo
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest --numprocesses auto
+	$(VENV)/bin/python -m pytest --numprocesses auto --reruns 1 --max-suite-reruns 8 \
+		--rerun-except Broken --rerun-show-tracebacks
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks
