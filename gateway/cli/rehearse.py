@@ -32,7 +32,7 @@ from gateway.pricing.card import RateCard
 from gateway.pricing.discounts import PricedFor
 from gateway.pricing.fields import PositiveDurationMs
 from gateway.pricing.load import load_card
-from gateway.pricing.rehearsal import Rehearsal, Rehearsed
+from gateway.pricing.rehearsal import PastGeneration, Rehearsal, Rehearsed
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 
@@ -73,8 +73,9 @@ def rehearse(path: Path, last: int, at: datetime | None, *, as_json: bool) -> No
     the card refuses are counted with the reason, and with what they were charged. Those still open are left out.
 
     Settings are taken as they were used, defaults included, plans and discounts as the accounts have them now. All is
-    priced by one price list of each model, that of `--at`, whenever it was made. The size and
-    length of inputs are not kept: where they make the price, it is the maximum that the model accepts.
+    priced by one price list of each model, that of `--at`, whenever it was made. Graduated prices go by what was
+    delivered in each calendar month. The size and length of inputs are not kept: where they make the price, it is the
+    maximum that the model accepts.
 
     It reads the ledger directly, like `farebox audit` (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA), in
     small steps, and changes nothing.
@@ -116,25 +117,31 @@ def _dated(card: RateCard, at: datetime | None) -> RateCard:
 async def _rehearse(settings: Settings, card: RateCard, since: int, *, show_progress: bool) -> Rehearsal:
     check_is_there(settings)
     ledger = Ledger(connect_ledger(settings.ledger_address))
-    rehearsal, accounts, seen = Rehearsal(card), dict[str, PricedFor](), set[str]()  # a scan may meet a key twice
+    rehearsal, accounts = Rehearsal(card, since), dict[str, PricedFor]()
+    seen = set[str]()  # a scan may meet a key twice
     try:
         reader = Reader(ledger, _REST)
         with Progress(*_COLUMNS, console=Terminal(stderr=True), disable=not show_progress, transient=True) as bars:
             bar = bars.add_task("keys", total=await count_keys(reader))
             async for names in scan(reader):
-                async for one in _ended(ledger, names, since):
+                async for one in _ended(ledger, names, rehearsal.reads_since):
                     if one.id in seen:
                         continue
                     seen.add(one.id)
                     if one.account not in accounts:
                         accounts[one.account] = await _priced_for(ledger, one.account)
                     rehearsal.note(
-                        one.request,
-                        charged=one.committed_millicredits,
-                        delivered=len(one.outputs),
-                        account=accounts[one.account],
+                        PastGeneration(
+                            request=one.request,
+                            account=one.account,
+                            priced_for=accounts[one.account],
+                            created_at=one.created_at,
+                            charged=one.committed_millicredits,
+                            delivered=len(one.outputs),
+                        )
                     )
                 bars.advance(bar, len(names))
+        rehearsal.finish()
         return rehearsal
     finally:
         await ledger.close()

@@ -1,7 +1,7 @@
 """The price of every combination of a model's settings, calculated by the gateway: `POST /v1/estimates`.
 
-An estimate of one request on one day is that request's price. One call takes a hundred of them, and also returns what
-the account's plan allows. Settings that no rate names, such as a seed, stay at their defaults: with all their values
+An item of an estimate has the price of the next request. One call takes a hundred of them, and also returns what the
+account's plan allows. Settings that no rate names, such as a seed, stay at their defaults: with all their values
 the example card would have billions of prices instead of 241.
 """
 
@@ -117,9 +117,13 @@ def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> 
         shown |= gates[0]
         gates = [{} for _ in gates]
     shown["prices"] = [
-        {"settings": settings, "credits": item["credits"], **({"at_most": True} if "at_most" in item else {}), **gate}
+        {"settings": settings, "credits": item["unit_credits"], **_beside(item), **gate}
         for settings, item, gate in zip(combinations.chosen, priced, gates, strict=True)
     ]
+    ordered = [item["ordered_this_month"] for item in priced if "ordered_this_month" in item]
+    if ordered:
+        shown["ordered_this_month"] = ordered[0]
+        shown["graduated"] = [_graduated(rate) for rate in model["rates"] if rate.get("graduated")]
     if beside := sorted(_names_in_rates(model) & _BESIDE_SETTINGS):
         shown["price_also_depends_on"] = beside
     if "paused" in model:
@@ -127,6 +131,17 @@ def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> 
     if combinations.some_left_out:
         shown["combinations_left_out"] = True
     return shown
+
+
+def _beside(item: Mapping[str, Any]) -> dict[str, Any]:
+    """That the price is a ceiling, and what it is without discounts."""
+    beside = {"at_most": True} if "at_most" in item else {}
+    return beside | ({"list_credits": item["list_unit_credits"]} if "list_unit_credits" in item else {})
+
+
+def _graduated(rate: Mapping[str, Any]) -> dict[str, Any]:
+    """The list prices of a rate by how many were ordered this month."""
+    return {"when": rate["when"], "credits": rate["credits"], "graduated": rate["graduated"]}
 
 
 def _names_in_rates(model: Mapping[str, Any]) -> set[str]:

@@ -51,9 +51,10 @@ class OfferedTool:
 async def list_models(client: GatewayClient, given: arguments.ListModelsArguments) -> Result:
     """List the models on sale: their settings, and for each combination of them the price in credits of one output.
 
-    Settings that are not in a price do not change it. A price with `at_most` is the most that may be charged, depending
-    on what is used. `price_also_depends_on` names what else does, such as the number
-    of input images: ask `quote` for those.
+    The prices are those that the account pays now; `list_credits` is the price without its discounts. Settings that are
+    not in a price do not change it. A price with `at_most` is the most that may be charged, depending on what is used.
+    `price_also_depends_on` names what else does, such as the number of input images: ask `quote` for those. With
+    `graduated`, it depends on how many the account has ordered this month, too.
     """
     return await price_list(client, given.tool, given.model)
 

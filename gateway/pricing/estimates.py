@@ -1,31 +1,43 @@
 """Non-binding estimates (R20): what a month would cost, and which plans cover it.
 
 monthly = Σ per_day × days × unit price, each item rounded up to the millicredit; then plus the buffer, rounded up.
+Graduated prices are walked through request by request, as if all were ordered now, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
+from functools import partial
 from math import prod
+from typing import Any, NamedTuple
 
 from gateway.domain import Interval, SettingValue
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.discounts import NO_PLAN, Discount, PricedFor, discounts_of
 from gateway.pricing.gating import Gate, gating
-from gateway.pricing.quote import EXACT, quote
+from gateway.pricing.quote import EXACT, Quote, quote
 from gateway.pricing.sales import PlanPrice
 
 DEFAULT_BUFFER = Decimal("0.25")
 _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 
 
+class Run(NamedTuple):
+    """Successive requests of one price; `list_millicredits` is what each costs without discounts."""
+
+    requests: Decimal
+    millicredits: Decimal
+    list_millicredits: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One line of an estimate: requests per day, days, and the price per request; `at_most`: it is a ceiling (R29).
+    """One line of an estimate: requests per day, days, and the price of the next one; `at_most`: a ceiling (R29).
 
-    `discounts` are in the price; `list_millicredits` is what one request costs without them.
+    `discounts` are in the price; `list_millicredits` is what the next request costs without them. `ordered`: how many
+    outputs of the model this price takes as ordered this month; None if the price does not depend on it.
     """
 
     tool: str
@@ -37,16 +49,18 @@ class Item:
     unit_millicredits: Decimal
     millicredits: int
     list_millicredits: Decimal
+    runs: tuple[Run, ...]
     discounts: tuple[Discount, ...] = ()
     at_most: bool = False
+    ordered: int | None = None
 
     def with_discounts(self, discounts: tuple[Discount, ...]) -> int:
         """What it comes to with other discounts, in millicredits."""
         if discounts == self.discounts:
             return self.millicredits
         with localcontext(EXACT):
-            unit = _up(prod((one.factor for one in discounts), start=self.list_millicredits))
-            return _up(self.per_day * self.days * unit)
+            factor = prod((one.factor for one in discounts), start=Decimal(1))
+            return _up(sum((run.requests * _up(factor * run.list_millicredits) for run in self.runs), Decimal(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +102,58 @@ def priced_item(
     per_day: Decimal,
     days: int,
     account: PricedFor = NO_PLAN,
+    ordered: int = 0,
+    ordered_above: int = 0,
 ) -> Item:
-    """An item at the price for an account; UnknownModel or InvalidSettings as for a quote."""
+    """An item at the price for an account; UnknownModel or InvalidSettings as for a quote.
+
+    `ordered`: how many outputs of the model the account has ordered this month; `ordered_above`: how many the items
+    before this one add to it.
+    """
     discounts = discounts_of(card, account, tool=tool, model=model)
-    priced = quote(card, tool=tool, model=model, settings=settings, outputs=outputs, discounts=discounts)
+    priced_after = partial(
+        _priced_after, card, tool=tool, model=model, settings=settings, outputs=outputs, discounts=discounts
+    )
+    now = priced_after(ordered)
     with localcontext(EXACT):
-        month = per_day * days * priced.price_millicredits
+        runs = tuple(_runs(priced_after, per_day * days, ordered + ordered_above))
+        month = sum((run.requests * run.millicredits for run in runs), Decimal(0))
     return Item(
         tool=tool,
         model=model,
-        settings=priced.settings,
+        settings=now.settings,
         outputs=outputs,
         per_day=per_day,
         days=days,
-        unit_millicredits=Decimal(priced.price_millicredits),
+        unit_millicredits=Decimal(now.price_millicredits),
         millicredits=_up(month),
-        list_millicredits=priced.list_millicredits,
+        list_millicredits=now.list_millicredits,
+        runs=runs,
         discounts=discounts,
-        at_most=priced.at_most,
+        at_most=now.at_most,
+        ordered=None if now.volume is None else ordered,
     )
+
+
+def _priced_after(card: RateCard, before: int, **asked: Any) -> Quote:
+    return quote(card, before=before, **asked)
+
+
+def _runs(priced_after: Callable[[int], Quote], requests: Decimal, before: int) -> Iterator[Run]:
+    """The requests, each priced after those before it, in runs of one price."""
+    while requests > 0:
+        priced = priced_after(before)
+        run = _alike(priced, before, requests)
+        yield Run(run, Decimal(priced.price_millicredits), priced.list_millicredits)
+        requests -= run
+        before += int(run) * priced.outputs
+
+
+def _alike(priced: Quote, before: int, most: Decimal) -> Decimal:
+    """How many requests in succession have this price, the first after `before` outputs; at most `most` of them."""
+    if priced.volume is None or priced.volume.most is None:
+        return most
+    return min(most, Decimal((priced.volume.most - before) // priced.outputs + 1))
 
 
 def estimate(
@@ -153,19 +200,32 @@ def monthly_price(price: PlanPrice) -> Decimal:
 def estimated_generations(card: RateCard, plan: str) -> dict[str, dict[str, str | int]]:
     """How many generations a plan's credits pay for: tool → `{"model", "generations"}`, with the tool's baseline model.
 
-    One output at default settings; a month's credits, for `"free"` a day's. A tool whose baseline model is free of
-    charge is left out, because the number would be infinite.
+    One output at default settings; a month's credits, for `"free"` a day's; graduated prices from the first output on.
+    A tool whose baseline model is free of charge is left out, because the number would be infinite.
     """
     millicredits = card.free.daily_millicredits if plan == FREE_PLAN else card.plans[plan].monthly_millicredits
     estimates: dict[str, dict[str, str | int]] = {}
     for tool_id, tool in card.tools.items():
         discounts = discounts_of(card, PricedFor(plan), tool=tool_id, model=tool.baseline_model)
-        price = quote(
-            card, tool=tool_id, model=tool.baseline_model, settings={}, discounts=discounts
-        ).price_millicredits
-        if price > 0:
-            estimates[tool_id] = {"model": tool.baseline_model, "generations": millicredits // price}
+        priced_after = partial(
+            _priced_after, card, tool=tool_id, model=tool.baseline_model, settings={}, discounts=discounts
+        )
+        generations = _paid_by(millicredits, priced_after)
+        if generations is not None:
+            estimates[tool_id] = {"model": tool.baseline_model, "generations": generations}
     return estimates
+
+
+def _paid_by(millicredits: int, priced_after: Callable[[int], Quote]) -> int | None:
+    """How many requests of one output so many millicredits pay for; None if there is no end to them."""
+    made = 0
+    while price := (priced := priced_after(made)).price_millicredits:
+        run = int(_alike(priced, made, Decimal(millicredits // price)))
+        if not run:
+            return made
+        made += run
+        millicredits -= run * price
+    return None
 
 
 def _up(millicredits: Decimal) -> int:

@@ -1,14 +1,20 @@
 """What past generations would have cost by a rate card that is not in force: `farebox pricing rehearse`.
 
 All amounts are integer millicredits.
+
+What costs by how many were ordered in the month is priced at the end, in the order it was made: by then all is known.
+It counts what was delivered, as if each had ended before the next was ordered.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
+from zoneinfo import ZoneInfo
 
 from gateway.domain import GenerationRequest
 from gateway.errors import RequestRefused
@@ -47,11 +53,32 @@ class Rehearsed:
             self.refused[reason] = self.refused.get(reason, 0) + times
 
 
-class Rehearsal:
-    """Prices generations by the prices of `card`, as `RateCard.at` gives it for a time; adds up per tool and model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastGeneration:
+    """A generation that has ended: when it was made (ms), its charge, and how many outputs were delivered.
 
-    def __init__(self, card: RateCard) -> None:
+    `priced_for` has the discounts that its account has now.
+    """
+
+    request: GenerationRequest
+    account: str
+    priced_for: PricedFor
+    created_at: int
+    charged: int
+    delivered: int
+
+
+class Rehearsal:
+    """Prices generations by the prices of `card`, as `RateCard.at` gives it for a time; adds up per tool and model.
+
+    Those made before `since` (ms) only count as ordered, where prices are graduated.
+    """
+
+    def __init__(self, card: RateCard, since: int = 0) -> None:
         self._card = card
+        self._since = since
+        self._zone = ZoneInfo(card.free.timezone)
+        self._graduated: list[PastGeneration] = []
         self.models: dict[tuple[str, str], Rehearsed] = {}
 
     @property
@@ -62,8 +89,35 @@ class Rehearsal:
             total.add(one)
         return total
 
-    def note(self, request: GenerationRequest, *, charged: int, delivered: int, account: PricedFor) -> None:
-        """Price one that has ended with `delivered` of its outputs, by the discounts that the account has now."""
+    @property
+    def reads_since(self) -> int:
+        """From when on generations matter (ms): graduated prices need the whole of the first month."""
+        if not any(model.graduated for model in self._card.models.values()):
+            return self._since
+        first = datetime.fromtimestamp(self._since / 1000, self._zone)
+        return round(first.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+
+    def note(self, past: PastGeneration) -> None:
+        """Price one; if its model's prices are graduated, only with `finish`."""
+        model = self._card.models.get(past.request.model)
+        if model is not None and model.graduated:
+            self._graduated.append(past)
+        elif past.created_at >= self._since:
+            self._price(past)
+
+    def finish(self) -> None:
+        """All have been noted: price those that depend on each other."""
+        ordered = defaultdict[tuple[str, str, str], int](int)
+        for past in sorted(self._graduated, key=attrgetter("created_at")):
+            month = f"{datetime.fromtimestamp(past.created_at / 1000, self._zone):%Y-%m}"
+            of_month = (past.account, past.request.model, month)
+            if past.created_at >= self._since:
+                self._price(past, ordered[of_month])
+            ordered[of_month] += past.delivered
+        self._graduated.clear()
+
+    def _price(self, past: PastGeneration, before: int = 0) -> None:
+        request, charged = past.request, past.charged
         sums = self.models.setdefault((request.tool, request.model), Rehearsed())
         sums.generations += 1
         sums.charged += charged
@@ -77,18 +131,20 @@ class Rehearsal:
                 outputs=request.outputs,
                 input_images=kinds["image"],
                 input_videos=kinds["video"],
+                input_audios=kinds["audio"],
                 measured=_measured(request),
-                discounts=discounts_of(self._card, account, tool=request.tool, model=request.model),
+                discounts=discounts_of(self._card, past.priced_for, tool=request.tool, model=request.model),
+                before=before,
             )
         except RequestRefused as refused:
             reason = refused.problems[0]
             self._refuse(sums, f"{reason.path}: {reason.message}", charged)
             return
-        gate = gating(self._card, plan=account.plan, model=priced.model, settings=priced.settings)
+        gate = gating(self._card, plan=past.priced_for.plan, model=priced.model, settings=priced.settings)
         if gate is not None:
             self._refuse(sums, gate.message, charged)
             return
-        would = priced.price_millicredits * delivered // request.outputs  # as an ending commits it (R9)
+        would = priced.price_millicredits * past.delivered // request.outputs  # as an ending commits it (R9)
         sums.would_charge += would
         sums.at_most += priced.at_most or any(priced.measures.get(measure) for measure in _FROM_INPUTS)
         sums.dearer += would > charged

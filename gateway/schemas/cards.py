@@ -73,7 +73,7 @@ class RateOut(Answer):
     )
     graduated: list[GraduationOut] = Field(
         default=[],
-        description="Only present if the price depends on how many the account has ordered this month; quotes know.",
+        description="Only present if the price depends on how many the account has ordered this month: estimates say.",
     )
 
 

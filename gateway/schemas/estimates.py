@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from gateway.schemas.base import WHOLE, Answer, Body, Credits, SettingsIn, SettingsOut, Text, given_number
 from gateway.schemas.generations import OUTPUTS_MAX
@@ -80,7 +81,17 @@ class EstimateItemOut(Answer):
     outputs: int
     per_day: Credits
     days: int
-    unit_credits: Credits
+    unit_credits: Credits = Field(description="What the next request would cost the account now.")
+    list_unit_credits: Credits | SkipJsonSchema[None] = Field(
+        default=None, description="Only present if the plan or the account has a discount: `unit_credits` without it."
+    )
+    ordered_this_month: int | SkipJsonSchema[None] = Field(
+        default=None,
+        description=(
+            "Only present if the model has graduated prices: how many outputs of it the account has ordered this "
+            "month (without a key, 0). `credits` goes on from there, after the items above, from one price to the next."
+        ),
+    )
     credits: Credits
     at_most: AtMost = False
     allowed: bool = Field(description="Whether the caller's plan allows it; without a key, whether the free plan does.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
 
 from gateway.pricing.card import RateCard
 from gateway.pricing.estimates import Estimate, Item, gate_of
@@ -51,8 +52,19 @@ def _item_shape(card: RateCard, item: Item, plan: str) -> estimate_schemas.Estim
         credits=credits_of(item.millicredits),
         allowed=gate is None,
         reason=None if gate is None else gate.code,
+        **_only_of_some(item),
         **_ceiling(at_most=item.at_most),
     )
+
+
+def _only_of_some(item: Item) -> dict[str, Any]:
+    """What has no place in most items."""
+    some: dict[str, Any] = {}
+    if item.discounts:
+        some["list_unit_credits"] = credits_of(int(item.list_millicredits.to_integral_value(ROUND_CEILING)))
+    if item.ordered is not None:
+        some["ordered_this_month"] = item.ordered
+    return some
 
 
 def _ceiling(*, at_most: bool) -> dict[str, bool]:

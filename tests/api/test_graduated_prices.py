@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.pricing.estimates import estimated_generations
+from gateway.pricing.load import load_card
 from tests.api.visitor import CARD, Visitor, open_gateway
 
 MODEL = """
@@ -107,3 +109,52 @@ async def test_a_repeated_request_is_counted_once(gateway: Visitor, key: str) ->
     for _ in range(2):
         await gateway.call("POST", "/v1/generations", key, asked(outputs=4), headers)
     assert (await quoted(gateway, key))["credits"] == 4
+
+
+async def estimated(gateway: Visitor, key: str | None, *items: dict[str, Any]) -> Any:
+    asked_of = [{"tool": "image", "model": "bulk", "per_day": 1, "days": 1} | item for item in items]
+    return (await gateway.call("POST", "/v1/estimates", key, {"items": asked_of, "buffer": 0})).body
+
+
+async def test_an_estimate_begins_at_what_was_ordered_this_month_and_goes_on_from_tier_to_tier(
+    gateway: Visitor, key: str
+) -> None:
+    await ordered(gateway, key, outputs=3)
+    one, more = (await estimated(gateway, key, {}, {"per_day": 9, "outputs": 2}))["items"]
+    assert (one["unit_credits"], one["ordered_this_month"], one["credits"]) == (5, 3, 5)
+    assert (more["unit_credits"], more["ordered_this_month"]) == (9, 3)
+    assert more["credits"] == price_of(3 + 1 + 18) - price_of(3 + 1)
+    assert (await quoted(gateway, key, outputs=2))["credits"] == 9
+    keyless = (await estimated(gateway, None, {"per_day": 1.5, "days": 31}))["items"][0]
+    assert (keyless["unit_credits"], keyless["ordered_this_month"]) == (5, 0)
+    assert keyless["credits"] == price_of(46) + 2.5 / 2
+    assert "ordered_this_month" not in (await estimated(gateway, key, {"model": "sketch"}))["items"][0]
+
+
+async def test_plans_are_advised_by_their_discounts_on_every_tier(redis_url: str, tmp_path: Path) -> None:
+    added = "[plans.basic.discounts]\nbulk = 0.5\n"
+    (tmp_path / "pricing.toml").write_text(CARD.read_text() + MODEL + added)
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        plans = {one["plan"]: one for one in (await estimated(gateway, None, {"per_day": 20}))["plans"]}
+        assert plans["standard"]["with_buffer"] == price_of(20)
+        assert plans["basic"]["with_buffer"] == price_of(20) / 2
+        key = await gateway.account()
+        await gateway.subscribe("basic")
+        item = (await estimated(gateway, key, {}))["items"][0]
+        assert (item["unit_credits"], item["list_unit_credits"]) == (2.5, 5)
+
+
+async def test_plans_say_how_many_their_credits_pay_for_tier_by_tier(tmp_path: Path) -> None:
+    def estimated_with(baseline: str, credits_: float) -> object:
+        card = CARD.read_text().replace('baseline_model = "sketch"', 'baseline_model = "bulk"', 1)
+        (tmp_path / "pricing.toml").write_text(card + MODEL.replace("credits = 2.5 }", baseline))
+        loaded = load_card(tmp_path / "pricing.toml")
+        free = loaded.free.replaced(daily_millicredits=int(credits_ * 1000))
+        return estimated_generations(loaded.replaced(free=free), "free").get("image")
+
+    for number in range(14):
+        for rest in (0, 1.5):
+            paid = estimated_with("credits = 2.5 }", price_of(number) + rest)
+            assert paid == {"model": "bulk", "generations": number}
+    assert estimated_with("credits = 0 }", price_of(10)) is None, "without end"
+    assert estimated_with("credits = 0 }", price_of(10) - 1) == {"model": "bulk", "generations": 9}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
@@ -13,11 +14,22 @@ from gateway.domain import FailureCode
 from gateway.ledger.outcomes import Generation
 from gateway.pricing.discounts import PricedFor
 from gateway.pricing.load import load_card
-from gateway.pricing.rehearsal import Rehearsal
+from gateway.pricing.rehearsal import PastGeneration, Rehearsal
 from tests.api.visitor import Visitor
 from tests.preforked import run_farebox
 
 CARD = Path(__file__).parent / "card.toml"
+
+
+def past(made: Generation, priced_for: PricedFor, created_at: int = 0) -> PastGeneration:
+    return PastGeneration(
+        request=made.request,
+        account=made.account,
+        priced_for=priced_for,
+        created_at=created_at,
+        charged=made.request.price_millicredits,
+        delivered=made.request.outputs,
+    )
 
 
 async def _rehearsed(url: str, *arguments: str) -> tuple[int, str, str]:
@@ -81,7 +93,7 @@ async def test_a_plan_that_does_not_allow_it_refuses_it(gateway: Visitor, key: s
     assert isinstance(made, Generation)
     rehearsal = Rehearsal(load_card(CARD))
     for plan in ("standard", "free"):
-        rehearsal.note(made.request, charged=73_500, delivered=1, account=PricedFor(plan))
+        rehearsal.note(past(made, PricedFor(plan)))
     sums = rehearsal.models["image", "gallery"]
     assert (sums.generations, sums.charged, sums.would_charge, sums.lost) == (2, 147_000, 73_500, 73_500)
     assert list(sums.refused) == ["Gallery needs an active subscription."]
@@ -105,3 +117,31 @@ async def test_discounts_and_the_prices_of_a_date_are_rehearsed(
         code, shown, _ = await _rehearsed(redis_url, str(next_year), "--json", *arguments)
         total = json.loads(shown)["total"]
         assert (code, total["charged"], total["would_charge"]) == (0, 5_000, would)
+
+
+async def test_graduated_prices_are_rehearsed_by_what_each_account_had_in_the_month(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    """Whatever order they are read in; what was made before the time that is rehearsed only counts."""
+    for account in ("acme", "other"):
+        key = await gateway.account(account)
+        for outputs in (4, 3, 1):
+            await gateway.finish(await gateway.made(key, outputs=outputs), outputs=outputs)
+    graduated = tmp_path / "next.toml"
+    tiers = "credits = 5\ngraduated = [{ over = 5, credits = 2 }]\n"
+    graduated.write_text(CARD.read_text().replace("credits = 5\n", tiers, 1))
+    code, shown, _ = await _rehearsed(redis_url, str(graduated), "--json")
+    total = json.loads(shown)["total"]
+    assert (code, total["generations"], total["charged"]) == (0, 6, 2 * 8 * 5_000)
+    assert total["would_charge"] == 2 * (5 * 5_000 + 3 * 2_000)
+
+    card = load_card(graduated)
+    made = await gateway.ledger.generation(generation=await gateway.made(key, outputs=4))
+    assert isinstance(made, Generation)
+    first_of_may, first_of_june = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp() * 1000) for month in (5, 6))
+    rehearsal = Rehearsal(card, since=first_of_june - 1)
+    assert rehearsal.reads_since == first_of_may
+    for at in (first_of_june, first_of_june - 1, first_of_may, first_of_may - 1):
+        rehearsal.note(past(made, PricedFor(), at))
+    rehearsal.finish()
+    assert (rehearsal.total.generations, rehearsal.total.would_charge) == (2, (5 + 3 * 2 + 4 * 5) * 1_000)

@@ -12,7 +12,7 @@ from gateway.api import services
 from gateway.client.calls import GatewayClient, GatewayUnreachable, Reply
 from gateway.mcp import tools
 from gateway.pricing.load import packaged_card_path
-from tests.api.visitor import Visitor, open_gateway
+from tests.api.visitor import CARD, Visitor, open_gateway
 from tests.mcp.assistant import BICYCLE, in_process
 from tests.until import until
 
@@ -315,3 +315,24 @@ async def test_the_examples_whole_list_is_short_enough_to_be_read(redis_url: str
     assert len(told.text) < 45_000
     assert [model["id"] for model in models if "combinations_left_out" in model] == []
     assert sum(len(model["prices"]) for model in models) > 200
+
+
+async def test_prices_are_those_of_the_account_now_with_its_discounts_and_by_its_volume(
+    redis_url: str, tmp_path: Path
+) -> None:
+    tiers = "credits = 5\ngraduated = [{ over = 3, credits = 4 }]\n"
+    card = CARD.read_text().replace("credits = 5\n", tiers, 1) + "[plans.basic.discounts]\nsketch = 0.5\n"
+    (tmp_path / "pricing.toml").write_text(card)
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        key = await gateway.account()
+        await gateway.made(key, outputs=3)
+        await gateway.subscribe("basic")
+        async with in_process(gateway.address, key) as assistant:
+            (sketch,) = (await assistant.get("list_models", model="sketch"))["models"]
+            assert (sketch["prices"][0]["credits"], sketch["prices"][0]["list_credits"]) == (2, 4)
+            assert sketch["ordered_this_month"] == 3
+            assert sketch["graduated"] == [{"when": {}, "credits": 5, "graduated": [{"over": 3, "credits": 4}]}]
+            assert (await assistant.get("quote", **BICYCLE))["credits"] == 2
+            (gallery,) = (await assistant.get("list_models", model="gallery"))["models"]
+            assert not {"graduated", "ordered_this_month"} & gallery.keys()
+            assert all("list_credits" not in price for price in gallery["prices"])

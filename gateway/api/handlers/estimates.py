@@ -6,6 +6,7 @@ plan allows, and `from` can use its usage.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -26,9 +27,10 @@ from gateway.clock import now_ms
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes
 from gateway.ledger.sums import Counts
+from gateway.ledger.volumes import ordered_this_month
 from gateway.pricing.card import RateCard
-from gateway.pricing.discounts import NO_PLAN, PricedFor, discounts_of
-from gateway.pricing.estimates import DEFAULT_BUFFER, Item, estimate, priced_item
+from gateway.pricing.discounts import NO_PLAN, discounts_of
+from gateway.pricing.estimates import DEFAULT_BUFFER, Item, Run, estimate, priced_item
 from gateway.schemas import estimates as estimate_schemas
 from gateway.views.estimates import estimate_shape
 
@@ -43,7 +45,7 @@ async def create(request: web.Request) -> web.Response:
     if account is not None and body.source is not None:
         items = await _used_items(request, account, card)
     else:
-        items = list(_asked_items(card, body.items or (), priced_for))
+        items = list(_asked_items(card, body.items or (), account))
     buffer = DEFAULT_BUFFER if body.buffer is None else body.buffer
     return answer(estimate_shape(card, estimate(card, items, buffer, priced_for), buffer, priced_for.plan))
 
@@ -67,10 +69,13 @@ def _check_source(request: web.Request, body: estimate_schemas.EstimateIn) -> No
 
 
 def _asked_items(
-    card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn], priced_for: PricedFor
+    card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn], account: outcomes.Account | None
 ) -> Iterator[Item]:
-    """The items at the account's prices; errors have the item's path in the body."""
+    """The items at the account's prices, one after the other; errors have the item's path in the body."""
+    priced_for = NO_PLAN if account is None else account.priced_for
+    above = defaultdict[str, int](int)  # model → how many outputs
     for index, item in enumerate(asked):
+        ordered = 0 if account is None else ordered_this_month(account, item.model, card.free.timezone)
         try:
             yield priced_item(
                 card,
@@ -81,11 +86,14 @@ def _asked_items(
                 per_day=item.per_day,
                 days=item.days,
                 account=priced_for,
+                ordered=ordered,
+                ordered_above=above[item.model],
             )
         except RequestRefused as refused:
             refusal = refusal_of_request(refused)
             problems = [replace(problem, path=f"items.{index}.{problem.path}") for problem in refused.problems]
             raise type(refusal)(refusal.message, fields=problems) from None
+        above[item.model] += int(item.per_day * item.days) * item.outputs
 
 
 async def _used_items(request: web.Request, account: outcomes.Account, card: RateCard) -> list[Item]:
@@ -104,6 +112,7 @@ def _used_item(card: RateCard, account: outcomes.Account, tool: str, model: str,
     unit = Decimal(counts.credits_millicredits) / counts.outputs
     discounts = discounts_of(card, account.priced_for, tool=tool, model=model)
     factor = prod((one.factor for one in discounts), start=Decimal(1))
+    list_unit = unit / factor if factor else unit
     return Item(
         tool=tool,
         model=model,
@@ -113,6 +122,7 @@ def _used_item(card: RateCard, account: outcomes.Account, tool: str, model: str,
         days=DEFAULT_DAYS,
         unit_millicredits=unit,
         millicredits=counts.credits_millicredits,
-        list_millicredits=unit / factor if factor else unit,
+        list_millicredits=list_unit,
+        runs=(Run(Decimal(counts.outputs), unit, list_unit),),
         discounts=discounts,
     )
