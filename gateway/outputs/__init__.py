@@ -5,6 +5,7 @@ from gateway.outputs.links import LinkState, OutputLinks
 from gateway.outputs.names import (
     attempt_of,
     content_type_of,
+    generation_of,
     hour,
     input_key,
     output_key,
@@ -29,6 +30,7 @@ __all__ = [
     "UploadAddresses",
     "attempt_of",
     "content_type_of",
+    "generation_of",
     "hour",
     "input_key",
     "output_key",

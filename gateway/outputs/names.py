@@ -53,6 +53,14 @@ def attempt_of(object_key: str) -> int:
     return int(checked(object_key).rpartition("/")[2].partition("-")[0])
 
 
+def generation_of(object_key: str) -> str:
+    """The generation that an output or an input belongs to, by its object key; ValueError if it is neither."""
+    kind, *_, generation, _ = checked(object_key).split("/")
+    if f"{kind}/" == UPLOADS:
+        raise ValueError(f"{object_key!r} is of no generation")
+    return generation
+
+
 def input_key(generation: str, request: str, number: int, content_type: str) -> str:
     """The object key of a generation's input `number`; `request` is eight hexadecimal digits, new for each request."""
     return checked(f"{_folder('inputs', generation)}{request}-{number}.{_extension(content_type)}")

@@ -132,7 +132,8 @@ class OperatorKeyIn(Body):
             description=(
                 "Its role. `ops` reads queues; `viewer` reads accounts, without prompts, inputs and outputs; `support` "
                 "reads them all, and changes credits up to a ceiling per call; `billing` reads what a viewer does, and "
-                "changes credits and subscriptions; `admin` does everything."
+                "changes credits and subscriptions; `worker` makes generations without Redis, and nothing else; "
+                "`admin` does everything."
             )
         ),
     ]

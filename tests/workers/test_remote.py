@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.api import limits
 from gateway.api.services import OUTPUTS, QUEUE
 from gateway.client.calls import GatewayClient
 from gateway.domain import State, generation_id, operation_id
@@ -20,7 +21,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.audit import audit
 from gateway.outputs import input_key, output_key
 from gateway.remote.objects import path_of
-from tests.api.visitor import CARD, Visitor, open_gateway
+from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 from tests.lengths import LONG
 from tests.preforked import Forked
 from tests.until import until
@@ -174,8 +175,9 @@ async def test_a_cancel_reaches_it_at_once_and_so_do_stop_jobs(gateway: Visitor,
 
 
 async def test_it_reads_inputs_and_writes_outputs_and_nothing_else(gateway: Visitor) -> None:
-    worker = await gateway.operator_key("worker")
-    generation = generation_id(0)
+    key, worker = await gateway.account(), await gateway.operator_key("worker")
+    generation = await gateway.made(key)
+    await gateway.begin(generation)
     output = output_key(generation, 1, 0, "image/png")
     stored = await gateway.call("PUT", path_of(output), worker, raw=b"picture")
     assert (stored.status, stored.body["bytes"]) == (200, 7)
@@ -185,11 +187,57 @@ async def test_it_reads_inputs_and_writes_outputs_and_nothing_else(gateway: Visi
     assert (await gateway.call("GET", path_of(given), worker)).raw == b"input"
     for method, object_key in (
         ("PUT", given), ("GET", output), ("PUT", "outputs/../../x.png"), ("GET", "inputs/00/x"),
-        ("GET", "farebox-probe"),
+        ("GET", "farebox-probe"), ("PUT", output_key(generation, 2, 0, "image/png")),
+        ("PUT", output_key(generation_id(0), 1, 0, "image/png")),
     ):  # fmt: skip
         body = b"x" if method == "PUT" else None
         refused = await gateway.call(method, path_of(object_key), worker, raw=body)
         assert (refused.status, refused.code) == (404, "not_found"), (method, object_key)
+
+
+async def test_it_neither_overwrites_what_was_delivered_nor_delivers_what_is_anothers(gateway: Visitor) -> None:
+    """A key of the role `worker` could replace any picture that was paid for, and show one customer another's."""
+    key, worker = await gateway.account(), await gateway.operator_key("worker")
+    theirs = await gateway.finished(key)
+    (delivered,) = (await gateway.ledger.generation(generation=theirs)).outputs  # type: ignore[union-attr]
+    mine = await gateway.made(key)
+    await gateway.begin(mine)
+
+    async def deliver(**changed: Any) -> Any:
+        own = {"index": 0, "object_key": output_key(mine, 1, 0, "image/png"), "content_type": "image/png",
+               "bytes": 7, "width": 1, "height": 1, "sha256": "0" * 64}  # fmt: skip
+        body = {"arguments": {"generation": mine, "attempt": 1, "output": own | changed}}
+        return await gateway.call("POST", "/v1/worker/calls/ledger.deliver", worker, body)
+
+    for changed in ({"object_key": delivered.object_key}, {"object_key": "uploads/x"}, {"content_type": "text/html"}):
+        refused = await deliver(**changed)
+        assert (refused.status, refused.code) == (422, "invalid_request"), changed
+        assert refused.error["fields"][0]["path"] == f"arguments.output.{next(iter(changed))}"
+    own = output_key(mine, 1, 0, "image/png")
+    assert (await gateway.call("PUT", path_of(own), worker, raw=b"picture")).status == 200
+    assert (await deliver()).body["outcome"] == "Noted"
+    for object_key in (own, delivered.object_key):
+        before = await gateway.app[OUTPUTS].get(object_key)
+        assert (await gateway.call("PUT", path_of(object_key), worker, raw=b"other")).status == 404, object_key
+        assert await gateway.app[OUTPUTS].get(object_key) == before
+
+
+async def test_many_workers_of_one_key_are_told_what_to_check(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The streams of a key were counted: beyond 50 workers, a cancel reached the others only with a renewal."""
+    monkeypatch.setattr(limits, "STREAMS_MAX", 1)
+    worker, queue = await gateway.operator_key("worker"), gateway.app[QUEUE]
+    async with (
+        open_stream(gateway, "/v1/worker/checks", worker) as first,
+        open_stream(gateway, "/v1/worker/checks", worker) as second,
+    ):
+        for stream in (first, second):
+            told = asyncio.create_task(stream.until("check"))
+            while not told.done():  # whoever has just connected may not be listening yet
+                await queue.request_check(generation_id(0))
+                await asyncio.wait([told], timeout=0.05)
+            assert told.result().data.keys() == {"generation"}
 
 
 async def test_a_call_that_is_wrong_is_refused_by_name(gateway: Visitor) -> None:

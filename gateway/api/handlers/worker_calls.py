@@ -22,7 +22,11 @@ from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.services import DISPATCHER, HUB, INTAKE, LEDGER, OUTPUTS, QUEUE, SLOTS
 from gateway.api.streams.event_stream import EventStream
+from gateway.domain import Output, State
 from gateway.errors import FieldProblem, OutputMissing
+from gateway.ledger import outcomes
+from gateway.ledger.ledger import Ledger
+from gateway.outputs import attempt_of, generation_of, output_key
 from gateway.queue.job_times import JobTimes
 from gateway.remote.calls import RemoteCall, call_named
 from gateway.remote.dispatching import Dispatching
@@ -43,6 +47,8 @@ async def call(request: web.Request) -> web.Response:
         raise NotFound(f"There is no call {name}: the worker may be of a newer version than this gateway.") from None
     given = await read_body(request, WorkerCallIn)
     arguments = _arguments(remote, given.arguments)
+    if name == "ledger.deliver":
+        _check_output(**arguments)
     if "wait_seconds" in arguments:
         arguments["wait_seconds"] = min(arguments["wait_seconds"], WAIT_SECONDS_MAX)
     kind, method = name.split(".")
@@ -52,9 +58,9 @@ async def call(request: web.Request) -> web.Response:
 
 async def checks(request: web.Request) -> web.StreamResponse:
     """`GET /v1/worker/checks`: a stream of the running generations to check, because of a cancel or a callback."""
-    async with request.app[HUB].watch(owner=request[CALLER].owner) as watch, _check_requests(request.app) as found:
+    async with _check_requests(request.app) as found:
         stream = await EventStream.open(request)
-        with contextlib.suppress(ConnectionError):  # the worker is gone
+        with request.app[HUB].watch_shutdown() as watch, contextlib.suppress(ConnectionError):  # the worker is gone
             while not watch.closing:
                 one = await found()
                 if one is not None:
@@ -64,16 +70,16 @@ async def checks(request: web.Request) -> web.StreamResponse:
 
 
 async def put_object(request: web.Request) -> web.Response:
-    """`PUT /v1/worker/objects/{object}`: an output of the worker's; it is on disk once this is answered."""
+    """`PUT /v1/worker/objects/{object}`: an output of the worker's; it is on disk once this is answered.
+
+    Only of an attempt that is running: what was delivered stays as it is.
+    """
     key = key_in_path(request.match_info["object"])
-    if not key.startswith("outputs/"):
+    if not key.startswith("outputs/") or not await _is_being_made(request.app[LEDGER], key):
         raise _no_such_object(key)
     owner = f"{request[CALLER].key_id} {key}"  # one at a time of each output
     async with request.app[INTAKE].received(request, owner, limits.OUTPUT_MAX_BYTES) as body:
-        try:
-            await request.app[INTAKE].store(request.app[OUTPUTS], key, body)
-        except ValueError:
-            raise _no_such_object(key) from None
+        await request.app[INTAKE].store(request.app[OUTPUTS], key, body)
         return answer(WorkerObjectOut(bytes=body.bytes, sha256=body.sha256))
 
 
@@ -101,6 +107,32 @@ def _arguments(remote: RemoteCall, given: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, ArithmeticError):  # a setting that is marked as a decimal and is none
         problem = FieldProblem("arguments.generation", "has a setting that is no decimal")
         raise InvalidRequest(f"The arguments of {remote.name} are invalid.", fields=[problem]) from None
+
+
+def _check_output(*, generation: str, attempt: int, output: Output, **_: object) -> None:
+    """Refuse to record another object than the attempt's own: whose it is, its generation's owner could read it."""
+    try:
+        expected = output_key(generation, attempt, output.index, output.content_type)
+    except ValueError as error:
+        problem = FieldProblem("arguments.output.content_type", str(error))
+        raise InvalidRequest("The output has a content type that cannot be stored.", fields=[problem]) from None
+    if output.object_key != expected:
+        problem = FieldProblem("arguments.output.object_key", f"must be {expected}")
+        raise InvalidRequest("The output is not this attempt's.", fields=[problem])
+
+
+async def _is_being_made(ledger: Ledger, key: str) -> bool:
+    """Whether the attempt that an output's key names is running, and has not delivered it."""
+    try:
+        generation, attempt = generation_of(key), attempt_of(key)
+    except ValueError:
+        return False
+    found = await ledger.generation(generation=generation)
+    return (
+        isinstance(found, outcomes.Generation)
+        and (found.state, found.attempt) == (State.RUNNING, attempt)
+        and all(output.object_key != key for output in found.outputs)
+    )
 
 
 def _target(app: web.Application, kind: str) -> object:

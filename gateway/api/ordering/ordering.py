@@ -324,10 +324,11 @@ def _no_worker(model: Model) -> NoWorker:
 
 def _check_ceiling(max_credits: Decimal, millicredits: int) -> None:
     """Refuse a price above the request's own `max_credits` (R23)."""
-    if millicredits <= credits_to_millicredits(max_credits):
+    ceiling = credits_to_millicredits(max_credits)
+    if millicredits <= ceiling:
         return
     raise PriceAboveCeiling(
-        f"The price is {format_credits(millicredits)} credits, above your `max_credits` of {max_credits:f}. Raise "
-        "it, or change the settings or the number of outputs. Nothing was reserved.",
+        f"The price is {format_credits(millicredits)} credits, above your `max_credits` of {format_credits(ceiling)}. "
+        "Raise it, or change the settings or the number of outputs. Nothing was reserved.",
         PriceAboveCeilingDetails(price=millicredits_to_credits(millicredits), max_credits=max_credits),
     )

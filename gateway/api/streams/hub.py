@@ -152,6 +152,10 @@ class Hub:
             if not self._by_owner[owner]:
                 del self._by_owner[owner]
 
+    def watch_shutdown(self) -> contextlib.AbstractContextManager[StreamWatch]:
+        """Watch only the gateway's shutdown, for workers: one key may be that of a hundred, so they are not counted."""
+        return self._watching(self._by_account, "")
+
     def wait_for(self, generation: str) -> contextlib.AbstractContextManager[StreamWatch]:
         """Watch a generation for a request that waits for its end; it is not counted as a stream."""
         return self._watching(self._by_generation, generation)
