@@ -25,8 +25,9 @@ from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.local.cores import usable_cores
 from gateway.local.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.local.openid_settings import OpenIdSettings
-from gateway.local.queue_settings import QUEUE_SCHEMES, QueueSettings, with_scheme
+from gateway.local.queue_settings import QUEUE_SCHEMES, QueueSettings
 from gateway.local.secret_settings import SecretSettings
+from gateway.local.urls import readable, with_scheme
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.outside.cors import parse_origins
 from gateway.outside.proxies import Proxies, ProxyHeader
@@ -107,6 +108,11 @@ class Settings(OpenIdSettings, QueueSettings, SecretSettings):
     @classmethod
     def _known_events_scheme(cls, url: str | None) -> str | None:
         return None if url is None else with_scheme(url, _EVENTS_SCHEMES)
+
+    @field_validator("archive_url", "events_url", "outputs_url", "public_url")
+    @classmethod
+    def _readable(cls, url: str | None) -> str | None:
+        return None if url is None else readable(url)
 
     @field_validator("webhook_networks", "input_networks", "trusted_proxies")
     @classmethod

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 
 from gateway.domain import Scope
 from gateway.local.listening import is_loopback
+from gateway.local.urls import readable
 
 
 class OpenIdSettings(BaseSettings):
@@ -25,7 +26,7 @@ class OpenIdSettings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _an_issuer(cls, url: str | None) -> str | None:
-        if url is not None and not (url.startswith("https://") or is_loopback(urlsplit(url).hostname or "")):
+        if url is not None and not (readable(url).startswith("https://") or is_loopback(urlsplit(url).hostname or "")):
             msg = "must be the issuer's https: URL, as its openid-configuration has it"
             raise ValueError(msg)
         return url

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
+from gateway.local.urls import with_scheme
 from gateway.queue.variables import OF_A_TOOL, name_in_variables
 
 QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
@@ -42,11 +43,3 @@ class QueueSettings(BaseSettings):
         """The variables that belong to none of these tools: misspelt, or of a tool that is no longer in the card."""
         known = {name_in_variables(tool) for tool in tools}
         return sorted(OF_A_TOOL + name for name in self.queue_urls if name not in known)
-
-
-def with_scheme(url: str, schemes: frozenset[str]) -> str:
-    """The URL; ValueError if it starts with none of these schemes."""
-    if url.partition("://")[0] not in schemes:
-        msg = f"must start with one of {', '.join(sorted(f'{scheme}://' for scheme in schemes))}"
-        raise ValueError(msg)
-    return url

@@ -15,9 +15,9 @@ if g["late:" .. job] then return {"booked"} end
 local p, real = policy.load(), amounts.real_now()
 local seen, offset = unpack(redis.call("HMGET", keys.account(g.account), "time", "offset"))
 local now = math.max(tonumber(seen or 0), real + (offset or 0))
-local rows = margin.of_loss(g, holds.decode(g.allocation), cost)
+local rows, day = margin.of_loss(g, holds.decode(g.allocation), cost), zones.day(policy.rule(p, "zone"), now)
 
 redis.call("HSET", keys.generation(g.id), "late:" .. job, cost)
 archive.mark(g.account, real, g.id)
-margin.add(p, zones.day(policy.rule(p, "zone"), now), rows)
+margin.add(p, day, rows)
 return {"booked"}
