@@ -126,6 +126,25 @@ async def test_a_person_is_erased_from_the_archive_too(site: Site) -> None:
     assert await words(site) == set()
 
 
+async def test_a_gateway_that_does_not_know_the_archive_erases_and_exports_nothing(
+    site: Site, redis_url: str, tmp_path: Path
+) -> None:
+    """It said that all was erased, and left every prompt in PostgreSQL; and its export ended with Redis."""
+    key = await site.gateway.account()
+    await a_past(site.gateway, key)
+    await site.copy()
+    await site.forget("acme")
+    (tmp_path / "other").mkdir()
+    signing_key = (tmp_path / "data" / "signing-key").read_text().strip()
+    async with open_gateway(redis_url, tmp_path / "other", signing_key=signing_key) as other:
+        await other.until_ready("degraded")
+        for method, path in (("DELETE", "person"), ("GET", "export")):
+            reply = await other.call(method, f"/v1/admin/accounts/acme/{path}", other.admin)
+            assert (reply.status, reply.code) == (503, "ledger_unavailable"), path
+            assert "FAREBOX_ARCHIVE_URL" in reply.error["message"]
+    assert (await site.gateway.call("GET", "/v1/balance", key)).status == 200, "the key was not revoked"
+
+
 async def words(site: Site) -> set[str]:
     """Which of the person's words are in any table."""
     connection = await site.archivist.writer.connection()

@@ -11,12 +11,13 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from gateway.api.access.auth import found
+from gateway.api.errors import LedgerDown
 from gateway.api.http.headers import JSON_LINES
 from gateway.api.http.respond import answer
 from gateway.api.ownership.own_generations import shapes
 from gateway.api.ownership.own_usage import days_until, today
 from gateway.api.ownership.persons import Erasure
-from gateway.api.services import LEDGER, RATE_CARDS
+from gateway.api.services import LEDGER, RATE_CARDS, SETTINGS
 from gateway.ledger import outcomes
 from gateway.ledger.sums import Used
 from gateway.ledger.webhooks import DEFAULT
@@ -37,6 +38,7 @@ Page = Callable[..., Awaitable[Any]]
 async def erase(request: web.Request) -> web.Response:
     """`DELETE /v1/admin/accounts/{account}/person`: call again until it is done."""
     account = request.match_info["account"]
+    await _check_archive(request)
     erased = await Erasure(request, account).run()
     return answer(ErasureOut(object="erasure", account=account, done=erased.done, open=erased.open))
 
@@ -45,6 +47,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     """`GET /v1/admin/accounts/{account}/export`: a line per thing; without the line `end` it was cut off."""
     account = request.match_info["account"]
     known = found(await request.app[LEDGER].account(account=account), f"account {account}")
+    await _check_archive(request)
     response = web.StreamResponse(
         headers={
             "Content-Type": JSON_LINES,
@@ -62,6 +65,14 @@ async def export(request: web.Request) -> web.StreamResponse:
     await response.write(_line("end", {"lines": count}))
     await response.write_eof()
     return response
+
+
+async def _check_archive(request: web.Request) -> None:
+    """Do nothing by halves: what only the archive has would be neither erased nor exported. LedgerDown."""
+    if request.app[SETTINGS].archive_url is None and await request.app[LEDGER].has_archive():
+        raise LedgerDown(
+            "This ledger has an archive, and this gateway does not know it: set FAREBOX_ARCHIVE_URL. Nothing was done."
+        )
 
 
 def _line(kind: str, data: Any) -> bytes:
