@@ -25,6 +25,7 @@ BUNDLES = {
     "cards": ("generations", "outputs", "quotes", "updates"),
     "choices": ("forbidden", "models", "settings"),
     "details": ("details", "gallery", "generation", "receipts", "timeline"),
+    "figures": ("margin", "usage"),
     "lists": ("account-journal", "journal"),
     "managing": ("fields", "forms", "pauses"),
     "media": ("players", "uploads"),

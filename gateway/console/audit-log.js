@@ -3,7 +3,7 @@
 import { get, withQuery } from "./api.js";
 import { counted } from "./amounts.js";
 import { actionName, auditTable, operatorKeys } from "./audit.js";
-import { announce, byId, element, show, showError } from "./dom.js";
+import { announce, byId, element, opened, show, showError } from "./dom.js";
 import { startPage } from "./shell.js";
 
 const AT_ONCE = 50;
@@ -30,6 +30,7 @@ async function start(scope) {
   form.addEventListener("change", filter);
   form.addEventListener("reset", () => setTimeout(filter)); // its fields are cleared after this event
   form.addEventListener("submit", (event) => event.preventDefault());
+  opened(form);
   byId("older").addEventListener("click", () => read(false).catch(showError));
   await read(true);
 }

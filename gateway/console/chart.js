@@ -76,8 +76,21 @@ export function daysOf(first, last) {
 }
 
 /** The day so many days later. */
-export function dayAfter(day, count) {
+function dayAfter(day, count) {
   return new Date(Date.parse(day) + count * DAY_MS).toISOString().slice(0, 10);
+}
+
+/** A period takes the place of two dates, and a date that of the period. */
+export function periodOrDate({ elements: { period, from, to } }, changed) {
+  if (changed === "period") from.value = to.value = "";
+  if (changed === "from" || changed === "to") for (const choice of period) choice.checked = false;
+}
+
+/** The dates of the chosen period, which ends on this day. */
+export function takePeriod({ elements: { period, from, to } }, last) {
+  if (!period.value) return;
+  to.value = last;
+  from.value = dayAfter(last, 1 - period.value);
 }
 
 /** A small square of a colour. */

@@ -71,6 +71,12 @@ export function drawn() {
   delete document.documentElement.dataset.loading;
 }
 
+/** Let a form be used: it listens, and has what the URL says, which would undo what is typed before. */
+export function opened(form) {
+  form.inert = false;
+  form.removeAttribute("aria-disabled");
+}
+
 /** Load a script when it is needed, a second time if it did not arrive. */
 export async function retried(load) {
   try {

@@ -187,7 +187,8 @@ function showEstimate(made) {
   const row = (item) => {
     const locked = !item.allowed && !used && element("span", { class: "badge" }, icon("lock"), item.reason === "plan_limit" ? "not in your plan" : "Pro");
     const head = [name(item.model), " ", locked, element("span", { class: "hint lines" }, said(item), item.outputs > 1 && ` × ${counted(item.outputs, "output")}`)];
-    const made = used ? `${counted(Math.round(item.per_day * item.days), "output")} × ${formatRounded(item.unit_credits)}` : `${formatExact(item.per_day)} × ${formatExact(item.unit_credits)} × ${counted(item.days, "day")}`;
+    const each = item.ordered_this_month === undefined ? "" : ` at first, ${formatExact(item.ordered_this_month)} ordered this month`;
+    const made = used ? `${counted(Math.round(item.per_day * item.days), "output")} × ${formatRounded(item.unit_credits)}` : `${formatExact(item.per_day)} × ${formatExact(item.unit_credits)}${each} × ${counted(item.days, "day")}`;
     return line(head, [made, formatCredits(item.credits)]);
   };
   const { items, credits, buffer, with_buffer } = made;

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { counted } from "./amounts.js";
 import { generationPath } from "./copying.js";
-import { byId, element, show, showError } from "./dom.js";
+import { byId, element, opened, show, showError } from "./dom.js";
 import { Card, showInOrder } from "./generations.js";
 import { hearing, on } from "./live.js";
 import { startPage } from "./shell.js";
@@ -56,6 +56,7 @@ async function start() {
   byId("more").addEventListener("click", () => hearing((heard) => readMore(heard, AT_ONCE)).catch(showError));
   document.addEventListener("click", ({ target }) => target.closest("a") && history.replaceState({ shown: cards.size, y: scrollY }, ""), true);
   fillModels(card.models, form.elements.model.value);
+  opened(form);
   const { shown = 0, y } = history.state ?? {};
   if (y) history.scrollRestoration = "manual"; // to what is not there yet
   await refresh(Math.min(Math.max(shown, AT_ONCE), BACK_MAX));

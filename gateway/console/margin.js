@@ -1,16 +1,17 @@
-// The Margin page, for roles that see money: what generations earned and cost, by model, provider or day. The URL has
-// the days and the grouping; the chart, the tables and the CSV are of the same days.
+// The Margin page, for roles that see money: what generations earned and cost, by model, provider, bucket or day. The
+// URL has the days and the grouping; the chart, the tables and the CSV are of the same days.
 
 import { get, saveCsv, withQuery } from "./api.js";
 import { counted, formatCredits, formatRounded } from "./amounts.js";
-import { dashed, daysOf, lines } from "./chart.js";
-import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { dashed, daysOf, lines, periodOrDate, takePeriod } from "./chart.js";
+import { announce, byId, element, icon, opened, show, showError } from "./dom.js";
 import { startPage } from "./shell.js";
 import { line, sortableHeads, sorted, table } from "./tables.js";
 import { BUCKETS } from "./words.js";
 
 const MEASURES = ["revenue", "cost", "margin", "losses"];
 const NO_DRIFT = -1e9; // sorted before those that have one
+const FILTERS = ["period", "from", "to", "by"];
 const SERIES = [["Revenue", "revenue", "var(--series-1)"], ["Cost", "cost", "var(--series-3)"]];
 
 const form = byId("filters");
@@ -21,20 +22,23 @@ let turn = 0;
 
 await startPage(async () => {
   const asked = new URLSearchParams(location.search);
-  for (const name of ["from", "to", "by"]) form.elements[name].value = asked.get(name) ?? form.elements[name].value;
+  for (const name of FILTERS) form.elements[name].value = asked.get(name) ?? form.elements[name].value;
+  periodOrDate(form, asked.get("from") && asked.get("to") ? "from" : "period");
   const card = await get("/v1/rate-card");
   names = new Map(card.models.map(({ id, name }) => [id, name]));
-  byId("actions").append(element("button", { type: "button", onclick: () => saveCsv("/v1/ops/margin", query("day,model,provider"), `margin-${margin.first_day}-${margin.last_day}.csv`).catch(showError) }, icon("download"), "Export CSV"));
+  byId("actions").append(element("button", { type: "button", onclick: () => saveCsv("/v1/ops/margin", query(`day,model,provider${margin.by === "bucket" ? ",bucket" : ""}`), `margin-${margin.first_day}-${margin.last_day}.csv`).catch(showError) }, icon("download"), "Export CSV"));
   form.addEventListener("change", changed);
   form.addEventListener("submit", (event) => event.preventDefault());
+  opened(form);
   await read();
 });
 
-function changed() {
-  const { from, to, by } = form.elements;
-  if (Boolean(from.value) !== Boolean(to.value)) return; // a date is being typed
+function changed({ target }) {
+  periodOrDate(form, target.name);
+  const { period, from, to, by } = form.elements;
+  if (!period.value && Boolean(from.value) !== Boolean(to.value)) return; // a date is being typed
   order = {};
-  history.replaceState(null, "", withQuery(location.pathname, { from: from.value, to: to.value, by: by.value === "model" ? "" : by.value }));
+  history.replaceState(null, "", withQuery(location.pathname, { ...(period.value ? { period: period.value === "30" ? "" : period.value } : { from: from.value, to: to.value }), by: by.value === "model" ? "" : by.value }));
   read().catch(showError);
 }
 
@@ -47,7 +51,8 @@ async function read() {
   const mine = ++turn;
   byId("view").setAttribute("aria-busy", "true");
   try {
-    const by = form.elements.by.value;
+    const { by: { value: by }, period } = form.elements;
+    if (period.value) takePeriod(form, (await get("/v1/ops/margin", { group_by: "bucket" })).last_day);
     const [daily, grouped] = await Promise.all([get("/v1/ops/margin", query("day")), by !== "day" && get("/v1/ops/margin", query(by))]);
     if (mine !== turn) return;
     showError(null);
@@ -62,7 +67,7 @@ async function read() {
 
 /** A row with numbers to sort by, beside what the API says. */
 function shown(row, by) {
-  return { ...row, row, id: row[by], name: names.get(row[by]) ?? row[by], drift: row.drift.percent ?? NO_DRIFT, ...Object.fromEntries(MEASURES.map((name) => [name, Number(row[name])])) };
+  return { ...row, row, id: row[by], name: names.get(row[by]) ?? BUCKETS[row[by]] ?? row[by] ?? "Nothing held", drift: row.drift.percent ?? NO_DRIFT, ...Object.fromEntries(MEASURES.map((name) => [name, Number(row[name])])) };
 }
 
 function inMoney(amount) {
@@ -114,7 +119,7 @@ function drawRows(place, rows, by) {
     drawRows(place, rows, by);
   };
   const found = sorted(rows, order.by ? order : by === "day" ? { by: "name", down: true } : { by: "revenue", down: true });
-  const row = (one) => line(by === "day" ? one.name : element("a", { href: withQuery("/work", { status: "charged", [by]: one.id }) }, one.name), cellsOf(one.row));
+  const row = (one) => line(by === "day" || by === "bucket" ? one.name : element("a", { href: withQuery("/work", { status: "charged", [by]: one.id }) }, one.name), cellsOf(one.row));
   show(place, table(sortableHeads(columns, order, sort, by), found.map(row), { foot: line("All", cellsOf(margin.totals)), cards: true }));
 }
 

@@ -32,14 +32,14 @@ function group(title, models, offers, choose) {
   return element("div", { role: "group", "aria-label": title }, element("p", { class: "label", "aria-hidden": "true" }, title), element("div", { class: "model-group" }, models.map((model) => choice(model, offers.get(model.id) ?? {}, choose))));
 }
 
-function choice(model, { unit_credits: credits, reason }, choose) {
+function choice(model, { unit_credits: credits, list_unit_credits: list, reason }, choose) {
   const note = reason && element("span", { class: "note" }, icon("lock"), reason === "plan_limit" ? "not in your plan" : "requires a subscription");
   return element(
     "label",
     { class: "model", "data-model": model.id },
     element("input", { type: "radio", name: "model", value: model.id, "aria-describedby": `about-${model.id}`, "aria-label": `${model.name}${credits === undefined ? "" : `, ${formatCredits(credits)} credits`}${reason ? ", locked" : ""}`, onchange: () => choose(model) }),
     element("span", { class: "name" }, model.name, note, element("span", { class: "hint", id: `about-${model.id}` }, aboutOf(model))),
-    credits !== undefined && element("span", { class: "amount" }, formatCredits(credits)),
+    credits !== undefined && element("span", { class: "amount" }, list && [element("s", { title: "List price" }, formatCredits(list)), " "], formatCredits(credits)),
   );
 }
 

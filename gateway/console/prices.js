@@ -48,8 +48,12 @@ async function read() {
   const pages = [];
   for (let first = 0; first < items.length; first += ITEMS_MAX) pages.push(post("/v1/estimates", { items: items.slice(first, first + ITEMS_MAX), buffer: 0 }));
   const priced = (await Promise.all(pages)).flatMap((page) => page.items);
-  priced.forEach(({ unit_credits, at_most, reason }, index) => Object.assign(rows[index], { credits: toMillicredits(unit_credits), atMost: at_most, reason }));
-  show(byId("version"), "Rate card ", element("code", { title: card.version }, card.version.slice(0, 19)), "·", element("a", { href: "/v1/rate-card" }, "as JSON"), "· one output at the settings shown, all others at their defaults. Pro models require a subscription.");
+  priced.forEach(({ unit_credits, list_unit_credits: list, ordered_this_month: ordered, at_most, reason }, index) => {
+    Object.assign(rows[index], { credits: toMillicredits(unit_credits), list, atMost: at_most, reason });
+    if (ordered) rows[index].notes.push(`${formatExact(ordered)} ordered this month`);
+  });
+  const reduced = rows.some(({ list }) => list) && " Your prices, with your discounts. What is noted beside them is at list prices.";
+  show(byId("version"), "Rate card ", element("code", { title: card.version }, card.version.slice(0, 19)), "·", element("a", { href: "/v1/rate-card" }, "as JSON"), "· one output at the settings shown, all others at their defaults. Pro models require a subscription.", reduced);
 }
 
 /** The rows of a rate: one at its settings; if the price grows with a number, one at its minimum and one at its maximum. */
@@ -73,7 +77,7 @@ function measuresOf(rate, model) {
   return Object.entries(rate.credits_per)
     .filter(([name]) => name in MEASURES)
     .map(([name, { credits }]) => `${formatExact(credits)} per ${unitOf(model, name)}${most[name] ? `, at most ${most[name]}` : ""}: shown at the maximum`)
-    .concat((rate.reported ?? []).map(({ unit, credits, at_most }) => `${unit.replace("_", " ")} used: ${formatExact(credits)} each, at most ${formatExact(at_most)}`));
+    .concat((rate.reported ?? []).map(({ unit, credits, at_most }) => `${unit.replace("_", " ")} used: ${formatExact(credits)} each, at most ${formatExact(at_most)}`), (rate.graduated ?? []).map(({ over, credits }) => `${formatExact(credits)} each beyond ${formatExact(over)} a month`));
 }
 
 function saidOf(model, name, values) {
@@ -174,5 +178,5 @@ function rowElement(row, again) {
   const notes = again ? row.notes : [...addOnsOf(model), ...row.notes];
   const settings = element("td", {}, row.said || element("span", { class: "quiet-text" }, "any"), notes.length > 0 && element("span", { class: "hint lines" }, notes.map((note) => element("span", {}, note))));
   const makes = element("td", { class: "amount quiet-text" }, Number.isFinite(row.makes) ? NUMBERS.format(row.makes) : "any number");
-  return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, upTo(row.atMost) + formatMillicredits(row.credits), makes], { class: again && "again" });
+  return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, [upTo(row.atMost) + formatMillicredits(row.credits), row.list && element("span", { class: "hint lines" }, `list ${formatCredits(row.list)}`)], makes], { class: again && "again" });
 }

@@ -3,8 +3,8 @@
 
 import { get, saveCsv, withQuery } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
-import { bars, compact, dayAfter, daysOf, swatch } from "./chart.js";
-import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { bars, compact, daysOf, periodOrDate, swatch, takePeriod } from "./chart.js";
+import { announce, byId, element, icon, opened, show, showError } from "./dom.js";
 import { on } from "./live.js";
 import { startPage, watchBalance } from "./shell.js";
 import { line, sortableHeads, sorted, table } from "./tables.js";
@@ -41,6 +41,7 @@ async function start() {
   takeFromUrl();
   byId("main").addEventListener("change", ({ target }) => target.form === form && changed(target)); // some stand beside the chart
   form.addEventListener("submit", (event) => event.preventDefault());
+  opened(form);
   watchBalance((now) => {
     balance = now;
     showLasting();
@@ -60,14 +61,12 @@ async function start() {
 function takeFromUrl() {
   const asked = new URLSearchParams(location.search);
   for (const [name, usual] of Object.entries(DEFAULTS)) form.elements[name].value = asked.get(name) ?? usual;
-  if (asked.get("from") && asked.get("to")) choosePeriod("");
-  else form.elements.from.value = form.elements.to.value = "";
+  periodOrDate(form, asked.get("from") && asked.get("to") ? "from" : "period");
   fillModels(asked.get("model"));
 }
 
 function changed(field) {
-  if (field.name === "period") form.elements.from.value = form.elements.to.value = "";
-  if (field.name === "from" || field.name === "to") choosePeriod("");
+  periodOrDate(form, field.name);
   if (field.name === "tool") fillModels(form.elements.model.value);
   if (field.name === "by") hidden = new Set();
   const said = (name) => form.elements[name].value;
@@ -77,10 +76,6 @@ function changed(field) {
   const query = new URLSearchParams(unlike.map((name) => [name, said(name)]));
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
   refresh().catch(showError);
-}
-
-function choosePeriod(value) {
-  for (const input of form.querySelectorAll("[name=period]")) input.checked = input.value === value;
 }
 
 function fillModels(chosen) {
@@ -101,10 +96,7 @@ async function refresh() {
   byId("view").setAttribute("aria-busy", "true");
   try {
     const month = await get("/v1/usage", { group_by: "day" });
-    if (form.elements.period.value) {
-      form.elements.to.value = month.last_day;
-      form.elements.from.value = dayAfter(month.last_day, 1 - form.elements.period.value);
-    }
+    takePeriod(form, month.last_day);
     const usage = await get("/v1/usage", query());
     if (mine !== turn) return;
     showError(null);

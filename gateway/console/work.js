@@ -4,7 +4,7 @@ import { get, withQuery } from "./api.js";
 import { counted, formatCredits, sum } from "./amounts.js";
 import { accountLink } from "./audit.js";
 import { generationLink } from "./copying.js";
-import { byId, element, isPressed, redraw, retried, showError } from "./dom.js";
+import { byId, element, isPressed, opened, redraw, retried, showError } from "./dom.js";
 import { actButton, may } from "./fields.js";
 import { on } from "./live.js";
 import { nameOf, pauseButton, pausesTable, readPauses } from "./pauses.js";
@@ -43,6 +43,7 @@ async function start() {
   form.addEventListener("change", filter);
   form.addEventListener("reset", () => setTimeout(filter)); // its fields are cleared after this event
   form.addEventListener("submit", (event) => event.preventDefault());
+  opened(form);
   byId("next").addEventListener("click", () => read(false).catch(showError));
   on("again", () => read(true).catch(showError));
   await read(true);

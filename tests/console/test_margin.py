@@ -36,11 +36,40 @@ async def test_what_was_earned_is_shown_by_model_and_day_as_the_api_has_it(stack
     assert file.suggested_filename.startswith("margin-")
     exported = await file.path()
     assert "grok-imagine" in exported.read_text()
-    await page.get_by_role("radio", name="Day").check(force=True)
+    await page.get_by_role("radio", name="Day", exact=True).check(force=True)
     await expect(page.locator("#groups tbody th")).to_have_text([today])
     await expect(page.locator("#table")).to_be_hidden()
     await page.reload()
     await expect(page.locator("#groups tbody th")).to_have_text([today])
+    await page.get_by_role("radio", name="Bucket").check(force=True)
+    await expect(page.locator("#groups-heading")).to_have_text("By bucket")
+    paid = page.locator("#groups tbody tr", has_text="Subscription")
+    revenue = stack.call("GET", "/v1/ops/margin?group_by=bucket", stack.admin)["data"]
+    (subscription,) = (one for one in revenue if one["bucket"] == "subscription")
+    await expect(paid.locator("td").nth(2)).to_contain_text(f"${float(subscription['revenue']):.4f}".rstrip("0"))
+    await check_appearance(page)
+
+
+async def test_periods_end_today_and_two_dates_take_their_place(stack: Stack, windows: Windows) -> None:
+    stack.ended(stack.account())
+    today = datetime.now(UTC).date()
+    page = await windows.open("/margin", stack.admin)
+    first, last = page.get_by_label("From"), page.get_by_label("To", exact=True)
+    for days in (90, 7, 30):
+        await page.get_by_role("radio", name=f"{days} days").check(force=True)
+        await expect(first).to_have_value(str(today - timedelta(days - 1)))
+        await expect(last).to_have_value(str(today))
+        await expect(page.locator("#revenue")).to_have_text(re.compile(r"\$"))
+        assert ("period=" in page.url) == (days != 30)
+    day = today - timedelta(3)
+    await first.fill(str(day))
+    await expect(page).to_have_url(f"{stack.address}/margin?from={day}&to={today}")
+    await expect(page.get_by_role("radio", name="30 days")).not_to_be_checked()
+    await page.reload()
+    await expect(first).to_have_value(str(day))
+    await page.goto(f"{stack.address}/margin?period=7&by=bucket")
+    await expect(first).to_have_value(str(today - timedelta(6)))
+    await expect(page.locator("#groups-heading")).to_have_text("By bucket")
 
 
 async def test_drift_losses_and_what_is_not_known_are_told_and_every_column_sorts(
@@ -68,7 +97,7 @@ async def test_drift_losses_and_what_is_not_known_are_told_and_every_column_sort
     await check_appearance(page)
     await page.get_by_role("radio", name="Provider").check(force=True)
     await expect(page.locator("#groups tbody th")).to_have_text(["sandbox"])
-    assert page.url.endswith("/margin?from=2026-11-01&to=2026-11-05&by=provider")
+    assert page.url.endswith("/margin?by=provider")
 
 
 async def test_days_without_generations_say_so(stack: Stack, windows: Windows) -> None:

@@ -73,7 +73,9 @@ async def test_what_an_account_pays_and_what_is_to_come_is_said_where_prices_are
 
     async def with_coming(route: Route) -> None:
         card = await (await route.fetch()).json()
-        next(model for model in card["models"] if model["id"] == "flux-dev")["prices_from"] = coming
+        model = next(model for model in card["models"] if model["id"] == "flux-dev")
+        model["prices_from"] = coming
+        model["rates"][0]["graduated"] = [{"over": 1000, "credits": 4.5}]
         await route.fulfill(json=card)
 
     async def with_discounts(route: Route) -> None:
@@ -88,7 +90,15 @@ async def test_what_an_account_pays_and_what_is_to_come_is_said_where_prices_are
     await page.goto("/prices")
     found = page.locator("#tables tbody tr", has_text="From Dec 1, 2099: list price 3 + 0.5 per seed")
     await expect(found.first).to_contain_text("FLUX dev")
-    await expect(found.first.locator("td.amount").first).to_have_text("4")
+    await expect(found.first.locator("td.amount").first).to_have_text("4list 5")
+    await expect(page.locator("#tables tbody tr", has_text="Z-Image Turbo")).not_to_contain_text("list")
+    await expect(page.locator("#version")).to_contain_text("Your prices, with your discounts.")
+    await expect(found.first).to_contain_text("4.5 each beyond 1,000 a month")
+    await check_appearance(page)
+    await page.goto("/")
+    offer = page.locator("#models [data-model=flux-dev] .amount")
+    await expect(offer).to_have_text("5 4")
+    await expect(offer.locator("s")).to_have_text("5")
     await check_appearance(page)
     await page.goto("/plans")
     await expect(page.locator("[aria-labelledby=plan-free]")).to_contain_text("all prices × 1.5")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+import asyncio
+
+from playwright.async_api import Route, expect
 
 from gateway.api.console import Console
 from tests.console.pages import Windows, check_appearance, settle
@@ -48,6 +50,34 @@ async def test_on_a_narrow_screen_the_menu_opens_and_closes_by_keyboard(stack: S
     await page.keyboard.press("Escape")
     await expect(usage).to_be_hidden()
     await expect(menu).to_be_focused()
+
+
+async def test_filters_can_be_used_once_they_have_what_the_url_says(stack: Stack, windows: Windows) -> None:
+    """On the way back to a gallery, what was typed before its script listened was undone by what the URL said."""
+    account = stack.account()
+    for path, key in (
+        ("/gallery?q=dusk", account),
+        ("/usage?tool=image", account),
+        ("/margin?by=bucket", stack.admin),
+        ("/work?tool=image", stack.admin),
+        ("/audit-log?action=pause", stack.admin),
+    ):
+        page, answering = await (await windows.browse(key)).new_page(), asyncio.Event()
+
+        async def answer(route: Route, *, answering: asyncio.Event = answering) -> None:
+            await answering.wait()
+            await route.continue_()
+
+        await page.route("**/v1/rate-card", answer)
+        await page.route("**/v1/admin/keys*", answer)
+        await page.goto(path)
+        controls = page.locator("#filters").locator("input, select")
+        await expect(controls.first).to_be_disabled()
+        answering.set()
+        await expect(controls.first).to_be_enabled()
+        said = path.partition("=")[2]
+        assert said in await page.evaluate("() => [...new FormData(document.forms.filters).values()]")
+        await page.close()
 
 
 async def test_the_skip_link_is_the_first_thing_and_leads_to_the_content(stack: Stack, windows: Windows) -> None:

@@ -12,15 +12,15 @@ DOM = "export const element = 1;\nexport const unused = 2;\n"
 WORDS = 'import { element } from "./dom.js";\n\nexport function say(text) {\n  return element(text);\n}\n'
 PAGE = 'import { say } from "./words.js";\nimport { Card } from "./generations.js";\n\nsay("a");\n'
 CARD = "export class Card {}\n"
-SCRIPTS = {"words.js": WORDS, "dom.js": DOM, "usage.js": PAGE, "generations.js": CARD}
+SCRIPTS = {"words.js": WORDS, "dom.js": DOM, "docs.js": PAGE, "generations.js": CARD}
 
 
 def test_modules_are_joined_after_those_they_import_and_others_follow_them_there() -> None:
     sent = joined(SCRIPTS | {"late.js": 'import("./dom.js");\n'})
-    assert set(sent) == {"base.js", "cards.js", "usage.js", "late.js"}
+    assert set(sent) == {"base.js", "cards.js", "docs.js", "late.js"}
     assert sent["base.js"].index("const element") < sent["base.js"].index("function say")
     assert "import" not in sent["base.js"]
-    assert sent["usage.js"].split("\n")[:2] == [
+    assert sent["docs.js"].split("\n")[:2] == [
         'import { say } from "./base.js";',
         'import { Card } from "./cards.js";',
     ]
@@ -46,7 +46,7 @@ def test_pages_scripts_in_one_file_run_each_on_its_page_only() -> None:
     assert [*sent] == ["owners.js"]
     assert 'if (document.body.dataset.page === "keys") {\nconst LIMIT = 1;\n}' in sent["owners.js"]
     assert 'if (document.body.dataset.page === "members") {\nconst LIMIT = 2;\n}' in sent["owners.js"]
-    assert joined({"usage.js": "const LIMIT = 1;\n"}, pages={"usage"}) == {"usage.js": "const LIMIT = 1;\n"}
+    assert joined({"docs.js": "const LIMIT = 1;\n"}, pages={"docs"}) == {"docs.js": "const LIMIT = 1;\n"}
 
 
 def test_an_exported_name_is_the_same_short_one_in_every_file_that_has_it() -> None:
@@ -56,7 +56,7 @@ def test_an_exported_name_is_the_same_short_one_in_every_file_that_has_it() -> N
     (new,) = re.findall(r"export function (\w+)", sent["base.js"])
     assert len(new) == 2
     assert new != "aa"
-    for page in ("usage.js", "sign-in.js"):
+    for page in ("docs.js", "sign-in.js"):
         assert f', {new} }} from "./base.js"' in sent[page]
         assert f"\n{new}(" in sent[page]
     assert f"a.say = {new};" in bundled(SCRIPTS | {"sign-in.js": other + "a.say = say;\n"})["sign-in.js"]
@@ -70,11 +70,11 @@ def test_files_of_two_versions_do_not_run_together() -> None:
     """Their short names may mean different functions: what imports from the other one asks for a name it has not."""
     before, after = (
         bundled(SCRIPTS),
-        bundled(SCRIPTS | {"words.js": WORDS.replace("say", "tell"), "usage.js": PAGE.replace("say", "tell")}),
+        bundled(SCRIPTS | {"words.js": WORDS.replace("say", "tell"), "docs.js": PAGE.replace("say", "tell")}),
     )
     marks = [re.search(r"^export const (v\w+) = 1;", sent["base.js"]) for sent in (before, after)]
     assert marks[0]
     assert marks[1]
     assert marks[0][1] != marks[1][1]
-    assert f"import {{ {marks[0][1]}, " in before["usage.js"]
-    assert f"import {{ {marks[1][1]}, " in after["usage.js"]
+    assert f"import {{ {marks[0][1]}, " in before["docs.js"]
+    assert f"import {{ {marks[1][1]}, " in after["docs.js"]
