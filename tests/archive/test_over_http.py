@@ -17,7 +17,7 @@ from gateway.archive.figures import ArchivistFigures
 from gateway.archive.migrating import migrate
 from gateway.domain import FailureCode, partition_of_account
 from gateway.ledger import keys
-from tests.api.visitor import Visitor, open_gateway
+from tests.api.visitor import Reply, Visitor, open_gateway
 from tests.postgres_server import PostgresServer
 
 WORDS = ("lovelace", "enchantress")
@@ -109,6 +109,41 @@ async def test_every_read_call_answers_the_same(site: Site) -> None:
     assert (
         await site.gateway.call("GET", f"/v1/generations/{made[0]}", await site.gateway.account("bob"))
     ).status == 404
+
+
+async def test_what_only_the_archive_has_has_ended_and_is_not_changed(site: Site) -> None:
+    """A failed generation was retried once more, and charged again, once Redis had forgotten its first retry."""
+    gateway, key, reason = site.gateway, await site.gateway.account(), {"reason": "asked to"}
+    *_, charged, failed = await a_past(gateway, key)
+
+    async def retry(generation: str) -> Reply:
+        return await gateway.call("POST", f"/v1/admin/generations/{generation}/retry", gateway.admin, reason)
+
+    async def refund(generation: str) -> Reply:
+        return await gateway.call("POST", f"/v1/admin/generations/{generation}/refund", gateway.admin, reason)
+
+    retried = (await retry(failed)).body["id"]
+    await gateway.finish(retried)
+    assert (await refund(retried)).status == 200
+    untried = await gateway.made(key)
+    await gateway.begin(untried)
+    await gateway.settle(untried, FailureCode.PROVIDER_REJECTED)
+    await site.copy()
+    await site.forget("acme")
+    before = (await gateway.call("GET", "/v1/balance", key)).body
+    again = await retry(failed)
+    assert (again.status, again.body["id"]) == (200, retried), "as it was answered before"
+    again = await refund(retried)
+    assert (again.status, again.body["id"]) == (200, retried)
+    for refused in (await retry(untried), await refund(charged)):
+        assert (refused.status, refused.code) == (422, "invalid_request")
+        assert "only in the archive" in refused.error["message"]
+    for path in (f"/v1/generations/{charged}/cancel", f"/replicate/v1/predictions/{charged}/cancel"):
+        cancelled = await gateway.call("POST", path, key)
+        assert (cancelled.status, cancelled.body["status"]) == (200, "succeeded"), path
+    stranger = await gateway.account("bob")
+    assert (await gateway.call("POST", f"/v1/generations/{charged}/cancel", stranger)).status == 404
+    assert (await gateway.call("GET", "/v1/balance", key)).body == before
 
 
 async def test_a_person_is_erased_from_the_archive_too(site: Site) -> None:

@@ -29,6 +29,7 @@ _WHY_NOT: Mapping[str, str] = {
     "too_much": "would take the account's balance above the largest there can be",
     "too_many_grants": "would take the account above 500 unspent grants",
     "not_failed": "has not failed",
+    "archived": "is only in the archive, and is not changed any more",
     "erased": "was erased: what was ordered is not known any more",
     "inputs_gone": "has inputs that were deleted since",
     "unknown_model": "is of a model that is not on the rate card any more",
@@ -57,7 +58,9 @@ async def refund(request: web.Request) -> web.Response:
             return answer_json(body=await shown(request, await _generation(request, name)))
         case outcomes.Refused(why):
             raise _refusal(why)
-    raise NotFound(f"There is no generation {name}.")
+    if known.given_back_millicredits:
+        return answer_json(body=await shown(request, known))
+    raise _refusal("archived")
 
 
 async def retry(request: web.Request) -> web.Response:

@@ -60,7 +60,7 @@ class Retries:
         model = self.rate_cards.card.models.get(original.request.model)
         if model is None:
             return Result("unknown_model", 0)
-        if why := self._why_not(original, model):
+        if why := await self._why_not(original, model):
             return Result(why, 0)
         try:
             inputs = await self._copied(original.request, retry_id(generation))
@@ -81,7 +81,11 @@ class Retries:
             return Result("retried", outcome.generation.price_millicredits)
         return Result(_REFUSED.get(type(outcome), "refused"), 0)
 
-    def _why_not(self, original: outcomes.Generation, model: Model) -> str | None:
+    async def _why_not(self, original: outcomes.Generation, model: Model) -> str | None:
+        if not await self.ledger.which_exist([original.id]):
+            # Only the archive has it, and maybe its retry: `reserve`, which knows that by its id, would make it again.
+            made = await self.ledger.generation(generation=retry_id(original.id))
+            return "already_retried" if isinstance(made, outcomes.Generation) else "archived"
         if original.state is not State.FAILED:
             return "not_failed"
         # Earlier versions erased without a mark, but then every order had a prompt.

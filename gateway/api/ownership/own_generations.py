@@ -31,7 +31,7 @@ SLOW_MS = 5_000
 
 
 async def own_generation(
-    request: web.Request, generation: str, known: outcomes.Generation | None = None
+    request: web.Request, generation: str, known: outcomes.Generation | None = None, *, what: str = "generation"
 ) -> outcomes.Generation:
     """The generation, if it is one that the caller may see; else NotFound.
 
@@ -45,9 +45,9 @@ async def own_generation(
         member=caller.sees_only,
         known=known,
     )
-    own = found(outcome, f"generation {generation}")
+    own = found(outcome, f"{what} {generation}")
     if caller.token not in {None, own.token}:
-        raise NotFound(f"There is no generation {generation}.")
+        raise NotFound(f"There is no {what} {generation}.")
     return own
 
 
@@ -78,6 +78,8 @@ async def cancel_own(request: web.Request, generation: str, what: str = "generat
     match outcome:
         case outcomes.KeysChanged():
             raise KeysStale
+        case outcomes.NotFound() if request.app[LEDGER].older is not None:
+            return await own_generation(request, generation, what=what)  # what only the archive has, has ended
         case outcomes.NotFound():
             raise NotFound(f"There is no {what} {generation}.")
         case outcomes.Ended() | outcomes.CancelRequested() | outcomes.Unchanged():
