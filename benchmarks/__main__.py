@@ -4,7 +4,8 @@ Environment, all of it optional:
 
     QUICK=1          take three minutes, and only report
     ONLY=http,start  measure those subjects: http creates reserve connections sizes million pick-up burst memory streams
-                     start idle usage archive pages waiting
+                     start idle usage archive rebuild pages waiting
+    REBUILD_ACCOUNTS=1000000   of ONLY=rebuild, which is 5,000 otherwise
 
 The table and the plots are also written to build/bench/index.html.
 
@@ -34,6 +35,7 @@ from benchmarks import (
     page,
     pages,
     queueing,
+    rebuilding,
     reserve_cost,
     start,
     streams,
@@ -60,6 +62,7 @@ SUBJECTS = (
     Subject("idle", 20, idle_workers.measure),
     Subject("usage", 10, usage.measure),
     Subject("archive", 60, archive.measure),
+    Subject("rebuild", 30, rebuilding.measure),
     Subject("pages", 20, pages.measure),
     Subject("waiting", 60, waiting.measure),
 )

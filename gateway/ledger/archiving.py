@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from gateway.domain import partition_of_account
+from gateway.errors import LedgerBroken
+from gateway.json_text import to_json
 from gateway.ledger import keys
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.records import pairs
@@ -21,6 +23,10 @@ from gateway.redis_link.calls import Reply
 _TRIMMED_MAX = 64
 """How many entries and generations of an account a confirmation trims: more than one reply adds, on the whole."""
 _MARKS_AT_ONCE = 500
+
+
+Command = tuple[str, ...]
+"""A command of Redis, its key, its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,12 @@ class ArchiveOperations(LedgerCore):
             if len(ids) < _MARKS_AT_ONCE:
                 return
             start += _MARKS_AT_ONCE
+
+    async def restore(self, partition: int, commands: Sequence[Command]) -> None:
+        """Write what the archive has of a partition, in one script; LedgerBroken if something is of another one."""
+        word, rest = await self.run("restore", keys.policy(partition), commands=to_json(commands).decode())
+        if word == "refused":
+            raise LedgerBroken(f"the archive has {rest[0].decode()} in partition {partition}, where it cannot be")
 
     async def unarchived_since(self) -> int | None:
         """When the oldest change was made that is not in the archive (real time, ms); None: there is none."""

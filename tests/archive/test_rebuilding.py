@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.archive import rebuilding
-from gateway.archive.rebuilding import Rebuild, as_of
+from gateway.archive import rebuilding, restoring
+from gateway.archive.rebuilding import Rebuild
+from gateway.archive.restoring import as_of
 from gateway.archive.rows import moment
 from gateway.domain import Bucket, Scope, State, member_id
 from gateway.errors import LedgerBroken, RebuildRefused
@@ -143,6 +144,28 @@ async def test_interrupted_it_goes_on_and_nobody_starts_on_half_of_it(
     seen: list[int] = []
     await rebuilt(archived, progress=lambda done, _of: seen.append(done))
     assert seen == [11]
+    assert await balances(world) == before
+    assert not (await audit(world.ledger)).differences
+
+
+async def test_nothing_is_written_if_some_of_it_is_of_another_partition(bare: World) -> None:
+    async with bare.unchanged():
+        with pytest.raises(LedgerBroken, match="where it cannot be"):
+            await bare.ledger.restore(1, [("SET", "{fb01}:a", "1"), ("SET", "{fb02}:b", "1")])
+
+
+async def test_an_account_with_more_history_than_one_script_takes_comes_back(
+    archived: Archived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "_WORDS_AT_ONCE", 40)
+    monkeypatch.setattr(restoring, "_FIELDS_AT_ONCE", 3)
+    monkeypatch.setattr(rebuilding, "_ROWS_AT_ONCE", 2)
+    world = archived.world
+    await a_life(world)
+    before = await balances(world)
+    await archived.copy()
+    await empty(world)
+    await rebuilt(archived)
     assert await balances(world) == before
     assert not (await audit(world.ledger)).differences
 
