@@ -16,6 +16,7 @@
 | `given.py`, `prices.py`, `receipts.py`, `lifetimes.py` | own sums of what was given and charged; when keys expire |
 | `providers.py` | which provider was asked when, and what was charged by what it reported |
 | `checks.py`, `report.py` | what was looked at, how often; the figures |
+| `upgrade.py`, `versions.py` | with `UPGRADE_FROM=`: a rolling upgrade from another version, and back |
 | `failovers/` | another run, with `TOPOLOGY=`: the ledger on several servers that fail over |
 | `mutants.py` | Farebox with one line made wrong, which a run must notice |
 | `model.py` | random steps, each against a plain model of the rules |

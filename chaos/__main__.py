@@ -10,6 +10,7 @@ Environment, all of it optional:
     SHORT=1        half a minute: quick faults, once each, until everybody has acted often enough; no steps
     ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks, providers or revocation, some
                    of them with commas between; no faults
+    UPGRADE_FROM=abc123   instead of faults: a rolling upgrade from that commit to this one, and back
     TOPOLOGY=sentinel (or cluster)  another run: the ledger on several servers that fail over, see chaos/failovers
     FAILOVERS=100  of such a run: how many
     WAIT=1         of such a run: FAREBOX_WAIT_REPLICAS; 0 publishes what is lost without
@@ -27,10 +28,11 @@ import os
 import random
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,14 @@ from chaos.printing import Prints
 from chaos.processes import LEDGER, WORKERS, Processes
 from chaos.receiver import Receiver
 from chaos.report import Report
+from chaos.upgrade import there_and_back
+from chaos.versions import UnusableVersion, checked_out
 from gateway.tasks import cancel
 
 CLIENTS_SHORT = 5
 _AT_ONCE = 3
 _PAUSE_SECONDS = (0.2, 1.5)
-_INTERRUPTED = 130
+_INTERRUPTED, _UNUSABLE = 130, 2
 
 
 class Interrupted(Exception):
@@ -81,7 +85,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="farebox-chaos-"))
     try:
         code = mutated(mutants, folder / "mutant") if mutants else None
-        held = not asyncio.run(_run(plan, folder, console, code)).problems
+        with _version(plan, folder) as old:
+            held = not asyncio.run(_run(plan, folder, console, code, old)).problems
         if plan.steps:
             from chaos import model  # noqa: PLC0415 - STEPS=0 needs none of it
 
@@ -90,6 +95,10 @@ def main() -> int:
         console.print("Interrupted. Everything that it started has ended.")
         shutil.rmtree(folder, ignore_errors=True)
         return _INTERRUPTED
+    except UnusableVersion as error:
+        console.print(str(error), markup=False, soft_wrap=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        return _UNUSABLE
     except Exception:  # noqa: BLE001 - whatever broke, the log says more
         console.print_exception()
         held = False
@@ -102,14 +111,19 @@ def main() -> int:
     return 1
 
 
-async def _run(plan: Plan, folder: Path, console: Console, code: Path | None) -> Report:
-    scene = _scene(plan, folder, code)
+def _version(plan: Plan, folder: Path) -> AbstractContextManager[Path | None]:
+    """The Python of the version to upgrade from; None if there is nothing to upgrade."""
+    return checked_out(plan.upgrade_from, folder / "old") if plan.upgrade_from else nullcontext()
+
+
+async def _run(plan: Plan, folder: Path, console: Console, code: Path | None, old: Path | None) -> Report:
+    scene = _scene(plan, folder, code, old)
     report = Report(scene, plan)
     console.print(f"chaos: SEED={plan.seed}, log {scene.processes.log_path}", soft_wrap=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    work, stopping = asyncio.create_task(_work(report, console)), asyncio.create_task(stop.wait())
+    work, stopping = asyncio.create_task(_work(report, console, old)), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
@@ -131,8 +145,8 @@ async def _run(plan: Plan, folder: Path, console: Console, code: Path | None) ->
     return report
 
 
-def _scene(plan: Plan, folder: Path, code: Path | None) -> Scene:
-    """Everything and everybody, not yet open. `code` is the folder of a mutant, or none."""
+def _scene(plan: Plan, folder: Path, code: Path | None, old: Path | None) -> Scene:
+    """Everything and everybody, not yet open. `code` is the folder of a mutant, `old` what is to be upgraded."""
 
     def running(*names: str) -> list[int]:
         return [pid for name in names if (pid := processes.process(name)) is not None]
@@ -144,8 +158,8 @@ def _scene(plan: Plan, folder: Path, code: Path | None) -> Scene:
     boxes = Box(plan.seed, short=plan.short), Box(plan.seed, "spare", polite=True)
     receiver, checks = Receiver(plan.seed, 0 if plan.short else 2), Checks()
     lines = random.Random(f"{plan.seed} lines")
-    processes = Processes(folder, outputs.directory / "store", boxes, lines, code)
-    clients = 0 if plan.only else CLIENTS_SHORT if plan.short else CLIENTS
+    processes = Processes(folder, outputs.directory / "store", boxes, lines, code, python=old or Path(sys.executable))
+    clients = 0 if plan.only else CLIENTS_SHORT if plan.short or old else CLIENTS
     given = Given(processes.card)
     load = Load(processes.addresses, processes.admin_key, plan.seed, given, clients, plan.short)
     cast = Cast(load, checks, plan, processes.card, Prints(load, checks, plan.seed, boxes, processes.said))
@@ -153,7 +167,7 @@ def _scene(plan: Plan, folder: Path, code: Path | None) -> Scene:
     return Scene(processes, load, cast, checks, outputs, ledger_disk, boxes, receiver, dice)
 
 
-async def _work(report: Report, console: Console) -> None:
+async def _work(report: Report, console: Console, old: Path | None) -> None:
     """Start everything, torment it under load, let it settle, count."""
     scene, phases = report.scene, report.phases
     with _timed(phases, "starting"):
@@ -167,7 +181,8 @@ async def _work(report: Report, console: Console) -> None:
     auditing = asyncio.create_task(audit_meanwhile(scene.processes, scene.audits, scene.problems))
     try:
         with _timed(phases, "faults"):
-            await _unless_it_breaks(_torment(report, console), going_on)
+            torment = _torment(report, console) if old is None else there_and_back(scene, old)
+            await _unless_it_breaks(torment, going_on)
         await cancel(auditing)
         scene.load.stopping = True
         with _timed(phases, "settling"), console.status("letting it settle"):

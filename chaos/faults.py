@@ -70,6 +70,8 @@ class Scene:
     problems: list[str] = field(default_factory=list)
     audits: Counter[str] = field(default_factory=Counter)
     """Audits of the live ledger during the faults, by how they ended."""
+    replaced: Counter[str] = field(default_factory=Counter)
+    """Processes that were replaced by another version's → how many generations were open then."""
     frozen: dict[AttemptName, set[str]] = field(default_factory=dict)
     """An attempt that was overtaken while its worker could not speak → the objects it had delivered by then."""
 

@@ -43,8 +43,7 @@ REDIS = (LEDGER, QUEUE)
 FAREBOX = (*GATEWAYS, *WORKERS, *CARETAKERS)
 EVERYTHING = (*REDIS, *FAREBOX)
 
-_COMMAND = (sys.executable, "-P", "-m", "gateway")
-_KILL_AFTER_SECONDS = 10
+_KILL_AFTER_SECONDS = 60
 _CHECK_SECONDS = 0.05
 CARD = Path(__file__).with_name("pricing.toml")
 _BOXES = "http://127.0.0.1:9", "http://127.0.0.1:19"  # on the card
@@ -67,6 +66,8 @@ class Said:
     """Outputs that waited for the store, and inputs that were refused, while it was full or away."""
     late: set[str] = field(default_factory=set)
     """Jobs that a provider finished after the generation had left it, and that were counted."""
+    ready: Counter[str] = field(default_factory=Counter)
+    """How often a process said that it is ready."""
     errors: Counter[str] = field(default_factory=Counter)
     """Lines of the level `error`, by process kind and event."""
 
@@ -90,6 +91,8 @@ class Said:
                 self.not_stored["input"] += 1
             case "provider_succeeded_late":
                 self.late.add(event["job"])
+            case "gateway_ready" | "worker_ready" | "caretaker_ready":
+                self.ready[name] += 1
             case "rescued":
                 self.rescues[event["action"]] += 1
         if event.get("level") in {"error", "critical"}:
@@ -104,9 +107,19 @@ class Processes:
     """All of them, from `start` to `stop`."""
 
     def __init__(
-        self, folder: Path, outputs: Path, boxes: Sequence[Box], dice: random.Random, code: Path | None
+        self,
+        folder: Path,
+        outputs: Path,
+        boxes: Sequence[Box],
+        dice: random.Random,
+        code: Path | None,
+        *,
+        python: Path = Path(sys.executable),
     ) -> None:
-        """Everything lives in `folder`; `code` has another Farebox than the one that is installed, or is None."""
+        """Everything lives in `folder`; `code` has another Farebox than the one that is installed, or is None.
+
+        `python` has the Farebox that all processes but both Redis start with.
+        """
         self.said = Said()
         self.card = folder / "pricing.toml"
         text = CARD.read_text()
@@ -142,6 +155,7 @@ class Processes:
         self.ledger_url, self.queue_url = (f"unix://{self._socket(folder, role)}" for role in REDIS)
         self.ledger = Ledger(connect_ledger(self.ledger_url), lease_ms=round(LEASE_SECONDS * 1000), dispatch_ms=1000)
         self._folder = folder
+        self._pythons = dict.fromkeys(FAREBOX, python)
         self._log = self.log_path.open("w", buffering=1)
         self._supervisor: Supervisor | None = None
 
@@ -155,7 +169,7 @@ class Processes:
         for role in REDIS:
             await self.answers(role)
         for name in FAREBOX:
-            supervisor.start(Program(name, self._with(self._own(name), *_words(name))))
+            supervisor.start(self._program(name))
 
     async def stop(self) -> None:
         """End everything, also what is frozen, and close the log."""
@@ -177,6 +191,16 @@ class Processes:
     def process(self, name: str) -> int | None:
         """The id of a process, while it runs."""
         return None if self._supervisor is None else self._supervisor.process(name)
+
+    async def replace(self, name: str, python: Path) -> None:
+        """End a process, and start it with another Python; return when it is ready."""
+        if self._supervisor is None:
+            raise RuntimeError("start it first")
+        await self._supervisor.end(name)
+        self._pythons[name], before = python, self.said.ready[name]
+        self._supervisor.start(self._program(name))
+        while self.said.ready[name] == before:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def running(self, name: str) -> int:
         """The id of a process, as soon as it runs."""
@@ -229,11 +253,14 @@ class Processes:
             own["FAREBOX_PUBLIC_URL"] = self.addresses[0]
         return own
 
+    def _program(self, name: str) -> Program:
+        return Program(name, self._with(self._own(name), *_words(name), python=self._pythons[name]))
+
     @staticmethod
-    def _with(environment: dict[str, str], *words: str) -> tuple[str, ...]:
+    def _with(environment: dict[str, str], *words: str, python: Path = Path(sys.executable)) -> tuple[str, ...]:
         """A command of ours with an environment of its own: `env` becomes the command, so the process is the same."""
-        env = shutil.which("env") or "/usr/bin/env"
-        return (env, *(f"{name}={value}" for name, value in environment.items()), *_COMMAND, *words)
+        env, own = shutil.which("env") or "/usr/bin/env", [f"{name}={value}" for name, value in environment.items()]
+        return (env, *own, str(python), "-P", "-m", "gateway", *words)
 
     @staticmethod
     def _socket(folder: Path, role: str) -> Path:

@@ -32,7 +32,7 @@ class Report:
         """All that went wrong; none: nothing was lost."""
         unexpected = [f"logged as an error: {what} ({times} times)" for what, times in self._unexpected().items()]
         scene, checks = self.scene, self.scene.checks
-        blind = [] if self.plan.short else checks.never_looked()
+        blind = [] if self.plan.short or self.plan.upgrade_from else checks.never_looked()
         return [*self.findings.problems, *scene.problems, *scene.load.problems, *checks.problems, *blind, *unexpected]
 
     def figures(self) -> dict[str, Any]:
@@ -42,6 +42,7 @@ class Report:
             "seed": self.plan.seed,
             "faults": {fault.name: self.injected[fault.name] for fault in FAULTS},
             "how the disks were filled": self.scene.outputs.how,
+            "replaced, and what was open then": dict(self.scene.replaced),
             "requests": load.answers.total(),
             "answers": dict(sorted(load.answers.items())),
             "beside the orders": dict(load.counts),

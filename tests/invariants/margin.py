@@ -76,7 +76,7 @@ def _costs_of(generations: Mapping[str, Mapping[str, str]]) -> Counter[tuple[str
                 continue
             unknown += kind == "output" and name.replace("output", "cost") not in g
             if kind in {"cost", "lost", "late"}:
-                for one in text.split(";"):
+                for one in filter(None, text.split(";")):  # empty: what the job cost is not known
                     provider, *amounts = one.split(",")
                     found.update(_counts((g["model"], provider), *amounts, lost=kind != "cost"))
         if "given_back" in g:

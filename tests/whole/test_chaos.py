@@ -11,7 +11,8 @@ import pytest
 
 from chaos.checks import SUBJECTS
 from chaos.faults import FAULTS, QUICK
-from tests.whole.chaos_runs import figures_of, start
+from chaos.processes import FAREBOX
+from tests.whole.chaos_runs import ROOT, figures_of, start
 
 
 @pytest.mark.long
@@ -43,6 +44,28 @@ def test_the_short_form_checks_everything_too(tmp_path: Path) -> None:
     assert run.returncode == 0
     assert {name for name, times in figures["faults"].items() if times} == {fault.name for fault in QUICK}
     assert not set(SUBJECTS) - {subject for subject, times in figures["checked"].items() if times}
+    assert list(tmp_path.glob("farebox-chaos-*")) == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)  # four minutes
+def test_an_upgrade_replaces_every_process_there_and_back_and_loses_nothing(tmp_path: Path) -> None:
+    """From this version to itself: what is proved is that the run upgrades, and that it counts."""
+    report = tmp_path / "report.json"
+    run = start(report, UPGRADE_FROM=str(ROOT))
+    figures, said = figures_of(run, report)
+    assert figures["problems"] == [], said
+    assert run.returncode == 0
+    replaced = figures["replaced, and what was open then"]
+    assert set(replaced) == {f"{name} by {version}" for name in FAREBOX for version in ("old", "new")}
+    assert all(replaced.values())
+    assert figures["acknowledged"] == sum(figures["ended"].values()) > 0
+
+
+def test_a_version_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    run = start(tmp_path / "report.json", UPGRADE_FROM="no-such-commit")
+    said, _ = run.communicate()
+    assert (run.returncode, "no-such-commit" in said) == (2, True), said
     assert list(tmp_path.glob("farebox-chaos-*")) == []
 
 
