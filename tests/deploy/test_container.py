@@ -15,8 +15,8 @@ import yaml
 from gateway.cli import farebox
 from gateway.startup.misspelt import misspelt
 from tests.api.visitor import Visitor
-from tests.deploy.test_proxies import program
 from tests.free_ports import free_port
+from tests.proxies import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONTAINERFILE = DEPLOY / "container" / "Containerfile"

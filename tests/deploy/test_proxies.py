@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
-import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -13,82 +11,19 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientError, ClientSession, TCPConnector
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.domain import generation_id
+from gateway.outputs import output_key
+from gateway.remote.objects import path_of
 from tests.api.visitor import SKETCH, Visitor, open_gateway
 from tests.free_ports import free_port
 from tests.made_media import tone
-from tests.missing import not_run
+from tests.proxies import NAME, caddy, certificate, nginx
 from tests.until import until
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-NAME = "farebox.example.com"
 CLIENT = "127.0.0.2"  # this machine too, and not the address of the proxy
 SECONDS_OF_SOUND = 240  # 23 MB: more than any proxy's buffers
-
-
-def program(name: str) -> str:
-    found = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin")
-    if found is None:
-        not_run(f"{name} is not installed: apt-get install {name}")
-    return found
-
-
-def certificate(folder: Path) -> None:
-    """A certificate of its own making, as `fullchain.pem` and `privkey.pem`."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "fullchain.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "privkey.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
-def nginx(folder: Path, gateway: int, port: int) -> list[str]:
-    text = (DEPLOY / "nginx" / "farebox.conf").read_text()
-    for before, after in {
-        "127.0.0.1:8080": f"127.0.0.1:{gateway}",
-        "    listen [::]:443 ssl http2;\n": "",
-        "    listen [::]:80;\n": "",
-        "listen 443": f"listen 127.0.0.1:{port}",
-        "listen 80;": f"listen 127.0.0.1:{free_port()};",
-        f"/etc/letsencrypt/live/{NAME}": str(folder),
-    }.items():
-        assert before in text, f"the example has changed: {before}"
-        text = text.replace(before, after)
-    temporary = " ".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "farebox.conf").write_text(text)
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; \n"
-        f"events {{}}\nhttp {{ access_log off; {temporary} include {folder}/farebox.conf; }}\n"
-    )
-    return [program("nginx"), "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
-
-
-def caddy(folder: Path, gateway: int, port: int) -> list[str]:
-    text = (DEPLOY / "caddy" / "Caddyfile").read_text()
-    for before, after in {
-        "127.0.0.1:8080": f"127.0.0.1:{gateway}",
-        f"{NAME} {{": (
-            f"{{\n\tadmin off\n\tauto_https off\n}}\n\nhttps://{NAME}:{port} {{\n"
-            f"\tbind 127.0.0.1\n\ttls {folder}/fullchain.pem {folder}/privkey.pem"
-        ),
-    }.items():
-        assert before in text, f"the example has changed: {before}"
-        text = text.replace(before, after)
-    (folder / "Caddyfile").write_text(text)
-    return [program("caddy"), "run", "--config", f"{folder}/Caddyfile"]
+LARGE_OUTPUT_BYTES = 116 * 2**20  # more than clients may send
 
 
 @asynccontextmanager
@@ -161,3 +96,8 @@ async def test_events_pass_at_once_large_uploads_pass_and_the_client_is_who_it_i
 
         async with client.get(f"{address}/metrics", server_hostname=NAME, headers=HOST) as metrics:
             assert metrics.status == 404
+        output = f"{address}{path_of(output_key(generation_id(0), 1, 0, 'video/mp4'))}"
+        worker = {**HOST, "Authorization": f"Bearer {await gateway.operator_key('worker')}"}
+        large = io.BytesIO(bytes(LARGE_OUTPUT_BYTES))
+        async with client.put(output, server_hostname=NAME, headers=worker, data=large) as stored:
+            assert stored.status == 200, await stored.text()
