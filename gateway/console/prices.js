@@ -178,5 +178,5 @@ function rowElement(row, again) {
   const notes = again ? row.notes : [...addOnsOf(model), ...row.notes];
   const settings = element("td", {}, row.said || element("span", { class: "quiet-text" }, "any"), notes.length > 0 && element("span", { class: "hint lines" }, notes.map((note) => element("span", {}, note))));
   const makes = element("td", { class: "amount quiet-text" }, Number.isFinite(row.makes) ? NUMBERS.format(row.makes) : "any number");
-  return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, [upTo(row.atMost) + formatMillicredits(row.credits), row.list && element("span", { class: "hint lines" }, `list ${formatCredits(row.list)}`)], makes], { class: again && "again" });
+  return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, [upTo(row.atMost) + formatMillicredits(row.credits), row.list && element("div", { class: "hint" }, `list ${formatCredits(row.list)}`)], makes], { class: again && "again" });
 }

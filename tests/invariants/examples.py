@@ -83,6 +83,14 @@ def replay(stage: Stage, steps: list[Step]) -> Difference | None:
     return None
 
 
+def _shown_by(stage: Stage, steps: list[Step]) -> Difference | None:
+    """The difference that these steps show; none if one is about what a step that was left out would have made."""
+    try:
+        return replay(stage, steps)
+    except LookupError:
+        return None
+
+
 def shortest(stage: Stage, difference: Difference) -> Difference:
     """Leave out steps, many at once and then one by one, for as long as a difference remains."""
     steps, size = list(stage.steps), len(stage.steps) // 2
@@ -90,7 +98,7 @@ def shortest(stage: Stage, difference: Difference) -> Difference:
         start = 0
         while start < len(steps):
             fewer = steps[:start] + steps[start + size :]
-            if smaller := replay(stage, fewer):
+            if smaller := _shown_by(stage, fewer):
                 difference, steps = smaller, list(stage.steps)
             else:
                 start += size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, seed, settings
@@ -11,7 +12,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.invariants.examples import open_stage, play, shortest
 from tests.invariants.machine import LedgerAndModel
+from tests.invariants.model.life import Model
 from tests.invariants.stage import ANSWER_AGAIN, Difference, Stage
+from tests.invariants.teams import MOVES
 from tests.lengths import LONG
 
 DICE_SEEDS, DICE_STEPS = range(1, 15 if LONG else 4), 1_250
@@ -49,6 +52,26 @@ def test_hypothesis_finds_no_difference_in_1000_steps(number: int, stage: Stage)
     )  # fmt: skip
     run_state_machine_as_test(machine, settings=chosen)
     assert stage.operations.total() - before >= MACHINE_STEPS
+
+
+class Wrong(Model):
+    """A model that expects something else of every grant to an account that there is."""
+
+    def grant(self, *, account: str, **_: Any) -> Any:
+        return f"nothing granted to {self.accounts[account].id}", None
+
+
+def test_an_example_is_cut_to_the_steps_that_show_its_difference(stage: Stage) -> None:
+    """Without the account, the model raised KeyError for its grant, and no difference was told at all."""
+    wrong = Stage(stage.url, set(), Wrong)
+    try:
+        with pytest.raises(Difference) as found:
+            play(wrong, Random("cut"), moves={"grant": MOVES["grant"]})
+        said, _, steps = str(shortest(wrong, found.value)).partition("the steps:\n")
+        assert "the model says ('nothing granted to " in said
+        assert [step.split("(")[0].strip() for step in steps.splitlines()] == ["put_account", "grant"]
+    finally:
+        wrong.close()
 
 
 def test_r11_what_is_sent_again_at_once_is_answered_as_before(stage: Stage) -> None:
