@@ -1,9 +1,13 @@
-"""Limits how many batches are in flight: two, unless these are late.
+"""Limits how many batches are in flight: two, unless they take long.
 
 A batch costs the gateway 200 µs besides its contents: a task, a connection, a write, a wait, a read. If one were sent
 in every iteration of the event loop, batches would be smallest just when there is most to do. While two are in flight
 (one that Redis is processing, and one that it will find afterwards), further calls make the next batch larger. That
 does not delay them, because Redis processes one at a time.
+
+That is so while a batch takes a millisecond. A disk that takes several makes Redis wait for it after each batch, and
+answer meanwhile to nobody: what has reached it by then is in the next batch, what is still here only in the one after.
+So up to two more are sent while the first two wait for the disk.
 """
 
 from __future__ import annotations
@@ -12,14 +16,24 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 _IN_FLIGHT_MAX = 2
+_SLOW_SECONDS = 0.002  # more than a batch takes on a disk of its own
+_SLOW_MAX = 4
 _LATE_SECONDS = 0.02  # a hung connection delays the others no longer than this
 
 
 class InFlightLimit:
     """Runs `send`, which takes everything pending when it begins and never raises, while anything is pending."""
 
-    def __init__(self, send: Callable[[], Coroutine[None, None, None]]) -> None:
+    def __init__(
+        self,
+        send: Callable[[], Coroutine[None, None, None]],
+        *,
+        slow_seconds: float = _SLOW_SECONDS,
+        late_seconds: float = _LATE_SECONDS,
+    ) -> None:
         self._send = send
+        self._slow_seconds = slow_seconds
+        self._late_seconds = late_seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = False
         self._wanted = False
@@ -33,7 +47,8 @@ class InFlightLimit:
             self._start()
         else:
             self._wanted = True
-            self._late = asyncio.get_running_loop().call_later(_LATE_SECONDS, self._start)
+            patience = self._slow_seconds if len(self._tasks) < _SLOW_MAX else self._late_seconds
+            self._late = asyncio.get_running_loop().call_later(patience, self._start)
 
     def _start(self) -> None:
         if self._late is not None:

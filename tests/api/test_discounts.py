@@ -123,7 +123,7 @@ async def test_r7_what_is_quoted_shown_and_charged_is_one_price(shop: Visitor) -
 async def test_a_change_of_plan_is_priced_again_in_the_same_call_and_only_once(
     shop: Visitor, reserves: list[str]
 ) -> None:
-    """The gateway knows the account from its key, as of a minute ago; `reserve` knows what it has."""
+    """The gateway knows the account from its key, as of ten minutes ago; `reserve` knows what it has."""
     key = await shop.account()
     assert (await shop.create(key, model="remote")).body["price"]["credits"] == 10
     await to_plan(shop, "basic")

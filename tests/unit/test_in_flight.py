@@ -13,11 +13,11 @@ PATIENCE_SECONDS = 30  # nothing here takes so long: it only ends a test that wo
 class Sender:
     """Takes what waits, and comes back when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, **patience: float) -> None:
         self.waiting: list[int] = []
         self.sent: list[list[int]] = []
         self.back: list[asyncio.Event] = []
-        self.limit = InFlightLimit(self._send)
+        self.limit = InFlightLimit(self._send, **patience)
         self._numbers = count()
 
     def ask(self, times: int = 1) -> None:
@@ -53,7 +53,7 @@ async def test_what_is_asked_in_one_turn_is_one_batch() -> None:
 
 async def test_while_two_are_on_their_way_the_third_grows_until_one_is_back() -> None:
     """Each turn's requests once made a batch of their own, and with 64 clients it held five."""
-    sender = Sender()
+    sender = Sender(slow_seconds=PATIENCE_SECONDS)
     for batches in (1, 2):
         sender.ask()
         await sender.until_sent(batches)
@@ -64,6 +64,22 @@ async def test_while_two_are_on_their_way_the_third_grows_until_one_is_back() ->
     sender.back[1].set()
     await sender.until_sent(3)
     assert sender.sent == [[0], [1], [2, 3, 4, 5]]
+    sender.all_back()
+
+
+async def test_on_a_slow_disk_two_more_follow_and_no_others() -> None:
+    """Redis answers nobody while it waits for the disk: what reaches it meanwhile is in its next batch."""
+    sender = Sender(slow_seconds=0, late_seconds=PATIENCE_SECONDS)
+    for batches in (1, 2, 3, 4):
+        sender.ask(batches)
+        await sender.until_sent(batches)
+    sender.ask(2)
+    for _ in range(5):
+        await asyncio.sleep(0.001)
+    assert sender.sent == [[0], [1, 2], [3, 4, 5], [6, 7, 8, 9]]
+    sender.back[0].set()
+    await sender.until_sent(5)
+    assert sender.sent[4] == [10, 11]
     sender.all_back()
 
 

@@ -1,7 +1,8 @@
 """Authentication and authorization: one key, one scope, one table of routes.
 
-An account's key is cached for a minute, which saves most requests two round trips: every script compares the account's
-keys version, so a revoked key is still refused at once. Operators' keys are never cached.
+An account's key is cached for ten minutes, which saves most requests two round trips, each of which may have to wait
+for the ledger's disk. A revoked key is still refused at once: every script compares the account's keys version, and
+where none runs the key is looked up. Operators' keys are never cached.
 
 A key is looked up by the digest of its header, which only its holder can create; a session by the id of its key, which
 is shown in lists, logs and cookies. They are different types with separate caches, so that an id is never accepted as a
@@ -43,7 +44,7 @@ from gateway.pricing.discounts import NO_PLAN, PricedFor
 from gateway.schemas.base import utc
 from gateway.schemas.errors import KeyRestrictedDetails
 
-CACHE_SECONDS = 60
+CACHE_SECONDS = 600
 CACHE_ENTRIES_MAX = 20_000  # half a kilobyte each
 KEY_PREFIX = "fbx_"
 TOKEN_PREFIX = "fbt_"  # noqa: S105 - how a token begins
@@ -169,7 +170,7 @@ class Callers:
         return caller
 
     async def _within_bounds(self, request: web.Request, caller: Caller) -> Caller:
-        """The caller, whose key may be used now and from here; looked up again if not: it may be a minute old."""
+        """The caller, whose key may be used now and from here; looked up again if not: it may be minutes old."""
         if (problem := self._problem(request, caller)) is not None:
             if caller.token is not None:
                 raise problem  # its bounds never change, and its key's are wider

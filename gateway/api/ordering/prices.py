@@ -1,6 +1,6 @@
 """What an account pays for a request: by the prices of its time, the discounts of its plan, and its own factors.
 
-What the account has is known from its key, as of a minute ago at most, or from the account itself. `reserve` compares
+What the account has is known from its key, as of ten minutes ago at most, or from itself. `reserve` compares
 what the price was made for with the account, and says what it has by now; that is remembered for as long.
 """
 
