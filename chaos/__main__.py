@@ -13,6 +13,9 @@ Environment, all of it optional:
     UPGRADE_FROM=abc123   instead of faults: a rolling upgrade from that commit to this one, and back
     TOPOLOGY=sentinel (or cluster)  another run: the ledger on several servers that fail over, see chaos/failovers
     FAILOVERS=100  of such a run: how many
+    RESULTS=path   of such a run: do them in rounds of ROUND=25, each with servers of its own, and append what each
+                   round counted as a line of JSON; what is there counts, so that a run goes on where one was cut off
+    FAULT=SIGSTOP  of such a run: only the kinds of fault with this in their name
     WAIT=1         of such a run: FAREBOX_WAIT_REPLICAS; 0 publishes what is lost without
 
 `--mutant "name"` runs it with one line of Farebox made wrong: it must not pass. Repeated: with several.
@@ -26,8 +29,6 @@ import argparse
 import asyncio
 import os
 import random
-import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -44,27 +45,23 @@ from chaos.cast import Cast
 from chaos.checks import Checks
 from chaos.counting import audit_meanwhile, count, settle
 from chaos.disk import Disk, enter_namespace
+from chaos.ending import exit_code, unless_interrupted
 from chaos.faults import FAULTS, QUICK, Fault, Scene
 from chaos.given import Given
 from chaos.load import CLIENTS, Load
-from chaos.mutants import MUTANTS, mutated
+from chaos.mutants import MUTANTS, Mutant, mutated
 from chaos.plan import Plan
 from chaos.printing import Prints
 from chaos.processes import LEDGER, WORKERS, Processes
 from chaos.receiver import Receiver
 from chaos.report import Report
 from chaos.upgrade import there_and_back
-from chaos.versions import UnusableVersion, checked_out
+from chaos.versions import checked_out
 from gateway.tasks import cancel
 
 CLIENTS_SHORT = 5
 _AT_ONCE = 3
 _PAUSE_SECONDS = (0.2, 1.5)
-_INTERRUPTED, _UNUSABLE = 130, 2
-
-
-class Interrupted(Exception):
-    """Ctrl-C, or SIGTERM."""
 
 
 def main() -> int:
@@ -83,32 +80,23 @@ def main() -> int:
     enter_namespace()
     plan, console = Plan.from_environment(), Console()
     folder = Path(tempfile.mkdtemp(prefix="farebox-chaos-"))
-    try:
-        code = mutated(mutants, folder / "mutant") if mutants else None
-        with _version(plan, folder) as old:
-            held = not asyncio.run(_run(plan, folder, console, code, old)).problems
-        if plan.steps:
-            from chaos import model  # noqa: PLC0415 - STEPS=0 needs none of it
-
-            held = model.check(plan.seed, plan.steps, console) and held
-    except (Interrupted, KeyboardInterrupt):
-        console.print("Interrupted. Everything that it started has ended.")
-        shutil.rmtree(folder, ignore_errors=True)
-        return _INTERRUPTED
-    except UnusableVersion as error:
-        console.print(str(error), markup=False, soft_wrap=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        return _UNUSABLE
-    except Exception:  # noqa: BLE001 - whatever broke, the log says more
-        console.print_exception()
-        held = False
-    if held:
+    code = exit_code(lambda: _held(plan, folder, console, mutants), folder, folder / "chaos.log", console)
+    if code == 0:
         console.print("[bold green]Nothing lost, nothing double, every credit accounted for.")
-        shutil.rmtree(folder, ignore_errors=True)
-        return 0
-    console.print(f"[bold red]Something is wrong.[/] The log is kept: {folder / 'chaos.log'}", soft_wrap=True)
-    console.print(f"Repeat the faults and the load with SEED={plan.seed}.")
-    return 1
+    elif code == 1:
+        console.print(f"Repeat the faults and the load with SEED={plan.seed}.")
+    return code
+
+
+def _held(plan: Plan, folder: Path, console: Console, mutants: Sequence[Mutant]) -> bool:
+    code = mutated(mutants, folder / "mutant") if mutants else None
+    with _version(plan, folder) as old:
+        held = not asyncio.run(_run(plan, folder, console, code, old)).problems
+    if plan.steps:
+        from chaos import model  # noqa: PLC0415 - STEPS=0 needs none of it
+
+        held = model.check(plan.seed, plan.steps, console) and held
+    return held
 
 
 def _version(plan: Plan, folder: Path) -> AbstractContextManager[Path | None]:
@@ -120,17 +108,9 @@ async def _run(plan: Plan, folder: Path, console: Console, code: Path | None, ol
     scene = _scene(plan, folder, code, old)
     report = Report(scene, plan)
     console.print(f"chaos: SEED={plan.seed}, log {scene.processes.log_path}", soft_wrap=True)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    work, stopping = asyncio.create_task(_work(report, console, old)), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise Interrupted
-        work.result()
+        await unless_interrupted(_work(report, console, old))
     finally:
-        await cancel(work, stopping)
         await scene.cast.close()
         await scene.load.close()
         await scene.processes.stop()

@@ -23,6 +23,7 @@ import aiohttp
 
 from chaos.given import Given
 from chaos.receiver import EVENTS, Receiver
+from gateway.tasks import cancel
 
 CLIENTS = 12
 ACCOUNTS = {  # name → plan; who has none gets by on the free credits and what operators grant
@@ -141,7 +142,8 @@ class Load:
             await asyncio.sleep(_CHECK_SECONDS)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up, whatever is still to be done."""
+        await cancel(*self._later)
         if self._http is not None:
             await self._http.close()
 

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chaos.ending import Impossible
 from chaos.processes import CARD
 
 _ROOT = Path(__file__).parents[1]
-
-
-class UnusableVersion(Exception):
-    """A commit that cannot be run beside this version; says why."""
 
 
 @contextmanager
@@ -34,7 +31,7 @@ def checked_out(version: str, folder: Path) -> Iterator[Path]:
 
 
 def _usable(folder: Path) -> Path:
-    """Its Python, if it loads the rate card of a run."""
+    """Its Python, if it loads the rate card of a run; else it cannot be run beside this version."""
     python = folder.resolve() / ".venv" / "bin" / "python"
     _run(str(python), "-P", "-m", "gateway", "pricing", "check", str(CARD))
     return python
@@ -43,4 +40,4 @@ def _usable(folder: Path) -> Path:
 def _run(*command: str) -> None:
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UnusableVersion(f"{' '.join(command)}: {(done.stderr + done.stdout).strip()}")
+        raise Impossible(f"{' '.join(command)}: {(done.stderr + done.stdout).strip()}")

@@ -2,7 +2,9 @@
 
 | file | is |
 |---|---|
-| `run.py` | the order of things, the exit code |
+| `run.py` | one round or many, the exit code |
+| `round.py` | the order of things in a round |
+| `results.py` | what many rounds come to, in a file that a run goes on with |
 | `network.py` | a machine of its own for each server: a network namespace, which can be cut off |
 | `servers.py` | what both topologies have: servers that are killed, frozen, started again, cut off |
 | `sentinels.py`, `nodes.py` | one master, two replicas and three Sentinels; three masters with a replica each |

@@ -48,6 +48,24 @@ async def _kill(topology: Topology, server: Server, shard: list[Server]) -> Undo
     return undo
 
 
+async def _shut_down(topology: Topology, server: Server, shard: list[Server]) -> Undo:
+    await server.shut_down()
+
+    async def undo() -> None:
+        await topology.restart(server, shard)
+
+    return undo
+
+
+async def _hand_over(topology: Topology, server: Server, shard: list[Server]) -> Undo:  # noqa: ARG001 - as the others
+    await topology.hand_over(shard)
+
+    async def undo() -> None:
+        """Nobody is away."""
+
+    return undo
+
+
 async def _freeze(topology: Topology, server: Server, shard: list[Server]) -> Undo:  # noqa: ARG001 - as the others
     server.freeze()
 
@@ -76,10 +94,12 @@ async def _part(topology: Topology, server: Server, shard: list[Server]) -> Undo
 
 
 FAULTS = (
-    Fault("kill -9 a master", "master", _kill, 60),
-    Fault("SIGSTOP a master", "master", _freeze, 12),
-    Fault("cut a master off", "master", _cut, 5, needs_network=True),
-    Fault("part a master from the servers, not from clients", "master", _part, 5, needs_network=True),
+    Fault("kill -9 a master", "master", _kill, 44),
+    Fault("SIGSTOP a master", "master", _freeze, 13),
+    Fault("cut a master off", "master", _cut, 7, needs_network=True),
+    Fault("part a master from the servers, not from clients", "master", _part, 7, needs_network=True),
+    Fault("restart a master (SIGTERM)", "master", _shut_down, 6),
+    Fault("an operator's failover", "master", _hand_over, 6),
     Fault("kill -9 a replica", "replica", _kill, 3),
     Fault("SIGSTOP a replica", "replica", _freeze, 3),
     Fault("cut a replica off", "replica", _cut, 2, needs_network=True),
@@ -89,10 +109,14 @@ OF_SENTINELS = (Fault("kill -9 a Sentinel, then the master", "sentinel", _kill, 
 OF_NODES = (Fault("move slots", "slots", None, 6),)
 
 
-def kinds(topology: Topology) -> list[Fault]:
-    """Those that can be done here."""
+def kinds(topology: Topology, only: str = "") -> list[Fault]:
+    """Those that can be done here, with `only` in their name."""
     own = OF_NODES if isinstance(topology, Nodes) else OF_SENTINELS
-    return [fault for fault in (*FAULTS, *own) if topology.network.may_cut or not fault.needs_network]
+    return [
+        fault
+        for fault in (*FAULTS, *own)
+        if only in fault.name and (topology.network.may_cut or not fault.needs_network)
+    ]
 
 
 def seconds(dice: random.Random) -> float:

@@ -63,9 +63,12 @@ class Network:
             _ip("link", "set", "bridge0", "up")
 
     def machine(self, name: str) -> Machine:
-        """Another machine."""
+        """The machine of this name, whole, for whatever runs on it from now."""
         if not self.may_cut:
             return Machine(name, "127.0.0.1", "")
+        if there := next((one for one in self._machines if one.name == name), None):
+            self.mend(there)
+            return there
         made = Machine(name, f"10.213.1.{len(self._machines) + 1}", name)
         self._machines.append(made)
         _ip("netns", "add", name)

@@ -107,6 +107,11 @@ class Nodes:
         states = await asyncio.gather(*(server.ask("CLUSTER", "INFO") for server in self._servers))
         return all(state is not None and b"cluster_state:ok" in state for state in states)
 
+    async def hand_over(self, shard: list[Server]) -> None:
+        """Have the replica take over once it has all that its master has."""
+        master = await self.master(shard)
+        await next(server for server in shard if server is not master).ask("CLUSTER", "FAILOVER")
+
     async def restart(self, server: Server, shard: list[Server]) -> None:  # noqa: ARG002 - the node knows
         """It has noted what it was, and learns what it is."""
         server.start()

@@ -13,7 +13,7 @@ from rich.table import Table
 from chaos.failovers.nodes import Nodes
 
 if TYPE_CHECKING:
-    from chaos.failovers.run import Scene
+    from chaos.failovers.round import Scene
 
 _EXPECTED_ERRORS = ("ledger_unavailable_at_start", "LEDGER_UNAVAILABLE")
 
@@ -44,7 +44,8 @@ class Report:
             "topology": scene.name,
             "seed": scene.seed,
             "FAREBOX_WAIT_REPLICAS": scene.wait_replicas,
-            "failovers": scene.failovers,
+            "failovers": scene.failovers.total(),
+            "failovers by fault": dict(scene.failovers),
             "faults": dict(scene.injected),
             "could servers be cut off": scene.topology.network.may_cut,
             "slots moved": scene.topology.moved if isinstance(scene.topology, Nodes) else 0,

@@ -13,6 +13,8 @@ from chaos.failovers.servers import CHECK_SECONDS, Server, redis_arguments
 
 NAME = "ledger"
 DOWN_AFTER_MS = 2000
+INFO_PERIOD_MS = 2000
+"""How often a Sentinel asks servers for their state. By default ten seconds, which each fault would be waited for."""
 _MACHINES = 3
 _CALM_SECONDS = 6.0
 """What a Sentinel says of a master counts for five seconds, also after a failover. One that is cut off within these
@@ -48,7 +50,7 @@ class Sentinels:
             await server.answers()
         for sentinel in self.others:
             _configure(sentinel, first)
-            sentinel.start()
+            await _start(sentinel)
 
     async def master(self, shard: list[Server]) -> Server | None:
         """As most Sentinels say."""
@@ -79,9 +81,16 @@ class Sentinels:
                 return False
         return True
 
+    async def hand_over(self, shard: list[Server]) -> None:  # noqa: ARG002 - there is one
+        """Ask one Sentinel for it, which need not agree with the others."""
+        await self._dice.choice(self.others).ask("SENTINEL", "FAILOVER", NAME)
+
     async def restart(self, server: Server, shard: list[Server]) -> None:
         """As a replica of whom the Sentinels name by then; or as it was, and they may not have replaced it yet."""
-        if server in self.others or self._dice.random() < _AS_IT_WAS_SHARE:
+        if server in self.others:
+            await _start(server)
+            return
+        if self._dice.random() < _AS_IT_WAS_SHARE:
             server.start()
             return
         while (master := await self.master(shard)) is None or master is server:  # noqa: ASYNC110 - other processes
@@ -100,6 +109,12 @@ class Sentinels:
     async def _said(self) -> list[str | None]:
         said = await asyncio.gather(*(one.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME) for one in self.others))
         return [None if one is None else f"{one[0].decode()}:{one[1].decode()}" for one in said]
+
+
+async def _start(sentinel: Server) -> None:
+    sentinel.start()
+    await sentinel.answers()
+    await sentinel.ask("SENTINEL", "DEBUG", "INFO-PERIOD", INFO_PERIOD_MS)
 
 
 def _configure(sentinel: Server, master: Server) -> None:

@@ -57,6 +57,12 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+    async def shut_down(self) -> None:
+        """SIGTERM, and wait until it has ended: a master waits for its replicas first."""
+        self._send(signal.SIGTERM)
+        while self.process is not None and self.process.poll() is None:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(CHECK_SECONDS)
+
     def freeze(self) -> None:
         """SIGSTOP."""
         self._send(signal.SIGSTOP)
@@ -124,6 +130,9 @@ class Topology(Protocol):
 
     async def calm(self) -> None:
         """Wait until a server may be cut off."""
+
+    async def hand_over(self, shard: list[Server]) -> None:
+        """Make a replica the master, as an operator does before work on a machine."""
 
     async def restart(self, server: Server, shard: list[Server]) -> None:
         """Start a server that was killed, as its machine would at boot."""

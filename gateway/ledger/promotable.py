@@ -36,7 +36,7 @@ _KEEP_SECONDS = 3600  # what is written on a cluster, where a message is none of
 _NAMES_MAX = 1024  # tried in search of one whose slot is the node's
 _FRESH_SECONDS, _STALE_SECONDS = 0.5, 1.0
 _SENTINEL_SECONDS = 0.3
-_AWAY = frozenset({"s_down", "o_down", "disconnected"})
+_DOWN = frozenset({"s_down", "o_down"})
 _HISTORY = re.compile(rb"master_replid:([0-9a-f]{40})")
 _OFFSET = re.compile(rb"master_repl_offset:(\d+)")
 _REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=(\w+),offset=(\d+)")
@@ -125,25 +125,41 @@ class OfSentinels(Alone):
 
 
 class Said:
-    """What one Sentinel says: where the master is, and which of its replicas are there or away."""
+    """What one Sentinel says: where the master is, and which of its replicas are there or away.
+
+    `silent`: those that it has no connection to. They may be gone. But one that is promoted while its master is well
+    (an operator asked for it, or the master was frozen) loses its connections to all Sentinels, too, and only the one
+    that promotes it knows why. So all have to be heard, and to say so.
+    """
 
     def __init__(self, master: Sequence[bytes] | None, replicas: Sequence[Sequence[bytes]]) -> None:
         self.master = None if master is None else (master[0].decode(), int(master[1]))
         self.replicas: set[str] = set()
         self.away: set[str] = set()
+        self.silent: set[str] = set()
+        self.promoted: set[str] = set()
         for flat in replicas:
             replica = dict(zip(flat[::2], flat[1::2], strict=True))
-            name = replica[b"name"].decode()
+            name, flags = replica[b"name"].decode(), set(replica[b"flags"].decode().split(","))
             self.replicas.add(name)
-            if _is_away(replica):
+            if _is_away(replica, flags):
                 self.away.add(name)
+            if "disconnected" in flags:
+                self.silent.add(name)
+            if "promoted" in flags:
+                self.promoted.add(name)
+
+    def lacks(self, name: str) -> bool:
+        """Whether it would not promote this one, for it has long been away, or is not known."""
+        return name not in self.replicas or name in self.away
 
 
-def _is_away(replica: Mapping[bytes, bytes]) -> bool:
-    flags = set(replica[b"flags"].decode().split(","))
-    # The master of before the last failover, which is back and has not been told yet: any other is preferred to it.
-    untold = replica.get(b"role-reported") == b"master" and replica.get(b"slave-repl-offset") == b"0"
-    return bool(flags & _AWAY) or replica.get(b"slave-priority") == b"0" or untold
+def _is_away(replica: Mapping[bytes, bytes], flags: AbstractSet[str]) -> bool:
+    # Nothing is known of it since this master is one: it was the master before, and is gone, or back and not yet told.
+    # Any other is preferred to it.
+    unheard = replica.get(b"slave-repl-offset") == b"0"
+    gone = "disconnected" in flags or replica.get(b"role-reported") == b"master"
+    return bool(flags & _DOWN) or replica.get(b"slave-priority") == b"0" or (unheard and gone)
 
 
 class Replication:
@@ -187,15 +203,19 @@ def promotable(
         if not named:
             raise ReplicasMissing("no Sentinel says which replicas this master has")
         return frozenset(named)
-    away = {name: sum(name in one.away or name not in one.replicas for one in own) for name in named}
-    return frozenset(name for name, times in away.items() if times < majority)
+    chosen = {name for one in own for name in one.promoted}
+    gone = {name for name in named if sum(one.lacks(name) for one in own) >= majority}
+    if len(own) == sentinels:
+        gone |= {name for name in named if all(one.lacks(name) or name in one.silent for one in own)}
+    return frozenset(named - gone | chosen)
 
 
 async def _ask_sentinel(sentinel: Any, service: str) -> Said | None:
     try:
         async with asyncio.timeout(_SENTINEL_SECONDS):
-            master = await sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
-            return Said(master, await sentinel.execute_command("SENTINEL", "REPLICAS", service))
+            # In this order: were there a failover in between, these would be the other master's replicas.
+            replicas = await sentinel.execute_command("SENTINEL", "REPLICAS", service)
+            return Said(await sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service), replicas)
     except (RedisError, OSError, TimeoutError):
         return None
 

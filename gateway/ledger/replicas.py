@@ -23,7 +23,7 @@ from redis.exceptions import ResponseError
 
 from gateway.errors import ReplicasMissing
 from gateway.ledger.promotable import Alone, Promotable
-from gateway.redis_link.connections import abort, server_of
+from gateway.redis_link.connections import abort, close_idle, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -49,6 +49,8 @@ class Replicas:
         self._missing = True
         self._waiting: list[asyncio.Future[None]] = []
         self._confirming: asyncio.Task[None] | None = None
+        self._anew = False  # whether a waiting caller has written
+        self._written_at: float | None = None  # what was asked for and is not confirmed yet
         self._connection: Any = None
         self._connections = 0
         self._server: str | None = None
@@ -56,7 +58,7 @@ class Replicas:
     async def ready(self) -> int:
         """The confirming connection's number; ReplicasMissing, before any write, if replicas are still missing."""
         if self._wanted and (self._missing or self._connection is None):
-            await self._round()
+            await self._round(anew=False)
         return self._connections
 
     async def confirm(self, connection: int, servers: AbstractSet[str | None]) -> None:
@@ -67,11 +69,11 @@ class Replicas:
         """
         if not self._wanted:
             return
-        await self._round()
+        await self._round(anew=True)
         if connection != self._connections:
             raise ReplicasMissing("the connection was lost, and the server that confirms now may be a different one")
         if servers != {self._server}:
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
+            await close_idle(self._redis.connection_pool)
             raise ReplicasMissing("another server answered than the one that confirms: one of them has been replaced")
 
     async def abandon(self) -> None:
@@ -79,9 +81,10 @@ class Replicas:
         if self._connection is not None:
             abort(self._connection)
 
-    async def _round(self) -> None:
+    async def _round(self, *, anew: bool) -> None:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
+        self._anew |= anew
         if self._confirming is None or self._confirming.done():
             self._confirming = asyncio.create_task(self._confirm_rounds(), name="confirm")
         await waiter
@@ -90,9 +93,10 @@ class Replicas:
         """Ask on behalf of all waiting callers; later ones wait for the next round, which covers their writes."""
         while self._waiting:
             waiting, self._waiting = self._waiting, []
+            anew, self._anew = self._anew, False
             error: BaseException | None = None
             try:
-                await self._ask()
+                await self._ask(anew=anew)
             except BaseException as raised:  # noqa: BLE001 - every waiting caller must get it, whatever it is
                 error = raised
             self._missing = error is not None
@@ -104,7 +108,12 @@ class Replicas:
                 else:
                     waiter.set_exception(error)
 
-    async def _ask(self) -> None:
+    async def _ask(self, *, anew: bool) -> None:
+        """Have what was written so far confirmed; not `anew`: what was asked for last, if that is not confirmed yet.
+
+        Callers who want to write are not kept for longer than _CHECK_SECONDS. A replica that takes longer would never
+        be back if each look wrote something new.
+        """
         deadline = time.monotonic() + (_CHECK_SECONDS if self._missing else _CONFIRM_SECONDS)
         try:
             if self._connection is not None and not self._connection.is_connected:
@@ -114,29 +123,39 @@ class Replicas:
                 self._connections += 1
                 self._server = server_of(self._connection)
                 await self._promotable.connected(self._send)
-            # Two round trips on purpose: in one, the replica would respond before it has written the message.
-            await self._promotable.write(self._send)
-            await self._until_confirmed(deadline)
+            if anew or self._written_at is None:
+                self._written_at = time.monotonic()
+                # Two round trips on purpose: in one, the replica would respond before it has written the message.
+                await self._promotable.write(self._send)
+            lacking = await self._until_confirmed(deadline)
+            if not lacking:
+                self._written_at = None
+            elif time.monotonic() >= self._written_at + _CONFIRM_SECONDS:
+                await self._disconnect()
         except BaseException as error:
             await self._disconnect()
             if isinstance(error, ResponseError):
                 # Such as WAITAOF on a server without an append-only file, or one that has become a replica.
                 raise ReplicasMissing(f"the server cannot report what its replicas have confirmed: {error}") from None
             raise
+        if lacking:
+            raise ReplicasMissing(lacking)
 
-    async def _until_confirmed(self, deadline: float) -> None:
+    async def _until_confirmed(self, deadline: float) -> str:
+        """What is lacking at the deadline; empty if nothing is."""
         place = getattr(self._connection, "host", ""), getattr(self._connection, "port", 0)  # a socket has none
         while True:
             names = await self._promotable.names(place, self._send)
             needed = max(self._wanted, len(names))
             _, count = await self._send("WAITAOF", 1, needed, _ASK_AGAIN_MS)
             if count >= needed and await self._promotable.have_it(names, self._send):
-                return
+                return ""
             if time.monotonic() >= deadline:
-                raise ReplicasMissing(f"{min(count, needed)} of {needed} replicas confirmed the write")
+                return f"{min(count, needed)} of {needed} replicas confirmed the write"
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._written_at = None
         if connection is not None:
             await connection.disconnect(nowait=True)
             await self._redis.connection_pool.release(connection)

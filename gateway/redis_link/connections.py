@@ -190,10 +190,12 @@ class SentinelPool(SentinelConnectionPool):
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py has it
         """Close all; after a failover, which passes False, only those to the old master."""
-        await super().disconnect(inuse_connections)
-        if inuse_connections:
-            for sentinel in self.sentinel_manager.sentinels:
-                await sentinel.aclose()
+        if not inuse_connections:
+            await close_idle(self)
+            return
+        await super().disconnect()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _client(pool: ConnectionPool) -> Redis:
@@ -262,7 +264,18 @@ async def abandon(pool: ConnectionPool) -> None:
     in_use: Any = pool._in_use_connections  # noqa: SLF001 - redis-py tells nobody which these are
     for connection in list(in_use):
         abort(connection)
-    await pool.disconnect(inuse_connections=False)
+    await close_idle(pool)
+
+
+async def close_idle(pool: ConnectionPool) -> None:
+    """Close the connections that nobody uses.
+
+    redis-py's own `disconnect` waits for the end of each, and the pool hands it out meanwhile: it was taken from under
+    whoever had it by then.
+    """
+    idle: Any = pool._available_connections  # noqa: SLF001 - as above
+    for connection in list(idle):
+        await connection.disconnect(nowait=True)  # done before anybody else has a turn
 
 
 def abort(connection: AbstractConnection) -> None:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import redis
@@ -21,7 +21,7 @@ from gateway.ledger.idempotency import KeyClaimed, Request, Requests, StoredResp
 from gateway.ledger.key_records import AccountKey, KeyRecord
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
-from gateway.redis_link.connections import connect_ledger
+from gateway.redis_link.connections import abandon, connect_ledger
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
 from tests.ledger.world import DAY, HOUR, PARTITIONS, POLICY, World, the
@@ -203,17 +203,23 @@ async def test_a_replica_that_hangs_holds_up_few_connections_and_everyone_hears_
 
 
 class Road:
-    """An address that leads to a server, and for new connections to another one after a failover."""
+    """An address that leads to a server, and for new connections to another one after a failover.
 
-    def __init__(self, server: RedisServer) -> None:
+    What is said to the server takes `seconds`.
+    """
+
+    def __init__(self, server: RedisServer, seconds: float = 0) -> None:
         self.leads_to = server
         self.address = ""
+        self.port = 0
+        self._seconds = seconds
         self._passing: set[asyncio.StreamWriter] = set()
         self._listening: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         self._listening = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.address = f"redis://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}/0"
+        self.port = self._listening.sockets[0].getsockname()[1]
+        self.address = f"redis://127.0.0.1:{self.port}/0"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -230,13 +236,49 @@ class Road:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.leads_to.port)
         self._passing.update((writer, server_writer))
         with contextlib.suppress(OSError):
-            await asyncio.gather(_carry(reader, server_writer), _carry(server_reader, writer))
+            await asyncio.gather(_carry(reader, server_writer, self._seconds), _carry(server_reader, writer))
 
 
-async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, seconds: float = 0) -> None:
     while data := await source.read(65_536):
+        await asyncio.sleep(seconds)
         target.write(data)
     target.close()
+
+
+async def test_a_replica_that_needs_longer_than_a_look_is_found_back(own_redis: RedisServer, tmp_path: Path) -> None:
+    """Each look wrote something new, and waited a tenth of a second for it. With a busy disk behind the replica, a
+    gateway never started, and none came back from an outage; a fixture here hung for minutes."""
+    async with Road(own_redis, seconds=0.2) as road:
+        slow = RedisServer(tmp_path / "slow", ("--replicaof", "127.0.0.1", str(road.port)))
+        ledger = Ledger(connect_ledger(own_redis.url), partitions=PARTITIONS, wait_replicas=1)
+        try:
+            await asyncio.to_thread(slow.start)
+            await until_confirmed(ledger)
+            assert await ledger.shortages() == []
+        finally:
+            await ledger.close()
+            slow.stop()
+
+
+async def test_an_idle_connection_is_not_handed_out_while_it_is_closed(own_redis: RedisServer) -> None:
+    """`make chaos TOPOLOGY=cluster` found it: a worker's job crashed when its connection was closed under it, because
+    it had been idle when a node was given up. An outage would have been waited for."""
+    redis = connect_ledger(own_redis.url)
+    pool: Any = redis.connection_pool
+    try:
+        await redis.execute_command("PING")
+        for turns in range(1, 6):
+            closing = asyncio.create_task(abandon(pool))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            connection = await pool.get_connection()
+            await connection.send_command("PING")
+            assert await connection.read_response() == b"PONG"
+            await pool.release(connection)
+            await closing
+    finally:
+        await redis.aclose()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ GONE = THERE | {"flags": "slave,disconnected"}
 NEVER = THERE | {"slave-priority": "0"}
 UNTOLD = THERE | {"role-reported": "master", "slave-repl-offset": "0"}
 PROMOTED = THERE | {"role-reported": "master"}
+CHOSEN = GONE | {"flags": "slave,disconnected,promoted"}
+FORMER = GONE | {"slave-repl-offset": "0"}
 
 
 def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
@@ -30,10 +32,12 @@ def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
     [
         ([says(THERE, THERE)] * 3, 2),
         ([says(THERE, DOWN)] * 3, 1),
-        ([says(THERE, GONE)] * 2 + [says(THERE, THERE)], 1),
+        ([says(THERE, GONE)] * 3, 1),
+        ([says(THERE, GONE)] * 2 + [says(THERE, DOWN)], 1),
         ([says(THERE, DOWN)] + [says(THERE, THERE)] * 2, 2),  # only one of three has found it away
         ([says(THERE, DOWN)], 2),  # the others are not heard: they might promote it
         ([says(THERE, NEVER)] * 3, 1),
+        ([says(THERE, FORMER)] * 2, 1),  # the master before, whose machine is gone with its Sentinel
         ([says(THERE, UNTOLD)] * 3, 1),  # a former master that is back: the other one is preferred
         ([says(THERE, PROMOTED)] * 3, 2),  # a failover is under way: the one that has been promoted will not confirm
         ([says(THERE)] * 2 + [says(THERE, THERE)], 1),  # two have never heard of the second
@@ -42,6 +46,24 @@ def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
 )
 def test_each_replica_that_could_be_promoted_is_counted(said: list[Said], count: int) -> None:
     assert len(promotable(said, MASTER, sentinels=3)) == count
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [says(THERE, CHOSEN)] + [says(THERE, GONE)] * 2,  # one is promoting it
+        [says(THERE, GONE, master=OTHER)] + [says(THERE, GONE)] * 2,  # one has promoted somebody
+        [says(THERE, GONE)] * 2 + [says(THERE, THERE)],  # the one that sees it was asked before it promoted it
+        [says(THERE, GONE)] * 2,  # the one that is not heard may have
+    ],
+)
+def test_one_that_is_being_promoted_is_not_taken_for_gone(said: list[Said]) -> None:
+    """`make chaos TOPOLOGY=sentinel` found it: a replica loses its connections when it is told to be a master.
+
+    The Sentinels called it disconnected, and for a moment the former master, which was well (an operator had asked for
+    the failover), was confirmed by its other replica. A grant and a generation were acknowledged, and lost.
+    """
+    assert len(promotable(said, MASTER, sentinels=3)) == 2
 
 
 def test_without_a_majority_of_the_sentinels_nobody_is_left_out() -> None:
