@@ -6,6 +6,9 @@ import asyncio
 import hashlib
 import json
 from pathlib import Path
+from time import time
+
+import pytest
 
 from gateway.api import services
 from gateway.api.http.parse import canonical_json
@@ -24,6 +27,22 @@ async def test_a_repeated_generation_is_the_one_made_then(gateway: Visitor, key:
     assert again.headers["Idempotent-Replay"] == "true"
     assert again.body["id"] == first.body["id"]
     assert (await gateway.call("GET", "/v1/balance", key)).body["held"] == 5
+
+
+async def test_a_key_that_is_forgotten_makes_a_new_generation(
+    gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its id was the first one's: for 30 days the old generation came back, and once archived there were two of it."""
+    first = await gateway.create(key, once="a")
+    (memory,) = [name async for name in gateway.ledger.redis.scan_iter(match="*:idempotency:acme:*")]
+    remembered = await gateway.ledger.redis.get(memory)
+    tomorrow = time() + 86_400
+    monkeypatch.setattr("gateway.api.ordering.ordering.time", lambda: tomorrow)
+    assert (await gateway.create(key, once="a")).body["id"] == first.body["id"], "over midnight it is remembered"
+    assert await gateway.ledger.redis.get(memory) == remembered
+    await gateway.ledger.redis.delete(memory)
+    later = await gateway.create(key, once="a")
+    assert (later.status, later.body["id"] == first.body["id"]) == (202, False)
 
 
 async def test_the_order_of_members_and_the_spelling_of_numbers_do_not_matter(gateway: Visitor, key: str) -> None:

@@ -108,7 +108,8 @@ async def set_factors(request: web.Request) -> web.Response:
     problems = {name: not_discountable(card, name) for name in body.factors}
     fields = [FieldProblem(f"factors.{name}", problem) for name, problem in problems.items() if problem is not None]
     if fields:
-        raise InvalidRequest(f"`{fields[0].path}` {fields[0].message}.", fields=fields)
+        stop = "" if fields[0].message.endswith("?") else "."
+        raise InvalidRequest(f"`{fields[0].path}` {fields[0].message}{stop}", fields=fields)
     outcome = await request.app[LEDGER].set_factors(
         account=request.match_info["account"], operation=operation(request), factors=body.factors
     )

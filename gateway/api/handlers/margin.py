@@ -11,20 +11,17 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from gateway.api.errors import InvalidRequest
 from gateway.api.http.csv_answers import VARY, Rows, safe_cell, stream_csv, wants_csv
 from gateway.api.http.parse import read_query
 from gateway.api.http.respond import answer
-from gateway.api.ownership.own_usage import DEFAULT_DAYS, days_until
+from gateway.api.ownership.own_usage import days_asked
 from gateway.api.services import LEDGER, RATE_CARDS
 from gateway.clock import now_ms
-from gateway.errors import FieldProblem
 from gateway.ledger.margin_records import Earned
 from gateway.schemas import margin as margin_schemas
 from gateway.views.margin import Group, MarginSums, grouped_margin, margin_row, margin_totals, sums_of
 from gateway.views.payments import CURRENCY
 
-DAYS_MAX = 400  # the retention of usage: thirteen months and some days
 _ROWS_A_WRITE = 500
 _MONEY = ("cost", "margin", "assumed", "reported", "losses")
 
@@ -101,18 +98,7 @@ def _days(query: margin_schemas.MarginQuery, zone: ZoneInfo) -> list[str]:
     """The requested days; InvalidRequest names the wrong parameter."""
     today = datetime.fromtimestamp(now_ms() // 1000, UTC).astimezone(zone).date()
     last = today if query.last is None else date.fromisoformat(query.last)
-    if query.first is None:
-        return days_until(last, DEFAULT_DAYS)
-    count = (last - date.fromisoformat(query.first)).days + 1
-    if count < 1:
-        raise _refusal(f"must not be after the last day, {last}")
-    if count > DAYS_MAX:
-        raise _refusal(f"must be at most {DAYS_MAX} days before the last day, {last}: margin is kept for 13 months")
-    return days_until(last, count)
-
-
-def _refusal(text: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid date range: `from` {text}.", fields=[FieldProblem("from", text)])
+    return days_asked(query.first, last, what="margin")
 
 
 def _wanted(row: Earned, query: margin_schemas.MarginQuery) -> bool:

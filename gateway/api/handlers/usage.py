@@ -15,7 +15,7 @@ from gateway.api.errors import InvalidRequest
 from gateway.api.http.csv_answers import VARY, Rows, safe_cell, stream_csv, wants_csv
 from gateway.api.http.parse import read_query
 from gateway.api.http.respond import answer
-from gateway.api.ownership.own_usage import DEFAULT_DAYS, Groups, days_until, grouped, today, usage_of
+from gateway.api.ownership.own_usage import Groups, days_asked, grouped, today, usage_of
 from gateway.api.ownership.target_account import TargetAccount, account_of, target_account
 from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem
@@ -23,7 +23,6 @@ from gateway.ledger.sums import Counts, UsageBy, Used
 from gateway.schemas import usage as usage_schemas
 from gateway.views.generations import credits_of
 
-DAYS_MAX = 400  # the retention of usage: thirteen months and some days
 _ROWS_A_WRITE = 500
 _NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
 
@@ -83,19 +82,7 @@ async def _days(
 ) -> list[str]:
     """The requested days; InvalidRequest names the wrong parameter."""
     last = today(await account_of(request, target), zone) if query.last is None else date.fromisoformat(query.last)
-    if query.first is None:
-        return days_until(last, DEFAULT_DAYS)
-    first = date.fromisoformat(query.first)
-    count = (last - first).days + 1
-    if count < 1:
-        raise _refusal(f"must not be after the last day, {last}")
-    if count > DAYS_MAX:
-        raise _refusal(f"must be at most {DAYS_MAX} days before the last day, {last}: usage is kept for 13 months")
-    return days_until(last, count)
-
-
-def _refusal(text: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid date range: `from` {text}.", fields=[FieldProblem("from", text)])
+    return days_asked(query.first, last, what="usage")
 
 
 def _wanted(used: Used, query: usage_schemas.UsageQuery) -> bool:

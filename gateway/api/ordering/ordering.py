@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from time import time
 from typing import NamedTuple
 
 from gateway import tracing
@@ -51,6 +52,7 @@ from gateway.schemas.generations import GenerationIn
 from gateway.tasks import Tasks
 
 SANDBOX_PROVIDER = "sandbox"
+_DAY_SECONDS = 86_400
 _PRICED_AGAIN_MAX = 3  # a plan may change while it is priced, but not three times unless something loops
 _ORDERED_MEANWHILE_MAX = 100  # each time another order of the account was taken; there are not so many at once
 
@@ -150,8 +152,10 @@ class Ordering:
             if model is not None and model.graduated:
                 standing = standing._replace(before=await self._ordered(account, body.model))
             priced = self._priced(caller, body, webhook, standing)
-            # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
-            seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
+            # Two requests in flight with one idempotency key use the same id, so only one can be created (R11). The day
+            # is in it because a key is remembered for as long: later it is a new request, which needs an id of its own.
+            # Any clock will do: over midnight `reserve` knows the key.
+            seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}\n{time() // _DAY_SECONDS}"
             generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
             if priced.inputs:
                 inputs = await stored(self._outputs, generation, priced.inputs)

@@ -18,6 +18,7 @@ from gateway.ledger.sums import USAGE_DAYS_AT_ONCE, Counts, UsageBy, Used
 from gateway.schemas.usage import TAG
 
 DEFAULT_DAYS = 30
+DAYS_MAX = 400  # the retention of usage: thirteen months and some days
 GROUPS_MAX = 50_000
 
 Groups = Mapping[tuple[str | None, ...], Counts]
@@ -53,6 +54,19 @@ def today(account: outcomes.Account, zone: ZoneInfo) -> date:
 def days_until(last: date, count: int) -> list[str]:
     """This many days up to the last one, inclusive, oldest first."""
     return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
+
+
+def days_asked(first: str | None, last: date, *, what: str) -> list[str]:
+    """The days from `first` to the last one, inclusive; InvalidRequest names the parameter `from`. `what` is kept."""
+    if first is None:
+        return days_until(last, DEFAULT_DAYS)
+    count = (last - date.fromisoformat(first)).days + 1
+    if 1 <= count <= DAYS_MAX:
+        return days_until(last, count)
+    text = f"must not be after the last day, {last}"
+    if count > DAYS_MAX:
+        text = f"must be at most {DAYS_MAX} days before the last day, {last}: {what} is kept for 13 months"
+    raise InvalidRequest(f"Invalid date range: `from` {text}.", fields=[FieldProblem("from", text)])
 
 
 async def grouped(used: AsyncIterable[Used], dimensions: Sequence[str]) -> Groups:
