@@ -47,6 +47,7 @@ from gateway.pricing.measures import (
     MEASURES,
     PROMPT_CHARACTERS,
     PROMPT_MAX_CHARACTERS,
+    characters_written_out,
 )
 from gateway.pricing.providers import Offer, ProviderSettings, ProviderTable
 from gateway.pricing.rates import AddOn, Rate, When, named_by, numbers_in
@@ -316,7 +317,7 @@ class Tables(Table):
     bundles: Mapping[Id, Bundle] = Field(default_factory=dict)
     providers: Mapping[Id, ProviderTable] = Field(default_factory=dict)
     tools: Mapping[Id, Tool]
-    models: Mapping[Id, Model]
+    models: Mapping[Id, Annotated[Model, BeforeValidator(characters_written_out)]]
 
     def kind_of(self, model: Model) -> MediaKind | None:
         """The kind of output that a model makes; None if nothing tells."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 INPUT_IMAGES = "input_images"
 INPUT_VIDEOS = "input_videos"
@@ -41,6 +42,43 @@ Measured = Mapping[str, Decimal]
 def factors(number: str) -> tuple[str, ...]:
     """The names in a `credits_per` entry: one, or several for a product such as `duration * frame_rate`."""
     return tuple(part.strip() for part in number.split("*"))
+
+
+def characters_written_out(model: Any) -> Any:
+    """A model's table as read, with `characters` in its prices and costs as the measure that it is short for.
+
+    It is the setting if the model has one of that name.
+    """
+    settings = model.get("settings", {}) if isinstance(model, dict) else None
+    return model if not isinstance(settings, dict) or _SHORT in settings else _written_out(model)
+
+
+_SHORT = "characters"
+_NAMES_NUMBERS = frozenset({"credits_per", "amount_per", "round_up"})
+
+
+def _written_out(table: Any) -> Any:
+    if isinstance(table, list):
+        return [_written_out(one) for one in table]
+    if not isinstance(table, dict):
+        return table
+    return {
+        name: _by_measure(value) if name in _NAMES_NUMBERS and isinstance(value, dict) else _written_out(value)
+        for name, value in table.items()
+    }
+
+
+def _by_measure(amounts: dict[str, Any]) -> dict[str, Any]:
+    """As it is if both names are in it: one of them is a mistake, and the check says which."""
+    named = {_long(number): amount for number, amount in amounts.items()}
+    return named if len(named) == len(amounts) else amounts
+
+
+def _long(number: str) -> str:
+    names = factors(number)
+    if _SHORT not in names:
+        return number
+    return " * ".join(PROMPT_CHARACTERS if name == _SHORT else name for name in names)
 
 
 def counted(count: str, number: object) -> str:

@@ -50,6 +50,39 @@ def test_an_unmeasured_video_is_priced_at_the_maximum(card_with: ReadCard) -> No
     assert made.lines[0].label == "Clip · up to 30 s of input video"
 
 
+@pytest.mark.parametrize("number", ["characters", "characters * duration"])
+def test_characters_are_short_for_those_of_the_prompt(card_with: ReadCard, number: str) -> None:
+    card = card_with(f"""
+        [models.clip.settings]
+        duration = {{ min = 1, max = 2, default = 1 }}
+        [[models.clip.rates]]
+        credits_per = {{ "{number}" = {{ credits = 0.01 }} }}
+        round_up = {{ characters = 10 }}
+        [[models.clip.add_ons]]
+        name = "Long"
+        credits_per = {{ characters = {{ credits = 1, over = 99 }} }}
+    """)
+    made = priced(card, prompt_characters="101")
+    assert made.price_millicredits == 1_100 + 11_000
+    assert card.models["clip"].priced_by[-1] == PROMPT_CHARACTERS
+
+
+def test_characters_are_the_setting_if_there_is_one(card_with: ReadCard) -> None:
+    card = card_with("""
+        [models.clip.settings]
+        characters = { min = 1, max = 9, default = 3 }
+        [[models.clip.rates]]
+        credits_per = { characters = { credits = 2 } }
+    """)
+    assert priced(card, prompt_characters="101").price_millicredits == 6_000
+
+
+def test_a_price_that_names_characters_twice_is_refused(faults_with: Faults) -> None:
+    text = "credits_per = { characters = { credits = 1 }, prompt_characters = { credits = 2 } }"
+    (fault,) = faults_with(f"[[models.clip.rates]]\n{text}")
+    assert 'did you mean "prompt_characters"?' in fault
+
+
 def test_input_audio_is_counted_and_charged_by_its_length(card_with: ReadCard) -> None:
     card = card_with("""
         inputs = { audio = 2, audio_seconds = 60 }
