@@ -77,7 +77,7 @@ class _Commands(Listing):
 @click.option("--parent-fd", type=int, envvar=PARENT_VARIABLE, hidden=True)
 @click.pass_context
 def farebox(ctx: click.Context, parent_fd: int | None) -> None:
-    """Sell image and video generations: priced, reserved, queued, then committed or refunded.
+    """Sell generated images, videos, audio and text: priced, reserved, queued, then committed or refunded.
 
     Settings are environment variables named FAREBOX_…, listed in settings.md of the documentation.
 

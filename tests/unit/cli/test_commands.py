@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from gateway.cli import documentation, farebox
 from gateway.cli.documentation import docs_folder
 from gateway.local.embedded import lock
+from gateway.pricing.load import load_card, packaged_card_path
 from tests.preforked import run_farebox
 
 _ROOT = Path(__file__).parents[3]
@@ -45,6 +46,8 @@ def test_every_process_of_the_procfile_is_a_command() -> None:
     commands = {line.partition(":")[2].split()[1] for line in lines}
     assert commands == {"redis", "gateway", "worker", "caretaker"}
     assert commands < {path[0] for path in _all_commands()}
+    tools = {line.partition(" worker ")[2] for line in lines if " worker " in line}
+    assert tools == load_card(packaged_card_path()).tools.keys(), "what is sold is made"
 
 
 def test_every_help_is_a_sentence_that_fits_the_terminal() -> None:
