@@ -18,6 +18,7 @@
 | `checks.py`, `report.py` | what was looked at, how often; the figures |
 | `upgrade.py`, `versions.py` | with `UPGRADE_FROM=`: a rolling upgrade from another version, and back |
 | `failovers/` | another run, with `TOPOLOGY=`: the ledger on several servers that fail over |
+| `remote.py` | another run, with `REMOTE=`: a worker in a network of its own, with nothing but HTTPS, is cut off |
 | `mutants.py` | Farebox with one line made wrong, which a run must notice |
 | `model.py` | random steps, each against a plain model of the rules |
 | `pricing.toml` | a rate card with small pictures, odd prices and short timeouts |

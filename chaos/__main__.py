@@ -11,6 +11,7 @@ Environment, all of it optional:
     ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks, providers or revocation, some
                    of them with commas between; no faults
     UPGRADE_FROM=abc123   instead of faults: a rolling upgrade from that commit to this one, and back
+    REMOTE=300     another run: so many generations at once by a worker in a network of its own, see chaos/remote.py
     TOPOLOGY=sentinel (or cluster)  another run: the ledger on several servers that fail over, see chaos/failovers
     FAILOVERS=100  of such a run: how many
     RESULTS=path   of such a run: do them in rounds of ROUND=25, each with servers of its own, and append what each
@@ -70,6 +71,10 @@ def main() -> int:
         from chaos.failovers import run  # noqa: PLC0415 - another run, which enters namespaces of its own
 
         return run.main(topology)
+    if count := os.environ.get("REMOTE"):
+        from chaos import remote  # noqa: PLC0415 - likewise
+
+        return remote.main(int(count))
     parser = argparse.ArgumentParser(
         prog="python -m chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

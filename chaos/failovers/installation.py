@@ -1,4 +1,7 @@
-"""What uses the servers: two gateways, a worker, a caretaker and the queue's Redis, each the Procfile's own command."""
+"""What uses the servers: two gateways, a worker, a caretaker and the queue's Redis, each the Procfile's own command.
+
+Another run may have it with other programs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import secrets
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.failovers.network import Machine
@@ -28,7 +32,7 @@ _KILL_AFTER_SECONDS = 10
 class Installation:
     """All of them, from `start` to `stop`."""
 
-    def __init__(self, folder: Path, ledger_url: str, wait_replicas: int) -> None:
+    def __init__(self, folder: Path, ledger_url: str, wait_replicas: int, programs: Sequence[str] = _PROGRAMS) -> None:
         self.said = Said()
         self.card = folder / "pricing.toml"
         self.card.write_text(CARD.read_text())
@@ -62,6 +66,7 @@ class Installation:
             dispatch_ms=1000,
             wait_replicas=wait_replicas,
         )
+        self._programs = programs
         self._log = self.log_path.open("w", buffering=1)
         self._supervisor: Supervisor | None = None
 
@@ -70,9 +75,15 @@ class Installation:
         self._supervisor = supervisor = Supervisor(self.environment, self._show, _KILL_AFTER_SECONDS)
         self._queue.start()
         await self._queue.answers()
-        for name in _PROGRAMS:
+        for name in self._programs:
             own = {"FAREBOX_PORT": str(self.ports[name])} if name in self.ports else {}
             supervisor.start(Program(name, _with(own, *name.rstrip("-12").split("-"))))
+
+    def start_one(self, program: Program) -> None:
+        """Start another program beside them."""
+        if self._supervisor is None:
+            raise RuntimeError("start it first")
+        self._supervisor.start(program)
 
     async def stop(self) -> None:
         """End everything, and close the log."""

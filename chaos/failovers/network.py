@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tests.free_ports import free_port
 
 _INSIDE = "CHAOS_NETWORK"
-_GATEWAYS = "10.213.0.1"
+GATEWAYS = "10.213.0.1"
 
 
 def enter_network() -> None:
@@ -59,7 +59,7 @@ class Network:
         if self.may_cut:
             _ip("link", "set", "lo", "up")
             _ip("link", "add", "bridge0", "type", "bridge")
-            _ip("address", "add", f"{_GATEWAYS}/16", "dev", "bridge0")
+            _ip("address", "add", f"{GATEWAYS}/16", "dev", "bridge0")
             _ip("link", "set", "bridge0", "up")
 
     def machine(self, name: str) -> Machine:
