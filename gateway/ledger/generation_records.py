@@ -258,6 +258,31 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
     )
 
 
+def new_generation(generation: str, fields: Mapping[str, str], request: GenerationRequest) -> outcomes.Generation:
+    """The same of one that was just reserved: what `first_fields` and `reserve` have set, the rest as yet unset."""
+    return outcomes.Generation(
+        id=generation,
+        account=fields["account"],
+        state=State(fields["state"]),
+        request=request,
+        price_millicredits=request.price_millicredits,
+        held_millicredits=request.price_millicredits,
+        allocation=decode_allocation(fields["allocation"], fields.get("worth", "")),
+        attempt=int(fields["attempt"]),
+        failures=int(fields["failures"]),
+        version=int(fields["version"]),
+        operation=fields["operation"],
+        created_at=int(fields["created_at"]),
+        queued_at=optional(fields, "queued_at"),
+        retry_of=fields.get("retry_of"),
+        webhook=_decode_webhook(fields),
+        key=fields.get("key"),
+        member=fields.get("member"),
+        token=fields.get("token"),
+        entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
+    )
+
+
 def _decode_webhook(fields: Mapping[str, str]) -> OwnWebhook | None:
     if "webhook" not in fields:
         return None

@@ -15,7 +15,7 @@ from gateway.ledger.generation_records import (
     encode_request,
     encode_terms,
     first_fields,
-    generation_of,
+    new_generation,
 )
 from gateway.ledger.limits import LimitReached, limit_reached
 from gateway.ledger.margin_records import encode_costs
@@ -386,7 +386,7 @@ def _generation(item: Reply) -> outcomes.Generation:
 def _reserved(rest: Reply, fields: Mapping[str, str], request: GenerationRequest) -> outcomes.Reserved:
     """The requested generation, completed with what the script decided."""
     generation, deadline, score = texts(rest[:3])
-    made = generation_of(generation, {**fields, **pairs(rest[3])}, request)
+    made = new_generation(generation, {**fields, **pairs(rest[3])}, request)
     if not score:
         return outcomes.Reserved(made, None)
     dispatch = outcomes.Dispatch(

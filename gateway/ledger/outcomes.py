@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from gateway.domain import Bucket, Cost, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State
+from gateway.domain import Bucket, Cost, FailureCode, GenerationRequest, Interval, Output, OwnWebhook, State, record
 from gateway.ledger.key_records import AccountKey
 from gateway.ledger.member_records import Member
 from gateway.ledger.pause_records import Pause
@@ -50,7 +50,7 @@ class AllocationShare:
     worth: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Generation:
     """A generation. `version` counts its changes; `operation` is the id of the operation that made the last one.
 
@@ -67,30 +67,30 @@ class Generation:
     request: GenerationRequest
     price_millicredits: int
     held_millicredits: int
-    committed_millicredits: int
-    refunded_millicredits: int
+    committed_millicredits: int = 0
+    refunded_millicredits: int = 0
     allocation: tuple[AllocationShare, ...]
-    outputs: tuple[Output, ...]
-    outputs_deleted: bool
-    progress_thousandths: int
+    outputs: tuple[Output, ...] = ()
+    outputs_deleted: bool = False
+    progress_thousandths: int = 0
     attempt: int
     failures: int
-    submission: int
-    looks: int
+    submission: int = 0
+    looks: int = 0
     version: int
     operation: str
-    cancel_requested: bool
-    error: FailureCode | None
-    provider_ref: str | None
-    ref_attempt: int
-    ref_at: int | None
-    looked_at: int | None
-    give_up_at: int | None
+    cancel_requested: bool = False
+    error: FailureCode | None = None
+    provider_ref: str | None = None
+    ref_attempt: int = 0
+    ref_at: int | None = None
+    looked_at: int | None = None
+    give_up_at: int | None = None
     created_at: int
     queued_at: int | None
-    started_at: int | None
-    finished_at: int | None
-    given_back_millicredits: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    given_back_millicredits: int = 0
     """What an operator gave back of what was committed."""
     retry_of: str | None
     """The failed generation that an operator retried with it."""

@@ -287,9 +287,18 @@ class Queue:
         ((seconds, microseconds),) = await execute(self.redis, ("TIME",))
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    async def change_notices(self) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
-        """Every notice from now on, forever, and when the subscription is lost and made. Close it with `aclosing`."""
-        async with aclosing(self._messages_of(CHANGES_CHANNEL, change_notices_in)) as entries:
+    async def change_notices(
+        self, *, wanted: Callable[[], bool] = lambda: True
+    ) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
+        """Every notice from now on, forever, and when the subscription is lost and made. Close it with `aclosing`.
+
+        Messages that arrive while nothing is `wanted` are not read: a gateway without streams gets as many.
+        """
+
+        def read(message: bytes) -> tuple[Sequence[ChangeNotice], int]:
+            return change_notices_in(message) if wanted() else ((), 0)
+
+        async with aclosing(self._messages_of(CHANGES_CHANNEL, read)) as entries:
             async for one in entries:
                 yield one
 

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 _IN_FLIGHT_MAX = 2
-_SLOW_SECONDS = 0.002  # more than a batch takes on a disk of its own
+_SLOW_SECONDS = 0.005  # more than two batches take on a disk of its own
 _SLOW_MAX = 4
 _LATE_SECONDS = 0.02  # a hung connection delays the others no longer than this
 

@@ -93,7 +93,7 @@ async def test_a_listener_that_fails_is_started_again_and_the_gateway_is_degrade
     fail = asyncio.Event()
     fail.set()
 
-    async def change_notices(queue: Queue) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
+    async def change_notices(queue: Queue, **_: object) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
         async with aclosing(listen(queue)) as told:
             async for one in told:
                 if fail.is_set() and isinstance(one, ChangeNotice):

@@ -17,7 +17,7 @@ from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.heartbeats import worker_gone, worker_seen
 from gateway.queue.jobs import ClaimedJob, attempt_of, dumps, job_id, loads
-from gateway.queue.keys import queue_key
+from gateway.queue.keys import CHANGES_CHANNEL, queue_key
 from gateway.queue.messages import ChangeNotice, SubscriptionState
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_queue
@@ -299,6 +299,19 @@ async def test_notices_go_on_after_redis_was_killed_and_started_again(own_redis:
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
     await queue.redis.aclose()
+
+
+async def test_messages_that_nobody_wants_are_not_read(queue: Queue) -> None:
+    """Each gateway gets every notice of all, and most of the time nobody streams from it."""
+    wanted = iter([False, False, True])
+    unwanted, notice = ChangeNotice("acme", GENERATION, 1), ChangeNotice("acme", GENERATION, 2)
+    async with aclosing(queue.change_notices(wanted=lambda: next(wanted))) as notices:
+        assert await anext(notices) is SubscriptionState.MADE
+        await queue.redis.publish(CHANGES_CHANNEL, "not a message")
+        await queue.dispatch([], [unwanted])
+        await queue.dispatch([], [notice])
+        assert await anext(notices) == notice
+    assert not queue.unreadable.total()
 
 
 async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> None:

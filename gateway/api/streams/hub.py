@@ -107,7 +107,7 @@ class Hub:
 
     async def listen(self) -> None:
         """Pass on every notice, forever; runs as a background task."""
-        async with aclosing(self._queue.change_notices()) as notices:
+        async with aclosing(self._queue.change_notices(wanted=self._is_watched)) as notices:
             async for notice in notices:
                 match notice:
                     case ChangeNotice(account, generation):
@@ -178,6 +178,9 @@ class Hub:
         self._closed = True
         for watch in self._watches():
             watch.close()
+
+    def _is_watched(self) -> bool:
+        return bool(self._by_account or self._by_generation)
 
     def _watches(self) -> Iterator[StreamWatch]:
         for place in (self._by_account, self._by_generation):
