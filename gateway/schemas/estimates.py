@@ -83,7 +83,11 @@ class EstimateItemOut(Answer):
     days: int
     unit_credits: Credits = Field(description="What the next request would cost the account now.")
     list_unit_credits: Credits | SkipJsonSchema[None] = Field(
-        default=None, description="Only present if the plan or the account has a discount: `unit_credits` without it."
+        default=None,
+        description=(
+            "Only present if the plan or the account has a discount: `unit_credits` without it. When estimated from "
+            "usage: as if it had been in force all the time."
+        ),
     )
     ordered_this_month: int | SkipJsonSchema[None] = Field(
         default=None,
