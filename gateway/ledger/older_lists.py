@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.domain import partition_of_account
+from gateway.errors import ArchiveUnavailable
 from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.journal_records import Entry
@@ -59,13 +60,18 @@ class OlderLists(LedgerCore):
         elif oldest := await self._oldest_listed(asked):
             last, below = oldest
         builder = PageBuilder(asked.limit, only.examined_max, list(page.data) if page else [], last)
-        rows = await self._archive().generations(
-            account=asked.account,
-            member=asked.member,
-            below=below,
-            created_before=asked.created_before,
-            limit=only.examined_max + 1,
-        )
+        try:
+            rows = await self._archive().generations(
+                account=asked.account,
+                member=asked.member,
+                below=below,
+                created_before=asked.created_before,
+                limit=only.examined_max + 1,
+            )
+        except ArchiveUnavailable:
+            if not builder.data:
+                raise
+            return outcomes.Page(tuple(builder.data), builder.last)  # the rest is a page of its own, later
         builder.add(
             rows,
             id_of=lambda one: one.id,
@@ -85,10 +91,15 @@ class OlderLists(LedgerCore):
         if below <= 1:
             return page
         examined_max = EXAMINED_MAX if only.filters else asked.limit
-        rows = await self._archive().entries(
-            account=asked.account, before=below, created_before=asked.created_before, limit=examined_max + 1
-        )
         builder = PageBuilder(asked.limit, examined_max, list(page.data), str(below))
+        try:
+            rows = await self._archive().entries(
+                account=asked.account, before=below, created_before=asked.created_before, limit=examined_max + 1
+            )
+        except ArchiveUnavailable:
+            if not builder.data:
+                raise
+            return outcomes.Page(tuple(builder.data), builder.last)  # the rest is a page of its own, later
         builder.add(
             [text for text in rows if int(text.split("|", 2)[1]) >= (asked.created_after or 0)],
             id_of=lambda text: text.partition("|")[0],

@@ -202,12 +202,21 @@ async def test_an_archive_that_is_away_is_said_and_costs_only_what_is_there(
     try:
         reply = await site.gateway.call("GET", f"/v1/generations/{made[0]}", key)
         assert (reply.status, reply.code) == (503, "ledger_unavailable")
+        assert (await site.gateway.call("GET", "/v1/generations", key)).status == 503
         assert (await site.gateway.call("GET", "/v1/balance", key)).status == 200
-        assert await site.gateway.made(key)
+        new = await site.gateway.made(key)
+        parts = {path: (await site.gateway.call("GET", path, key)).body for path in ("/v1/generations", "/v1/journal")}
+        assert [one["id"] for one in parts["/v1/generations"]["data"]] == [new], "what Redis has is shown"
+        for path, part in parts.items():
+            assert (await site.gateway.call("GET", f"{path}?before={part['next']}", key)).status == 503, "not the end"
     finally:
         await connection.execute("ALTER SCHEMA elsewhere RENAME TO farebox")
         await connection.close()
     assert (await site.gateway.call("GET", f"/v1/generations/{made[0]}", key)).status == 200
+    for path, part in parts.items():
+        whole = (await site.gateway.call("GET", path, key)).body["data"]
+        rest = (await site.gateway.call("GET", f"{path}?before={part['next']}", key)).body["data"]
+        assert [one["id"] for one in part["data"] + rest] == [one["id"] for one in whole]
 
 
 async def test_readiness_says_that_the_archive_is_behind_or_not_configured(
