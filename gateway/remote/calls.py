@@ -32,7 +32,7 @@ Json = Mapping[str, Any]
 CALLS: Mapping[str, tuple[type, frozenset[str]]] = {
     "ledger": (Ledger, frozenset({
         "time", "generation", "begin", "note", "renew", "deliver", "park", "hand_back", "settle", "wait_for_slot",
-        "assign", "progress", "call_back", "paused_providers", "policies_in_force",
+        "assign", "progress", "call_back", "book_loss", "paused_providers", "policies_in_force",
     })),
     "queue": (Queue, frozenset({
         "claim", "read_job", "give_back", "take_out", "reroute", "stop", "stop_elsewhere", "stop_stray",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -16,17 +17,20 @@ import pytest
 from gateway.api import limits
 from gateway.api.services import OUTPUTS, QUEUE
 from gateway.client.calls import GatewayClient
-from gateway.domain import State, generation_id, operation_id
+from gateway.domain import Cost, State, generation_id, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.audit import audit
 from gateway.outputs import input_key, output_key
+from gateway.remote.calls import CALLS
 from gateway.remote.objects import path_of
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 from tests.lengths import LONG
 from tests.preforked import Forked
 from tests.until import until
 from workers.remote.connection import CallRefused, GatewayConnection
-from workers.remote.stand_ins import RemoteLedger
+from workers.remote.stand_ins import RemoteDispatcher, RemoteJobTimes, RemoteLedger, RemoteQueue
+
+ROOT = Path(__file__).parents[2]
 
 AT_ONCE = 300 if LONG else 30
 LEASE_SECONDS = 15.0 if LONG else 3.0  # renewed three times as often, by each
@@ -278,6 +282,42 @@ async def test_a_generation_arrives_as_it_was_stored(gateway: Visitor) -> None:
     async with GatewayClient(gateway.address, key) as client:
         with pytest.raises(CallRefused, match="operator's key with the role worker"):
             await RemoteLedger(GatewayConnection(client)).time()
+
+
+async def test_what_nobody_gets_is_booked_from_afar(gateway: Visitor) -> None:
+    made = await gateway.finished(await gateway.account())
+    async with GatewayClient(gateway.address, await gateway.operator_key("worker")) as client:
+        ledger = RemoteLedger(GatewayConnection(client))
+        for _ in range(2):  # cut off and sent again
+            booked = await ledger.book_loss(generation=made, job="late", lost=[Cost("sandbox", 40_000, None)])
+            assert booked == outcomes.Noted()
+    day = (await gateway.call("GET", "/v1/ops/margin", gateway.admin)).body["last_day"]
+    assert sum(row.margin.losses for row in await gateway.ledger.margin(days=[day])) == 40_000
+
+
+def test_every_call_that_a_worker_makes_can_be_made_from_afar() -> None:
+    """`book_loss` could not: an attempt that had lost its lease crashed, and a job that was left was not stopped."""
+    afar = {"ledger": RemoteLedger, "queue": RemoteQueue, "job_times": RemoteJobTimes, "dispatcher": RemoteDispatcher}
+    files = [*(ROOT / "workers" / "attempts").glob("*.py"), ROOT / "workers" / "context.py",
+             ROOT / "workers" / "arq_worker.py", ROOT / "gateway" / "queue" / "follow_ups.py"]  # fmt: skip
+    made = {call for file in files for call in _calls(ast.parse(file.read_text()))}
+    only_caretakers = {("slots", "fill")}
+    missing = {
+        f"{kind}.{method}"
+        for kind, method in made - only_caretakers
+        if method not in CALLS[kind][1] and not hasattr(afar.get(kind), method)
+    }
+    assert {("ledger", "begin"), ("ledger", "book_loss"), ("slots", "hold"), ("queue", "claim")} <= made
+    assert not missing
+
+
+def _calls(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """Every method of a ledger, a queue and the like that is called or named: what it belongs to, and its name."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+            kind = node.value.attr.removeprefix("_")
+            if kind in CALLS and callable(getattr(CALLS[kind][0], node.attr, None)):
+                yield kind, node.attr
 
 
 async def test_without_a_key_of_a_worker_it_says_so_and_ends(gateway: Visitor, tmp_path: Path) -> None:
