@@ -21,7 +21,7 @@ from tests.invariants.cards import CARDS, START
 from tests.invariants.checks import check_invariants
 from tests.invariants.lifetimes import kind_of, lifetime_of
 from tests.invariants.model.life import Model
-from tests.invariants.patched import CLOCK
+from tests.invariants.patched import CLOCKS
 from tests.invariants.picture import Picture, forget, picture_of, stored
 from tests.invariants.scenes import PARTITIONS
 
@@ -96,7 +96,7 @@ class Stage:
     def begin(self) -> None:
         """An empty ledger, with the first rate card."""
         self.reader.flushall()
-        self.reader.set(CLOCK, START)
+        self.reader.mset(dict.fromkeys(CLOCKS, START))
         self.model = self.model_of(replace(CARDS[0]), START)
         self.steps: list[Step] = []
         self._run(self.ledger.start())
@@ -147,7 +147,7 @@ class Stage:
 
     async def _real(self, step: Step) -> Any:
         if step.name == "pass_time":
-            self.reader.set(CLOCK, self.model.clock)
+            self.reader.mset(dict.fromkeys(CLOCKS, self.model.clock))
             return "yes", None
         try:
             if step.name == "dispatched":
@@ -227,7 +227,7 @@ class Stage:
             looks, size, *values = asking.execute()
         self._match(step, changed, values)
         if size != count + self.others:
-            known = {*names, CLOCK, keys.META, *(keys.policy(partition) for partition in range(PARTITIONS))}
+            known = {*names, *CLOCKS, keys.META, *(keys.policy(partition) for partition in range(PARTITIONS))}
             found = set(self.reader.keys())
             self._fail(step, [f"keys that should not be: {found - known}", f"keys that are missing: {known - found}"])
         return list(looks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from tests.ledger.world import World
-from tests.until import until
 
 
 async def test_claimed_outputs_are_exclusive_until_the_claim_expires(world: World) -> None:
@@ -14,14 +13,10 @@ async def test_claimed_outputs_are_exclusive_until_the_claim_expires(world: Worl
     await world.finish(generation)
     claim = partial(world.ledger.claim_outputs, partition=int(generation[4:6], 16), limit=10)
     assert await claim(claim_ms=1) == [generation]
-    again: list[str] = []
-
-    async def is_claimed() -> list[str]:
-        again[:] = await claim(claim_ms=60_000)
-        return again
-
-    await until(is_claimed)
-    assert again == [generation]
+    async with world.unchanged():
+        assert await claim(claim_ms=60_000) == []
+    await world.later(1)
+    assert await claim(claim_ms=60_000) == [generation]
     async with world.unchanged():
         assert await claim(claim_ms=60_000) == []
 
@@ -31,6 +26,7 @@ async def test_no_more_are_claimed_than_asked_for_and_the_longest_overdue_first(
     generations = [await world.spend(1_000) for _ in range(3)]
     for generation in generations:
         await world.finish(generation)
+        await world.later(1)
     partition = int(generations[0][4:6], 16)
     assert await world.ledger.claim_outputs(partition=partition, limit=2, claim_ms=60_000) == generations[:2]
     assert await world.ledger.claim_outputs(partition=partition, limit=2, claim_ms=60_000) == generations[2:]

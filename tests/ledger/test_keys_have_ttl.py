@@ -171,7 +171,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     days |= {"token": 2 / 1440, "client_token": 1 / 1440}  # of a minute, here
     days |= {"confirmed": 1 / 24, "usage_keys": 400, "usage_tags": 400, "person": 400, "margin": 402}
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
-    now = await world.now()
+    now = await world.redis_now()
     for name, stored in (await world.contents()).items():
         if stored.expires_at > 0 and not name.endswith(":admin:digest"):  # a claim that a crash leaves: one minute
             left = stored.expires_at - now

@@ -17,8 +17,7 @@ from gateway.ledger import keys, outcomes
 from gateway.ledger.audit import audit
 from gateway.ledger.audit.report import DifferenceKind
 from gateway.metering import MILLIONTHS, NANOCREDITS_PER_MILLICREDIT, Meter, Metering, Reports, Unit
-from gateway.redis_link.connections import connect_ledger
-from tests.invariants.patched import CLOCK, replaced
+from tests.invariants.patched import replaced
 from tests.ledger.world import World, an_output, open_world, the
 from tests.lengths import LONG
 
@@ -139,9 +138,6 @@ async def test_what_a_process_of_the_version_before_ends_is_charged_its_ceiling_
     """Its scripts know no reported units, and it has no way to be told: nobody pays more than was quoted."""
     without = ("if g.meters then plan.committed, plan.charged = metering.charge(g, plan.committed) end", "")
     with replaced(without) as changed:
-        client = connect_ledger(redis_url)
-        await client.set(CLOCK, 1_800_000_000_000)
-        await client.aclose()
         async with open_world(redis_url) as world:
             await world.account(top_up=800_000)
             ended = await made(world, 750_000, per_second(), [{Unit.SECONDS: seconds(3)}, None])

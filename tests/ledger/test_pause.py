@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,8 +9,6 @@ import pytest
 from gateway.domain import NewOnes, PauseKind, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.pause_records import Pause, Paused
-from tests.invariants.patched import CLOCK
-from tests.ledger.webhook_deliveries import Clocked
 from tests.ledger.world import DAY, HOUR, MINUTE, SECOND, World, the
 
 WHY = "the provider is down"
@@ -29,26 +26,6 @@ async def pause(world: World, kind: PauseKind = PauseKind.MODEL, name: str = "na
 
 async def resume(world: World, kind: PauseKind = PauseKind.MODEL, name: str = "nano-banana-2") -> None:
     assert await world.ledger.end_pause(kind=kind, name=name)
-
-
-@dataclass
-class Timed:
-    """A ledger whose time stands still until it is moved, also as this process knows it."""
-
-    world: World
-    now: int
-
-    async def later(self, milliseconds: int) -> None:
-        self.now += milliseconds
-        await self.world.redis.incrby(CLOCK, milliseconds)
-
-
-@pytest.fixture
-async def timed(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> Timed:
-    made = Timed(clocked.world, await clocked.now())
-    for module in ("pauses", "pause_records"):
-        monkeypatch.setattr(f"gateway.ledger.{module}.now_ms", lambda: made.now)
-    return made
 
 
 @pytest.mark.cluster
@@ -143,46 +120,44 @@ async def test_the_next_attempt_without_a_job_is_held(world: World) -> None:
     await held_by(world, generation, 2)
 
 
-async def test_the_time_in_the_queue_stands_still(timed: Timed) -> None:
-    world = timed.world
+async def test_the_time_in_the_queue_stands_still(world: World) -> None:
     await world.account(top_up=100_000)
     generation = await world.spend(1_000)
-    await timed.later(50 * MINUTE)
+    await world.later(50 * MINUTE)
     await pause(world)
-    await timed.later(30 * MINUTE)
+    await world.later(30 * MINUTE)
     await pause(world, PauseKind.TOOL, "image")  # they overlap
     for _ in range(3):
         the(outcomes.NotDue, await world.rescue(generation))
-        assert await world.due(generation) == timed.now + MINUTE
-        await timed.later(10 * HOUR)
+        assert await world.due(generation) == await world.now() + MINUTE
+        await world.later(10 * HOUR)
     await resume(world)
     the(outcomes.NotDue, await world.rescue(generation))
-    await timed.later(HOUR)
+    await world.later(HOUR)
     await resume(world, PauseKind.TOOL, "image")
     dispatch = the(outcomes.Requeued, await world.rescue(generation)).dispatch
     assert await world.ledger.dispatched({generation: dispatch.deadline}) == {generation}
-    assert await world.due(generation) == timed.now + MINUTE
-    await timed.later(9 * MINUTE)
+    assert await world.due(generation) == await world.now() + MINUTE
+    await world.later(9 * MINUTE)
     dispatch = the(outcomes.Requeued, await world.rescue(generation)).dispatch
     await world.ledger.dispatched({generation: dispatch.deadline})
-    assert await world.due(generation) == timed.now + MINUTE, "ten minutes of the hour were left"
-    await timed.later(MINUTE)
+    assert await world.due(generation) == await world.now() + MINUTE, "ten minutes of the hour were left"
+    await world.later(MINUTE)
     assert the(outcomes.Ended, await world.rescue(generation)).generation.error == "queue_timeout"
 
 
-async def test_the_time_in_the_waiting_room_stands_still(timed: Timed) -> None:
-    world = timed.world
+async def test_the_time_in_the_waiting_room_stands_still(world: World) -> None:
     await world.account(top_up=100_000)
     running, _, waiting = [await world.spend(1_000) for _ in range(3)]
     await world.begin(running)
     await pause(world)
-    await timed.later(2 * DAY)
+    await world.later(2 * DAY)
     the(outcomes.NotDue, await world.rescue(waiting))
     await resume(world)
-    await timed.later(DAY - 1)
+    await world.later(DAY - 1)
     the(outcomes.NotDue, await world.rescue(waiting))
-    assert await world.due(waiting) == timed.now + 1
-    await timed.later(1)
+    assert await world.due(waiting) == await world.now() + 1
+    await world.later(1)
     assert the(outcomes.Ended, await world.rescue(waiting)).generation.error == "waiting_timeout"
 
 
@@ -197,49 +172,47 @@ async def test_one_that_waits_is_promoted_and_then_held(world: World) -> None:
         await held_by(world, generation)
 
 
-async def test_a_pause_with_an_end_ends_by_itself(timed: Timed) -> None:
-    world = timed.world
+async def test_a_pause_with_an_end_ends_by_itself(world: World) -> None:
     await world.account(top_up=100_000)
     generation = await world.spend(1_000)
-    await pause(world, until=timed.now + 2 * HOUR)
-    await pause(world, PauseKind.ACCOUNT, "ann", until=timed.now + HOUR)
-    assert (await held_by(world, generation)).until == timed.now + HOUR
+    await pause(world, until=await world.now() + 2 * HOUR)
+    await pause(world, PauseKind.ACCOUNT, "ann", until=await world.now() + HOUR)
+    assert (await held_by(world, generation)).until == await world.now() + HOUR
     assert len(await world.ledger.pauses()) == 1
-    await timed.later(2 * HOUR)
+    await world.later(2 * HOUR)
     assert (await world.ledger.pauses(), (await world.look()).pause) == ([], None)
     again = await pause(world)
-    assert again.since == timed.now, "it is another pause"
+    assert again.since == await world.now(), "it is another pause"
     await resume(world)
-    await timed.later(HOUR - 1)
+    await world.later(HOUR - 1)
     the(outcomes.Requeued, await world.rescue(generation))
-    await timed.later(2 * SECOND)
+    await world.later(2 * SECOND)
     assert the(outcomes.Ended, await world.rescue(generation)).generation.error == "queue_timeout"
 
 
-async def test_what_a_pause_with_an_end_holds_is_looked_at_when_it_ends(timed: Timed) -> None:
+async def test_what_a_pause_with_an_end_holds_is_looked_at_when_it_ends(world: World) -> None:
     """It was looked at once a minute, and started up to a minute late."""
-    world, ends = timed.world, timed.now + 20 * SECOND
+    ends = await world.now() + 20 * SECOND
     await world.account(top_up=100_000)
     before = await world.spend(1_000)
     await pause(world, until=ends, new=NewOnes.WAIT)
     during = await world.spend(1_000)
-    await timed.later(3 * SECOND)
+    await world.later(3 * SECOND)
     the(outcomes.NotDue, await world.rescue(before))
     assert [await world.due(one) for one in (before, during)] == [ends, ends]
-    await timed.later(17 * SECOND)
+    await world.later(17 * SECOND)
     for generation in (before, during):
         the(outcomes.Requeued, await world.rescue(generation))
 
 
-async def test_former_pauses_are_bounded_in_number_and_count_as_long_as_they_are_kept(timed: Timed) -> None:
-    world = timed.world
+async def test_former_pauses_are_bounded_in_number_and_count_as_long_as_they_are_kept(world: World) -> None:
     await world.account(top_up=100_000)
     generation = await world.spend(1_000)
     for _ in range(30):
         await pause(world)
-        await timed.later(10 * MINUTE)
+        await world.later(10 * MINUTE)
         await resume(world)
-        await timed.later(MINUTE)
+        await world.later(MINUTE)
     (former,) = [
         text for name, text in (await world.ledger.published()).items() if name == "paused:model:nano-banana-2"
     ]

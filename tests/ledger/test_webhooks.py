@@ -125,6 +125,7 @@ async def test_operators_hear_of_all_accounts_in_one_list(world: World) -> None:
     for name in names:
         await world.account(name)
         await world.finish(await world.spend(account=name))
+        await world.later(1)
     events = await deliveries_of(world, webhook, None)
     assert [one.account for one in events] == names
     first = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account=None, limit=4))

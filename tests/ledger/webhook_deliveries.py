@@ -1,14 +1,12 @@
-"""What the tests of webhooks ask a ledger for, in a word each, and one whose time they move."""
+"""What the tests of webhooks ask a ledger for, in a word each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway.domain import EventType, operation_id, partition_of_account
 from gateway.ledger import outcomes
 from gateway.ledger.webhooks import Delivery, Due, Try, Webhook
-from tests.invariants.patched import CLOCK
 from tests.ledger.world import HOUR, PARTITIONS, SECOND, World, the
 
 ENDS = (EventType.GENERATION_SUCCEEDED, EventType.GENERATION_FAILED, EventType.GENERATION_CANCELLED)
@@ -53,30 +51,14 @@ async def webhook_of(world: World, webhook: str) -> Webhook:
     return the(Webhook, await world.ledger.webhook(webhook=webhook, account="ann"))
 
 
-# --- with a clock of its own ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class Clocked:
-    """A ledger whose time stands still until it is moved."""
-
-    world: World
-
-    async def advance(self, milliseconds: int) -> None:
-        await self.world.redis.incrby(CLOCK, milliseconds)
-
-    async def now(self) -> int:
-        return int(await self.world.redis.get(CLOCK))
-
-
-async def fail_for_a_day(clocked: Clocked, due: Due, deliver: Due | None = None) -> str:
+async def fail_for_a_day(world: World, due: Due, deliver: Due | None = None) -> str:
     """Have the one event of a copy fail until it is given up; `deliver`: another, which gets something through."""
     while True:
-        (one,) = await claim(clocked.world, due)
-        word = await tried(clocked.world, due, one, 500)
+        (one,) = await claim(world, due)
+        word = await tried(world, due, one, 500)
         if word != "again":
             return word
-        await clocked.advance(4 * HOUR)
+        await world.later(4 * HOUR)
         if deliver is not None:
-            for other in await claim(clocked.world, deliver):
-                await tried(clocked.world, deliver, other)
+            for other in await claim(world, deliver):
+                await tried(world, deliver, other)

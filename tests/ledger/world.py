@@ -1,21 +1,27 @@
 """A ledger with a rate card and the few moves that tests make: `world.spend()`, `world.begin()`, `world.settle()`.
 
-Account time moves by the account's own test clock (R22). Real time, which rules deadlines and leases, cannot be moved,
-so `pass_time` makes a generation older instead: all its times and its deadline go back.
+The ledger's time stands still in `standing_world`, whatever the machine does meanwhile: nothing becomes due, expires
+or refills unless a test moves the time by `world.later`. Only Redis's own expiry of keys goes on. In `open_world` it is
+Redis's time, for tests with processes of their own.
+
+Account time moves by the account's own test clock, too (R22). And `pass_time` makes one generation older: all its times
+and its deadline go back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from typing import Any, TypeVar
+from unittest.mock import patch
 
+from gateway.clock import CLOCK
 from gateway.domain import (
     Bucket,
     EventType,
@@ -38,6 +44,7 @@ from gateway.ledger.webhooks import Webhook
 from gateway.redis_link.connections import connect_ledger
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import Contents, read_contents
+from tests.invariants.patched import CLOCKS, replaced
 
 T = TypeVar("T")
 
@@ -102,6 +109,23 @@ def the(kind: type[T], outcome: object) -> T:
 
 
 @dataclass
+class StandingClock:
+    """The time of the ledger and of this process, as far as it is the ledger's."""
+
+    now: int
+
+    @contextmanager
+    def instead_of_time(self) -> Iterator[None]:
+        """Scripts that are loaded meanwhile read it where `show` puts it."""
+        with replaced(), patch.object(CLOCK, "seconds", lambda: (self.now + 0.5) / 1000):  # 0.5: never rounded down
+            yield
+
+    async def show(self, redis: Any) -> None:
+        """Write it where the scripts read it."""
+        await asyncio.gather(*(redis.set(name, self.now) for name in CLOCKS))
+
+
+@dataclass
 class World:
     """One ledger and what tests do with it. Amounts in millicredits; the account is `ann` unless said."""
 
@@ -109,6 +133,8 @@ class World:
     policy: Policy = POLICY
     holds: bool = True
     """Whether the invariants are to hold at the end; False for a test that breaks the data on purpose."""
+    clock: StandingClock | None = None
+    """What stands for the time; None where it is Redis's own."""
     _numbers: count[int] = field(default_factory=count)
 
     @property
@@ -315,9 +341,20 @@ class World:
         return deadline
 
     async def now(self) -> int:
-        """Redis's own clock."""
+        """The ledger's time."""
+        return await self.ledger.time()
+
+    async def redis_now(self) -> int:
+        """Redis's own time, by which keys expire."""
         seconds, microseconds = (await self.redis.time())[:2]
         return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def later(self, milliseconds: int) -> int:
+        """Move the time that stands still; the new one."""
+        assert self.clock is not None, "here time goes by itself"
+        self.clock.now += milliseconds
+        await self.clock.show(self.redis)
+        return self.clock.now
 
     # --- looking ---
 
@@ -361,14 +398,25 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(url: str, **settings: Any) -> AsyncIterator[World]:
+async def standing_world(url: str, at: int | None = None, **settings: Any) -> AsyncIterator[World]:
+    """As `open_world`, with a time that stands still: at `at`, or when this begins."""
+    clock = StandingClock(time.time_ns() // 1_000_000 if at is None else at)
+    with clock.instead_of_time():
+        async with open_world(url, clock, **settings) as world:
+            yield world
+
+
+@asynccontextmanager
+async def open_world(url: str, clock: StandingClock | None = None, **settings: Any) -> AsyncIterator[World]:
     """A started ledger with the rate card published; afterwards the invariants are checked."""
     ledger = Ledger(connect_ledger(url), partitions=PARTITIONS, **settings)
     try:
+        if clock is not None:
+            await clock.show(ledger.redis)
         await ledger.start()
         # No test may see the free credits reset because it ran at midnight: here the day turns twelve hours from now.
-        noon = (time.time_ns() // 1_000_000 // HOUR * HOUR + 12 * HOUR) % DAY
-        world = World(ledger, replace(POLICY, reset_ms=noon))
+        noon = (await ledger.time() // HOUR * HOUR + 12 * HOUR) % DAY
+        world = World(ledger, replace(POLICY, reset_ms=noon), clock=clock)
         await ledger.publish(world.policy)
         yield world
         if world.holds:

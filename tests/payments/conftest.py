@@ -11,15 +11,15 @@ from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
 from tests.api.visitor import Visitor, open_gateway
 from tests.invariants.checks import check_invariants
-from tests.ledger.world import World, open_world
+from tests.ledger.world import World, standing_world
 from tests.payments import stripe_shapes as shapes
 from tests.payments.stripe_server import KEY, StripeServer, open_stripe
 
 
 @pytest.fixture
 async def world(ledger_url: str) -> AsyncIterator[World]:
-    """A ledger with a rate card; the invariants are checked after the test."""
-    async with open_world(ledger_url) as made:
+    """A ledger with a rate card, whose time stands still; the invariants are checked after the test."""
+    async with standing_world(ledger_url) as made:
         yield made
 
 

@@ -16,7 +16,7 @@ from gateway.domain import Bucket, Interval, operation_id
 from gateway.ledger.payments import Checkout
 from gateway.payments.apply import apply
 from gateway.payments.stripe import StripePayments
-from tests.ledger.world import World, open_world
+from tests.ledger.world import World, standing_world
 from tests.lengths import LONG
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import buy, buy_plan, read
@@ -162,7 +162,7 @@ class Story:
 
 @pytest.fixture
 async def world(redis_url: str) -> AsyncIterator[World]:
-    async with open_world(redis_url) as made:
+    async with standing_world(redis_url) as made:
         yield made
 
 

@@ -26,7 +26,7 @@ from gateway.ledger.payments import Checkout
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.received import ReceivedEvents
 from gateway.payments.stripe import StripePayments
-from tests.ledger.world import World, open_world
+from tests.ledger.world import World, standing_world
 from tests.lengths import LONG
 from tests.payments import stripe_shapes as shapes
 from tests.payments.customer import Customer
@@ -222,7 +222,7 @@ class Shop(NamedTuple):
 
 @pytest.fixture
 async def world(redis_url: str) -> AsyncIterator[World]:
-    async with open_world(redis_url) as made:
+    async with standing_world(redis_url) as made:
         yield made
 
 
