@@ -78,7 +78,9 @@ class Replicas:
 
     async def abandon(self) -> None:
         """Close the connection, also while it is asked: its server has been replaced."""
-        if self._connection is not None:
+        if self._confirming is None or self._confirming.done():
+            await self._disconnect()  # nobody else would: who asks closes it by itself
+        elif self._connection is not None:
             abort(self._connection)
 
     async def _round(self, *, anew: bool) -> None:
