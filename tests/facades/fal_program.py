@@ -72,7 +72,7 @@ def timed_out(client: fal_client.SyncClient) -> list[Any]:
     """A client that gives up cancels, and what it has begun is found by its id."""
     ids: list[str] = []
     try:
-        client.subscribe(MODEL, arguments("slow", hang=True), client_timeout=1.5, on_enqueue=ids.append)
+        client.subscribe(MODEL, arguments("slow", hang=True), client_timeout=5, on_enqueue=ids.append)
     except fal_client.FalClientTimeoutError as error:
         return [error.request_id == ids[0], error_of(lambda: client.result(MODEL, ids[0]))[:2]]
     return ["no error"]

@@ -42,7 +42,7 @@ const video = await ended(await client.videos.create(asked));
 const content = await (await client.videos.downloadContent(video.id)).arrayBuffer();
 seen.video = [video.status, video.seconds, video.size, Buffer.from(content).toString("latin1", 4, 8)];
 const slow = await client.images.generate(
-  { model: "flux-dev", prompt: "slow", sandbox: { delay_seconds: 2 } }, { timeout: 1000, maxRetries: 5 });
+  { model: "flux-dev", prompt: "slow", sandbox: { delay_seconds: 2 } }, { timeout: 1000, maxRetries: 40 });
 seen.slow = slow.data.length;
 const poor = new OpenAI({ baseURL, apiKey: poorKey });
 const limited = new OpenAI({ baseURL, apiKey: limitedKey });

@@ -33,7 +33,7 @@ def main(url: str, key: str, poor_key: str, limited_key: str) -> dict[str, Any]:
     seen["made"] = [made.size, [bool(one.url and one.b64_json) for one in made.data or []]]
     events = list(client.images.generate(model="flux-dev", prompt="a dog", stream=True))
     seen["events"] = [event.type for event in events]
-    slow = client.with_options(timeout=1.0)
+    slow = client.with_options(timeout=1.0, max_retries=40)  # as many as it takes on a busy machine
     found = slow.images.generate(model="flux-dev", prompt="slow", extra_body={"sandbox": {"delay_seconds": 2}})
     seen["slow"] = len(found.data or [])
     seen["errors"] = {

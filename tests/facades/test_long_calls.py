@@ -17,7 +17,7 @@ from tests.facades.tls import TlsProxy
 from tests.lengths import LONG
 
 # The clients wait for less without a byte: as proxies do, and in the short form as is shorter still.
-SECONDS, CLIENT_SECONDS = (70, 30) if LONG else (4, 2)
+SECONDS, CLIENT_SECONDS = (70, 30) if LONG else (10, 5)
 FLUX, WAN = "farebox/flux-dev", "farebox/wan-2.2"
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(300)]

@@ -126,17 +126,18 @@ def test_what_was_delivered_before_a_failure_is_returned_and_charged(stack: Stac
 
 def test_one_who_hangs_up_finds_the_generation_by_the_id_in_the_first_bytes(stack: Stack) -> None:
     account = stack.account()
-    client = client_of(stack, account, timeout=1.0)
-    slow = {"sandbox": {"delay_seconds": 4}}
-    with client.images.with_streaming_response.generate(model="flux-dev", prompt="x", extra_body=slow) as answer:
+    client = client_of(stack, account, timeout=1.0, max_retries=40)
+    hanging = {"sandbox": {"hang": True}}
+    with client.images.with_streaming_response.generate(model="flux-dev", prompt="x", extra_body=hanging) as answer:
         generation = answer.headers["x-farebox-generation"]
     assert [one["id"] for one in generations(stack, account)] == [generation]
     assert stack.call("GET", f"/v1/generations/{generation}", account.key)["status"] in {"queued", "running"}
+    stack.call("POST", f"/v1/generations/{generation}/cancel", account.key)
 
 
 def test_a_cancelled_call_raises_what_happened(stack: Stack) -> None:
     account = stack.account()
-    client = client_of(stack, account, timeout=2.0)
+    client = client_of(stack, account, timeout=2.0, max_retries=40)
     with ThreadPoolExecutor() as threads:
         call = threads.submit(
             lambda: client.images.generate(model="flux-dev", prompt="x", extra_body={"sandbox": {"hang": True}})

@@ -16,6 +16,7 @@ from tests.console.stack import Account, Stack
 from tests.facades.openai_clients import charged, generations, refusals
 from tests.facades.replicate_clients import ClientOf, async_client_of, clients
 from tests.made_media import picture
+from tests.until import until
 
 SLOW = {"prompt": "slow", "sandbox": {"delay_seconds": 600}}
 FLUX = "farebox/flux-dev"
@@ -181,8 +182,10 @@ async def test_a_client_that_hangs_up_finds_its_prediction_in_the_list(stack: St
     account = stack.account()
     asked = {"prompt": "x", "sandbox": {"delay_seconds": 3}}
     async with async_client_of(stack, account) as client:
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(client.models.predictions.async_create(FLUX, asked, wait=True), 1)
+        asking = asyncio.create_task(client.models.predictions.async_create(FLUX, asked, wait=True))
+        await until(lambda: generations(stack, account))
+        asking.cancel()
+        await asyncio.wait([asking])
         (found,) = (await client.predictions.async_list()).results
         await found.async_wait()
     assert (found.status, charged(stack, account)) == ("succeeded", 5)
