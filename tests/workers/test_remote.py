@@ -124,7 +124,7 @@ async def test_cut_off_for_longer_than_a_lease_it_loses_nothing(
 ) -> None:
     key = await gateway.account()
     await gateway.grant(10_000)
-    controls: dict[str, Any] = {"sandbox": {"delay_seconds": 2}, "settings": {"strength": 0.25}}
+    controls: dict[str, Any] = {"sandbox": {"delay_seconds": 6}, "settings": {"strength": 0.25}}
     made = [await gateway.made(key, **controls) for _ in range(AT_ONCE)]
     worker = where(tmp_path, await gateway.operator_key("worker"))
 

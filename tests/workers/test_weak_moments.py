@@ -18,7 +18,7 @@ async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(
 ) -> None:
     """No lease is judged meanwhile either: to a caretaker a ledger that confirms nothing is a ledger that is away."""
     async with open_stage(own_redis.url, tmp_path) as stage:
-        generation = await stage.order(await stage.account(), sandbox={"delay_seconds": 2})
+        generation = await stage.order(await stage.account(), sandbox={"delay_seconds": 5})
         caretaker = stage.caretaker(FAREBOX_WAIT_REPLICAS="1")
         await until(lambda: caretaker.says("caretaker_ready"))
         worker = stage.worker(FAREBOX_WAIT_REPLICAS="1")
@@ -37,7 +37,7 @@ async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(
 
 async def test_a_full_queue_loses_nothing(own_stage: Stage, own_redis: RedisServer) -> None:
     """With one Redis for both, `maxmemory` stops the queue too: what is queued waits for room, and ends can go on."""
-    running = await own_stage.order(sandbox={"delay_seconds": 1})
+    running = await own_stage.order(sandbox={"delay_seconds": 4})
     worker = own_stage.worker()
     await own_stage.running(1)
     queued = [await own_stage.reserve() for _ in range(20)]
