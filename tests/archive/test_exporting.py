@@ -116,7 +116,7 @@ async def test_it_goes_on_after_the_last_that_was_accepted(archived: Archived, r
 
 async def test_through_kafka_an_accounts_events_are_in_one_partition_in_order(archived: Archived) -> None:
     broker = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 3, "log_level": 0})
-    servers = [f"{one.host}:{one.port}" for one in broker.list_topics(timeout=10).brokers.values()]
+    servers = [f"{one.host}:{one.port}" for one in broker.list_topics(timeout=60).brokers.values()]
     world = archived.world
     for _ in range(20):
         await world.grant()

@@ -21,7 +21,7 @@ from gateway.local.lifeline import Lifeline
 from tests.free_ports import free_port
 
 _ROOT = Path(__file__).parents[2]
-_WAIT_SECONDS = 90  # how long something may take before a test gives up on it; nothing asserts it
+_WAIT_SECONDS = 170  # until pytest itself gives up on a test; nothing asserts it
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 # Everything that is started ends with this test run, also when it is killed.
@@ -110,7 +110,7 @@ class Stack:
         deadline = time.monotonic() + _WAIT_SECONDS
         while True:
             try:
-                with urllib.request.urlopen(f"{self.address}/readyz", timeout=10):
+                with urllib.request.urlopen(f"{self.address}/readyz", timeout=60):
                     return
             except OSError:
                 assert time.monotonic() < deadline, self.log
@@ -131,7 +131,7 @@ class Stack:
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from None

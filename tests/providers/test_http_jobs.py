@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -16,6 +15,7 @@ from gateway.domain import State
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected, ProviderUnreachable
 from gateway.media import inspect
 from gateway.pricing.load import load_card
+from tests.free_ports import free_port
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.requests import asked, made, seen
 from tests.providers.vendor import CARD, KEY, PROMPT, answering, pictures, served
@@ -172,9 +172,7 @@ async def test_more_outputs_than_were_asked_for_are_left_there() -> None:
 
 async def test_the_example_server_does_what_the_page_says(stage: Stage) -> None:
     """docs/examples/gpu_server.py with the page's own rate card: a worker dies, and the pictures come all the same."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     page = (ROOT / "docs" / "providers.md").read_text()
     snippet = next(part.partition("```")[0] for part in page.split("```toml\n")[1:] if "[models.mine]" in part)
     card = stage.directory / "pricing.toml"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +19,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-WAIT_SECONDS = 90
+from tests.free_ports import free_port
+
+WAIT_SECONDS = 170  # until pytest itself gives up on a test
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Up:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             content: dict[str, Any] = json.load(answer)
             return content
 
@@ -81,9 +82,7 @@ def until(what: Callable[[], Any]) -> Any:
 @contextmanager
 def started(data: Path, *arguments: str, says: str, **settings: str) -> Iterator[Up]:
     """`farebox up` with these settings, from when its log says so until it has stopped."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
     environment |= {"FAREBOX_DATA": str(data), "FAREBOX_PORT": str(port), **settings}
     with (data / "up.log").open("wb") as log:
@@ -100,7 +99,7 @@ def started(data: Path, *arguments: str, says: str, **settings: str) -> Iterator
 
 def metrics_of(up: Up) -> dict[str, dict[str, float]]:
     """Each name's last value by process; no name is described twice, and no sample is there twice."""
-    with urllib.request.urlopen(f"{up.address}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"{up.address}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     families = list(text_string_to_metric_families(text))
     assert len({family.name for family in families}) == len(families)

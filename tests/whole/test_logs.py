@@ -171,7 +171,7 @@ def _generate(up: Up, key: str, hidden: Secrets) -> None:
         ended = until(lambda: (found := up.call("GET", f"/v1/generations/{one}", key))["finished_at"] and found)  # noqa: B023
         for output in ended["outputs"]:
             hidden.now("signature", parse_qs(urlsplit(output["url"]).query)["signature"][0])
-            assert urllib.request.urlopen(output["url"], timeout=10).status == 200
+            assert urllib.request.urlopen(output["url"], timeout=60).status == 200
 
 
 def _knock(up: Up, key: str, hidden: Secrets) -> None:
@@ -208,7 +208,7 @@ def _knock(up: Up, key: str, hidden: Secrets) -> None:
         f"GET / HTTP/1.1\r\nAuthorization {key}",
         f"GET / HTTP/1.1\r\nHost: {key}\r\nX: \0",
     ):
-        with socket.create_connection((host, port), timeout=10) as connection:
+        with socket.create_connection((host, port), timeout=60) as connection:
             connection.sendall(f"{head}\r\n\r\n".encode())
             connection.recv(4096)
     link = up.call("POST", "/v1/sign-in-links", key)["url"]

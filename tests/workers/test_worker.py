@@ -198,7 +198,7 @@ async def test_a_worker_serves_its_own_figures(stage: Stage) -> None:
     await stage.ended(await stage.order())
 
     def figures() -> str:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             text: str = answer.read().decode()
             return text
 

@@ -163,7 +163,7 @@ async def test_a_killed_forker_is_not_the_files_fault_and_is_replaced(
 ) -> None:
     """Who stops a service may signal all its processes: a sound file was refused as damaged then."""
     _holding(file, picture())
-    _does(monkeypatch, "os.kill(os.getppid(), signal.SIGKILL); time.sleep(0.5); return inspect(file)")
+    _does(monkeypatch, "os.kill(os.getppid(), signal.SIGKILL); time.sleep(10); return inspect(file)")
     with pytest.raises(InterruptedError):
         await readers.inspect(file)
     monkeypatch.undo()
