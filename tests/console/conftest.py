@@ -69,4 +69,4 @@ async def windows(browser: Browser, stack: Stack, kept: KeptPage) -> AsyncIterat
     opened = Windows(browser, stack.address, kept)
     yield opened
     await opened.close()
-    assert opened.problems == []
+    assert opened.unexpected == []

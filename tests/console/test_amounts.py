@@ -20,7 +20,7 @@ async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
     windows = Windows(browser, stack.address)
     yield await windows.open("/sign-in", None)
     await windows.close()
-    assert windows.problems == []
+    assert windows.unexpected == []
 
 
 async def ask(page: Page, expression: str) -> Any:

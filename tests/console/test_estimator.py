@@ -54,7 +54,7 @@ async def test_rows_are_added_changed_removed_and_survive_in_the_url(stack: Stac
     await expect(page.locator("#without")).to_have_text("1,470 without buffer.")
     await page.get_by_label("A day").fill("")
     await expect(page.locator("#problem")).not_to_be_empty()
-    windows.problems.clear()  # the browser notes the refusal by itself
+    await windows.noted("Failed to load resource")
 
 
 async def test_the_last_30_days_fill_it(stack: Stack, windows: Windows) -> None:

@@ -56,7 +56,7 @@ async def cinema(browser: Browser, redis_url: str, tmp_path: Path) -> AsyncItera
         windows = Windows(browser, gateway.address)
         yield await gateway.account(), windows
         await windows.close()
-        assert windows.problems == []
+        assert windows.unexpected == []
 
 
 async def test_a_forbidden_choice_is_off_with_the_reason_until_the_other_setting_allows_it(

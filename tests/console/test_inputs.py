@@ -25,7 +25,7 @@ async def test_an_image_from_this_computer_is_sent_ahead_and_used(stack: Stack, 
     sent = page.get_by_role("list", name="Uploaded images")
     await expect(sent).to_contain_text("fox.png · 64 × 48")
     await expect(page.locator("#uploads [role=alert]")).to_contain_text("words.png: The body is not one of image/png")
-    windows.problems.clear()  # the browser notes by itself that the words were refused
+    await windows.noted("Failed to load resource")  # that the words were refused
     await expect(page.locator("#quote")).not_to_have_attribute("aria-busy", "true")  # it is pale until then
     await check_appearance(page)
     await page.reload()

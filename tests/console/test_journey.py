@@ -30,8 +30,7 @@ async def test_a_customer_spends_runs_out_pays_and_finds_every_credit_again(
     await generate_and_read_the_receipt(page)
     await run_out(page)
     await be_refused_a_bundle(page)
-    assert ["403" in problem for problem in windows.problems] == [True]  # the browser notes it by itself
-    windows.problems.clear()
+    await windows.noted("403")
     await subscribe(page)
     use_up_the_month(stack, account)
     await buy_a_bundle_and_spend_of_it(page)

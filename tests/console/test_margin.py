@@ -97,7 +97,7 @@ async def test_drift_losses_and_what_is_not_known_are_told_and_every_column_sort
     await check_appearance(page)
     await page.get_by_role("radio", name="Provider").check(force=True)
     await expect(page.locator("#groups tbody th")).to_have_text(["sandbox"])
-    assert page.url.endswith("/margin?by=provider")
+    await expect(page).to_have_url(f"{stack.address}/margin?by=provider")
 
 
 async def test_days_without_generations_say_so(stack: Stack, windows: Windows) -> None:
@@ -120,7 +120,7 @@ async def test_only_roles_that_see_money_are_led_there(stack: Stack, windows: Wi
             await expect(page.locator("#groups-heading")).to_have_text("By model")
         else:
             await expect(page.locator("#main")).to_contain_text(re.compile("This page .* (billing|admin)"))
-            windows.problems.clear()  # the browser notes by itself that the call was refused
+            await windows.noted("403")
     page = await windows.open("/margin", stack.account())
     await expect(page.locator("#main")).to_contain_text("This page is for operators.")
     await check_appearance(page)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 
-async def row(page: Page, model: str, said: str) -> list[str]:
+def amounts(page: Page, model: str, said: str) -> Locator:
     """Credits and how many they make, of one row."""
     rows = page.locator("#tables tbody tr").filter(has=page.locator("th", has_text=model))
-    found = rows.filter(has=page.locator("td", has_text=said)).first
-    return await found.locator("td.amount").all_inner_texts()
+    return rows.filter(has=page.locator("td", has_text=said)).first.locator("td.amount")
 
 
 async def test_prices_are_those_of_the_quote_and_make_about_so_many(stack: Stack, windows: Windows) -> None:
     account = stack.account(plan="standard")
     page = await windows.open("/prices", account)
     await expect(page.get_by_role("option", name="your balance, 8,100")).to_have_count(1)
-    assert await row(page, "Nano Banana 2", "2K") == ["73.5", "110"]
-    assert await row(page, "Seedance Pro Fast", "720p · 12 s") == ["420", "19"]
+    await expect(amounts(page, "Nano Banana 2", "2K")).to_have_text(["73.5", "110"])
+    await expect(amounts(page, "Seedance Pro Fast", "720p · 12 s")).to_have_text(["420", "19"])
     quoted = stack.call(
         "POST", "/v1/quotes", account.key, {"tool": "video", "model": "ltx-2.3", "settings": {"duration": 10}}
     )
-    assert (await row(page, "LTX 2.3", "1080p · 10 s"))[0] == str(quoted["credits"])
+    await expect(amounts(page, "LTX 2.3", "1080p · 10 s").first).to_have_text(str(quoted["credits"]))
     await page.get_by_label("Makes about, with").select_option("basic")
-    assert (await row(page, "Nano Banana 2", "2K"))[1] == "40"
+    await expect(amounts(page, "Nano Banana 2", "2K").nth(1)).to_have_text("40")
     version = stack.call("GET", "/v1/rate-card", account.key)["version"]
     await expect(page.locator("#version")).to_contain_text(version[:19])
     await expect(page.get_by_role("link", name="as JSON")).to_have_attribute("href", "/v1/rate-card")
@@ -47,8 +46,8 @@ async def test_prices_are_searched_and_sorted(stack: Stack, windows: Windows) ->
     for order in ("ascending", "descending"):
         await page.get_by_role("button", name="Credits", exact=True).click()
         await expect(page.get_by_role("columnheader", name="Credits")).to_have_attribute("aria-sort", order)
-        amounts = await page.locator("#tables tbody td:nth-child(3)").all_inner_texts()
-        numbers = [float(amount.replace(",", "")) for amount in amounts]
+        shown = await page.locator("#tables tbody td:nth-child(3)").all_inner_texts()
+        numbers = [float(amount.replace(",", "")) for amount in shown]
         assert numbers == sorted(numbers, reverse=order == "descending")
     await page.reload()
     await expect(page.get_by_role("radio", name="Image")).to_be_checked()
