@@ -129,6 +129,21 @@ async def test_a_busy_key_is_written_once_a_minute(gateway: Visitor) -> None:
     assert len(seen) == 3, "at 0, 60 and 120 seconds"
 
 
+async def test_a_use_that_reserve_recorded_is_not_written_again(gateway: Visitor) -> None:
+    await gateway.account()
+    key_id = (await gateway.call("POST", KEYS, gateway.admin, {})).body["id"]
+    use, field = KeyUse(gateway.ledger, clock=lambda: 1000.0), f"used:{key_id}"
+    use.noted[key_id] = "acme", 999.0
+    use.recorded[key_id] = 999.5
+    await use.write(apart_seconds=60)
+    assert await gateway.ledger.command("HGET", gateway.ledger.account_key("acme"), field) is None
+    use.noted[key_id] = "acme", 999.9
+    await use.write(apart_seconds=60)
+    assert await gateway.ledger.command("HGET", gateway.ledger.account_key("acme"), field) is None, "within a minute"
+    await use.write()
+    assert await gateway.ledger.command("HGET", gateway.ledger.account_key("acme"), field) is not None
+
+
 async def test_a_ledger_outage_delays_a_keys_last_use_and_fails_no_request(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.domain import Scope
 from gateway.ledger.accounts import key_id_of
 from gateway.ledger.key_records import AccountKey
@@ -40,6 +42,27 @@ async def test_a_key_that_was_revoked_meanwhile_leaves_nothing(world: World) -> 
     assert (shown.id, shown.last_used_at is not None) == (kept.id, True)
     fields = await world.redis.hkeys(world.ledger.account_key("ann"))
     assert not [name for name in fields if key.id in name.decode()]
+
+
+async def test_reserve_records_its_keys_use_once_a_minute(world: World) -> None:
+    """Most keys do little but order: a `touch` for each was a script more."""
+    key = await a_key(world)
+
+    async def used_after_an_order(**more: Any) -> int | None:
+        await world.spend(price=1_000, key=key.id, **more)
+        (shown,) = (await world.look()).keys
+        return shown.last_used_at
+
+    version = (await world.look()).keys_version
+    assert await used_after_an_order(keys_version=None) is None, "an operator's retry does not use the key"
+    first = await used_after_an_order(keys_version=version)
+    assert first is not None
+    assert await used_after_an_order(keys_version=version) == first
+    field = f"used:{key.id}"
+    await world.redis.hset(world.ledger.account_key("ann"), field, str(first - 61_000))
+    later = await used_after_an_order(keys_version=version)
+    assert later is not None
+    assert later >= first
 
 
 async def test_an_unknown_account_is_not_made(world: World) -> None:

@@ -1,11 +1,15 @@
 """Records when keys were last used: in memory during a request, written in the background, once a minute per key.
 
+A key that orders is recorded by `reserve`, in the account that it writes anyway: most keys do little else, and a script
+for each would be a fifth of what a create costs.
+
 What was recorded since the last write is lost if the gateway is killed; a normal stop writes it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, islice
@@ -32,6 +36,8 @@ class KeyUse:
         self._clock = clock
         self.noted: dict[str, tuple[str | None, float]] = {}
         """Key id → its account (None: an operator's key), and when it was used last. The guard notes each request's."""
+        self.recorded: dict[str, float] = {}
+        """Key id → when `reserve` recorded its use. The handler notes it."""
         self._written: dict[str, float] = {}
 
     async def write_on(self) -> None:
@@ -44,7 +50,9 @@ class KeyUse:
         """Write the last uses, except of keys written less than `apart_seconds` ago."""
         now = self._clock()
         self.noted.pop(ROOT_KEY_ID, None)  # which is in no list
-        self._written = {key_id: at for key_id, at in self._written.items() if now - at < apart_seconds}
+        recorded, self.recorded = self.recorded, {}
+        self.noted = {key_id: use for key_id, use in self.noted.items() if use[1] > recorded.get(key_id, -math.inf)}
+        self._written = {key_id: at for key_id, at in (self._written | recorded).items() if now - at < apart_seconds}
         due = {key_id: use for key_id, use in self.noted.items() if key_id not in self._written}
         by_account: defaultdict[str | None, dict[str, int]] = defaultdict(dict)
         for key_id, (account, used_at) in due.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from time import monotonic
 
 from aiohttp import hdrs, web
 
@@ -29,6 +30,7 @@ from gateway.api.ownership.own_generations import (
 from gateway.api.ownership.target_account import target_account
 from gateway.api.services import (
     BODIES,
+    KEY_USE,
     LINKS,
     ORDERING,
     PAUSE_BOARD,
@@ -49,6 +51,7 @@ async def create(request: web.Request) -> web.Response:
     headers = {hdrs.LOCATION: f"/v1/generations/{generation.id}"}
     if ordered.replay:
         return answer_json(body=await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
+    request.app[KEY_USE].recorded[caller.key_id] = monotonic()
     # Its position is unknown until it is dispatched, which this response does not wait for.
     pause = (await request.app[PAUSE_BOARD].of_generations([generation]))[0] if ordered.waits else None
     shape = to_json(generation_members(generation, request.app[LINKS], Standing(pause=pause)))

@@ -80,7 +80,7 @@ local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, by) or ""
 local now, order = amounts.text(a.real), accounts.count(a, "order")
 a.fields.order = order < a.real and now or amounts.text(order + 1)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)
-accounts.check(a)
+accounts.check(a, keys_version ~= "" and key)
 local place, state, limits = a.fields.order, waits and "waiting" or "queued", terms .. "," .. own.head_start
 local decided = {
   "account", a.id, "state", state, "created_at", now, "allocation", holds.encode(allocation), "entries", entry,

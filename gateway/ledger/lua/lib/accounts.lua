@@ -2,6 +2,7 @@
 --- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/calendar" "lib/journal" "lib/events" "lib/alerts"
 --- @include "lib/archive"
 local accounts = {}
+local USES_APART_MS = 60000
 
 function accounts.load(id)
   local flat = redis.call("HGETALL", keys.account(id))
@@ -71,7 +72,8 @@ local function settle(a)
 end
 
 -- Called before a script's first write: everything that can raise does so here, and nothing may change afterwards.
-function accounts.check(a)
+-- `key`: that of the caller, whose use is recorded once a minute, as `touch` records other uses.
+function accounts.check(a, key)
   alerts.check(a)
   local f, was = a.fields, a.raw
   if f.plan ~= was.plan or f.interval ~= was.interval or f.anchor ~= was.anchor or f.scheduled ~= was.scheduled
@@ -79,6 +81,8 @@ function accounts.check(a)
     events.note_subscription(a)
   end
   settle(a)
+  local used = key and key ~= "" and "used:" .. key
+  if used and a.real - accounts.count(a, used) >= USES_APART_MS then f[used] = amounts.text(a.real) end
   a.fields.time = amounts.text(a.now)
   a.checked = true
 end
