@@ -127,6 +127,10 @@ class RebuildRefused(FareboxError):
     """A ledger can only be rebuilt on an empty Redis. Nothing was written."""
 
 
+class ArchiveInUse(FareboxError):
+    """An archive can only be switched off while no archivist runs. Nothing was written."""
+
+
 class BackupFailed(FareboxError):
     """A backup cannot be made, is incomplete, or cannot be restored. No partial result is left."""
 

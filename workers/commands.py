@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,10 +16,13 @@ from prometheus_client import REGISTRY, generate_latest, start_http_server
 from gateway.archive.archivist import Archivist
 from gateway.archive.connection import check_url
 from gateway.archive.figures import ArchivistFigures
+from gateway.archive.switching_off import SwitchedOff
+from gateway.archive.switching_off import switch_off as switch_archive_off
+from gateway.cli.say import say
 from gateway.client.calls import GatewayClient
 from gateway.client.settings import load_worker_client_settings
 from gateway.clock import CLOCK
-from gateway.errors import SettingsError
+from gateway.errors import ArchiveInUse, ArchiveUnavailable, LedgerUnavailable, SettingsError
 from gateway.ledger.traced import ledger_class
 from gateway.local import data_folder
 from gateway.local.open_files import raise_limit
@@ -43,6 +47,7 @@ _metrics_port = click.option(
     type=click.IntRange(1, 65535),
     help="Serve this process's Prometheus metrics on this port of FAREBOX_METRICS_HOST (default: 127.0.0.1).",
 )
+EXIT_FAILED = 2
 _under_up = click.option("--under-up", is_flag=True, hidden=True)  # the gateway of `up` serves our metrics
 
 log = structlog.get_logger(__name__)
@@ -115,21 +120,52 @@ def caretaker(metrics_port: int | None, *, under_up: bool) -> None:
 @click.command()
 @_metrics_port
 @_under_up
-def archivist(metrics_port: int | None, *, under_up: bool) -> None:
+@click.option("--switch-off", is_flag=True, help="Copy what is left, then let the ledger do without an archive again.")
+def archivist(metrics_port: int | None, *, under_up: bool, switch_off: bool) -> None:
     """Copy the ledger's history to PostgreSQL (FAREBOX_ARCHIVE_URL), in order and each entry once.
 
     It makes the tables at its first start. From then on the ledger removes nothing that is not in the archive; while
     PostgreSQL is away, everything else goes on, and the copy catches up later. Several can run: one copies, the others
     stand by.
 
+    With --switch-off, once all archivists are stopped, the ledger goes back to its own retention; the archive stays
+    as it is, and gateways go on reading it while FAREBOX_ARCHIVE_URL is set for them.
+
     \b
-    Example:
+    Examples:
       FAREBOX_ARCHIVE_URL=postgresql://db/farebox farebox archivist
+      FAREBOX_ARCHIVE_URL=postgresql://db/farebox farebox archivist --switch-off
     """
     settings = _start(metrics_port, _check_archive)
+    if switch_off:
+        _switch_off(settings)
+        return
     if under_up:
         serve(settings, ARCHIVIST)
     _run(ARCHIVIST, lambda: _archive(settings))
+
+
+def _switch_off(settings: Settings) -> None:
+    try:
+        done = asyncio.run(_without_archive(settings))
+    except (ArchiveInUse, ArchiveUnavailable, LedgerUnavailable) as error:
+        say(f"Error: {error}", error=True)
+        sys.exit(EXIT_FAILED)
+    say(
+        f"The archive is switched off: {done.generations:,} generations and {done.usage:,} days of usage expire by "
+        "themselves now."
+    )
+
+
+async def _without_archive(settings: Settings) -> SwitchedOff:
+    ledger = ledger_class()(connect_ledger(settings.ledger_address), wait_replicas=settings.wait_replicas)
+    archivist = Archivist(ledger, settings.archive_url or "", ArchivistFigures())
+    try:
+        await ledger.start()
+        return await switch_archive_off(ledger, archivist)
+    finally:
+        await archivist.writer.close()
+        await ledger.close()
 
 
 async def _archive(settings: Settings) -> None:

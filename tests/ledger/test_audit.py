@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from typing import Any
+
 import pytest
 
-from gateway.domain import Scope, generation_id, member_id, partition_of_account
+from gateway.archive.rows import moment
+from gateway.domain import Scope, generation_id, member_id, operation_id, partition_of_account
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import key_id_of
-from gateway.ledger.audit import Report, audit, keyspace, last_audit, remember
+from gateway.ledger.audit import Report, audit, keyspace, last_audit, remember, scanning, walk
 from gateway.ledger.audit import journals as audited_journals
 from gateway.ledger.audit.report import DIFFERENCES_MAX, DifferenceKind
 from gateway.ledger.ledger import Ledger
 from tests.ledger.damages import DAMAGES, set_scene
 from tests.ledger.test_keys_have_ttl import a_busy_time
-from tests.ledger.world import PARTITIONS, World
+from tests.ledger.world import DAY, PARTITIONS, World
 
 
 def text(report: Report) -> str:
@@ -177,3 +182,63 @@ async def test_a_generation_that_its_member_does_not_list_is_named(world: World)
     (difference,) = (await audit(world.ledger)).differences
     assert (difference.kind, difference.subject) == (DifferenceKind.RECENT, f"generation {made}")
     world.holds = False
+
+
+PARTITION = keys.tag(partition_of_account("ann", PARTITIONS))
+
+
+async def days_ago(world: World, days: int) -> None:
+    """As if all that ann has done was done so many days before."""
+    await world.age_journal(days * DAY)
+    names = [name for name in await world.contents() if ":margin:" in name and PARTITION in name]
+    for name in sorted(names):
+        place, _, day = name.rpartition(":")
+        await world.redis.rename(name, f"{place}:{date.fromisoformat(day) - timedelta(days)}")
+
+
+async def wrong_margins(world: World) -> list[tuple[str, str, str]]:
+    found = (await audit(world.ledger)).differences
+    return [(one.subject, one.expected, one.found) for one in found if one.kind is DifferenceKind.MARGIN]
+
+
+async def test_what_was_earned_on_days_that_are_over_is_compared_with_the_journals(world: World) -> None:
+    world.holds = False  # the generations' own entries are not aged
+    first = f"{moment(await world.now() - 20 * DAY):%Y-%m-%d}"
+    await world.redis.hset(keys.margin(0, first), "flux|sandbox|t|0", "5")  # maybe an upgrade: it is not compared
+    await world.account("ann", top_up=10**9)
+    await world.finish(await world.spend(120_000))  # of two buckets
+    await world.fail(await world.spend(7_000))
+    wrong = await world.spend(9_000)
+    await world.finish(wrong)
+    await world.ledger.adjust_generation(generation=wrong, operation=operation_id(), reason="blurred")
+    await days_ago(world, 3)
+    await world.finish(await world.spend(1_000))  # today, which is not over
+    assert await wrong_margins(world) == []
+    key = min(name for name in await world.contents() if ":margin:" in name and PARTITION in name)
+    (row,) = [name for name in await world.redis.hkeys(key) if name.count(b"|") == 3 and b"|t|" in name]
+    await world.redis.hincrby(key, row, 2_000)
+    of_the_day = f"margin of {key.rpartition(':')[2]} in partition {PARTITION[3:5]}, bucket"
+    assert await wrong_margins(world) == [(f"{of_the_day} top_up", "20 earned by the journals", "22")]
+    await world.redis.delete(key)
+    assert [found for _, _, found in await wrong_margins(world)] == ["0", "0"]
+    await world.redis.hset(key, "flux|sandbox|t|0", "five")
+    unreadable = [one for one in (await audit(world.ledger)).differences if one.kind is DifferenceKind.UNREADABLE]
+    assert [one.subject for one in unreadable] == ["margin"]
+    await world.redis.hset(keys.policy(0), "keep:journal_least", "0")  # as in a ledger that was rebuilt
+    assert await wrong_margins(world) == []
+
+
+async def test_a_key_that_a_scan_returns_twice_is_no_difference(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SCAN may, while Redis's table grows."""
+    world.holds = False
+    for _ in range(2):
+        await world.account(top_up=10**9)
+        await world.finish(await world.spend(120_000))
+        await days_ago(world, 3)
+
+    async def twice(*words: Any) -> AsyncIterator[list[str]]:
+        async for names in scanning.scan(*words):
+            yield names + names
+
+    monkeypatch.setattr(walk, "scan", twice)
+    assert await wrong_margins(world) == []

@@ -64,7 +64,7 @@ async def check_account(reader: Reader, account: str) -> Findings:
     journal = JournalReader(reader, account)
     available = {bucket: snapshot.available(bucket) for bucket in Bucket}
     findings.differences += await journal.check(snapshot.newest, available, snapshot.held, snapshot.created_at)
-    findings.entries = journal.entries
+    findings.entries, findings.earned = journal.entries, journal.earned
     return findings
 
 

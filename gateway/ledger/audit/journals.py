@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain import Bucket, format_credits
+from gateway.ledger.audit.closed_days import Earnings
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.journal_records import Entry
@@ -29,6 +30,7 @@ class JournalReader:
     reader: Reader
     account: str
     entries: int = 0
+    earned: Earnings = field(default_factory=Earnings)
     _available: Counter[Bucket] = field(default_factory=Counter)
     _held: Counter[Bucket] = field(default_factory=Counter)
 
@@ -85,6 +87,7 @@ class JournalReader:
         for bucket, change in entry.buckets.items():
             self._available[bucket] += change.credits_millicredits
             self._held[bucket] += change.held_millicredits
+        self.earned.update(self.reader.days.earned(entry))
 
     def _break(self, entry: Entry, after: Entry) -> list[AuditDifference]:
         """Why `after` cannot follow `entry`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from gateway.ledger.audit.closed_days import ClosedDays
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.retention import Kept
 from gateway.redis_link.calls import Reply
@@ -19,13 +20,16 @@ class Reader:
         self.ledger = ledger
         self.partitions = ledger.partitions
         self.kept = Kept.read({})
+        self.days = ClosedDays((), 0, 0)
         self.began_at = 0  # Redis's time, in milliseconds
         self._rest = rest
 
     async def begin(self, now: int) -> None:
         """Record when the audit began, and read the ledger's retention."""
         self.began_at = now
-        self.kept = Kept.read(await self.ledger.published())
+        published = await self.ledger.published()
+        self.kept = Kept.read(published)
+        self.days = ClosedDays.read(published, now, self.kept.journal_least_ms)
 
     def account_key(self, account: str) -> str:
         """The Redis key of an account."""

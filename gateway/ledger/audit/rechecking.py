@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.errors import LedgerBroken
+from gateway.ledger.audit.closed_days import Earnings
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 
 CHECKS = 3
@@ -31,12 +32,14 @@ class Findings:
     differences: list[AuditDifference] = field(default_factory=list)
     generations: int = 0
     entries: int = 0
+    earned: Earnings = field(default_factory=Earnings)
 
     def add(self, other: Findings) -> None:
         """Add the result of another check."""
         self.differences += other.differences
         self.generations += other.generations
         self.entries += other.entries
+        self.earned.update(other.earned)
 
 
 async def recheck(subject: str, check: Callable[[], Awaitable[Findings]]) -> Findings | None:

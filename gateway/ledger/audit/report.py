@@ -23,6 +23,7 @@ class DifferenceKind(StrEnum):
     RECENT = "recent"
     OUTPUTS = "outputs"
     TOTALS = "totals"
+    MARGIN = "margin"
     WEBHOOK = "webhook"
     ORPHAN = "orphan"
     LIFETIME = "lifetime"
@@ -68,6 +69,11 @@ _MENDS = {
         "deleted too soon: ZADD or ZREM it"
     ),
     DifferenceKind.TOTALS: "Operators see a wrong number; credits are not affected. Set the field to the counted value",
+    DifferenceKind.MARGIN: (
+        "Credits are not affected, but `GET /v1/ops/margin` shows a wrong sum. If the rate card's time zone was "
+        "changed, days before that may differ. Otherwise find out who wrote to Redis without Farebox, and set the "
+        "rows of the day's `margin` to what its generations' receipts say"
+    ),
     DifferenceKind.WEBHOOK: (
         "Credits are not affected, but events are not delivered. Do not rotate: ZADD the event to the webhook's "
         "`pending` and the webhook to the partition's `webhooks` with the current time in milliseconds, or DELETE "

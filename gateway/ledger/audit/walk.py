@@ -1,8 +1,9 @@
 """Walks a whole ledger: key by key on each server, then the totals of each partition.
 
 In memory at any time: one page of names (about KEYS_AT_ONCE), the data of CHECKS_AT_ONCE checks (each a page of a
-journal, of generations or of a sorted set, and an account's grants), and three numbers per partition. An account that
-lists more generations than one script reads adds the ids of its open ones.
+journal, of generations or of a sorted set, and an account's grants), three numbers per partition, and what was earned
+per partition, day and bucket. An account that lists more generations than one script reads adds the ids of its open
+ones.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.audit.accounts import check_account
 from gateway.ledger.audit.belongings import check_keys
+from gateway.ledger.audit.closed_days import Earnings
 from gateway.ledger.audit.counting import AccountCount, check_account_count, created_at
 from gateway.ledger.audit.generations import GENERATIONS_AT_ONCE, check_generations
 from gateway.ledger.audit.indexes import check_index, check_totals, read_index
 from gateway.ledger.audit.keyspace import Key, read_key
+from gateway.ledger.audit.margins import Margins, check_margins
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.rechecking import Findings, recheck
 from gateway.ledger.audit.report import DifferenceKind, Report
@@ -62,6 +65,9 @@ class _LedgerWalk:
         self._progress = progress
         self._counts: list[AccountCount] = []
         self._wrong_deadlines: set[int] = set()
+        self._earned: defaultdict[int, Earnings] = defaultdict(Earnings)
+        self._margin = Margins()
+        self._uncounted: set[int] = set()  # partitions with accounts whose journals could not be counted
 
     async def everything(self) -> None:
         partitions = range(self._reader.partitions)
@@ -75,6 +81,14 @@ class _LedgerWalk:
         for partition in partitions:
             await self._totals(partition)
             self._progress("partitions", partition + 1, len(partitions))
+        await self._margins()
+
+    async def _margins(self) -> None:
+        """What journals and margin say was earned. Where an account is not as it should be, it says why they differ."""
+        for partition in range(self._reader.partitions):
+            if partition not in self._uncounted and self._margin.differences(partition, self._earned[partition]):
+                check = partial(check_margins, self._reader, partition, self._margin.first)
+                await self._check(f"margin of partition {partition:02x}", check)
 
     async def _totals(self, partition: int) -> None:
         if not self._counts[partition].agrees:
@@ -110,6 +124,8 @@ class _LedgerWalk:
         await self._generations([key.generation for key in by_kind["generation"] if key.generation is not None])
         await self._indexes([key for kind in _INDEXES for key in by_kind[kind]])
         await self._webhooks(by_kind["webhook"], by_kind["webhooks"])
+        if margins := [key.name for key in by_kind["margin"]]:
+            await self._check("margin", partial(self._margin.read, self._reader, margins))
 
     async def _webhooks(self, webhooks: Sequence[Key], indexes: Sequence[Key]) -> None:
         checks = [(f"key {key.name}", partial(check_webhook, self._reader, key)) for key in webhooks]
@@ -123,9 +139,16 @@ class _LedgerWalk:
             partition = partition_of_account(account, self._reader.partitions)
             if self._counts:
                 self._counts[partition].add(moment)
-        await self._together(
-            [(f"account {account}", partial(check_account, self._reader, account)) for account in accounts]
-        )
+        for first in range(0, len(accounts), CHECKS_AT_ONCE):
+            await asyncio.gather(*map(self._account, accounts[first : first + CHECKS_AT_ONCE]))
+
+    async def _account(self, account: str) -> None:
+        found = await self._check(f"account {account}", partial(check_account, self._reader, account))
+        partition = partition_of_account(account, self._reader.partitions)
+        if found is None or found.differences:
+            self._uncounted.add(partition)
+        else:
+            self._earned[partition].update(found.earned)
 
     async def _generations(self, generations: Sequence[str]) -> None:
         of_partition: defaultdict[int, list[str]] = defaultdict(list)
@@ -146,17 +169,18 @@ class _LedgerWalk:
             page = checks[first : first + CHECKS_AT_ONCE]
             await asyncio.gather(*(self._check(subject, check) for subject, check in page))
 
-    async def _check(self, subject: str, check: Callable[[], Awaitable[Findings]]) -> None:
+    async def _check(self, subject: str, check: Callable[[], Awaitable[Findings]]) -> Findings | None:
         found = await recheck(subject, check)
         if found is None:
             self.report.could_not_prove(subject)
-            return
+            return None
         self.report.generations += found.generations
         self.report.entries += found.entries
         for difference in found.differences:
             self.report.add(difference)
             if difference.kind is DifferenceKind.DEADLINE and difference.generation is not None:
                 self._wrong_deadlines.add(partition_of_generation(difference.generation))
+        return found
 
 
 async def _check_shape(ledger: LedgerCore) -> None:
