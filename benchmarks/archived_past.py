@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 LIVES = 64
+_DAILY = policy_of(CARD).daily_millicredits
 _CLONES_AT_ONCE = 20_000
 _BEFORE = """
     CREATE TEMPORARY TABLE clones (
@@ -95,7 +96,11 @@ class Life:
     @classmethod
     def of(cls, number: int) -> Life:
         """The life of a clone: amounts differ from those of all other lives."""
-        number %= LIVES
+        return _LIVES[number % LIVES]
+
+    @classmethod
+    def new(cls, number: int) -> Life:
+        """One of the lives, by dice that fall alike each time."""
         dice = Random(number)
         return cls(
             number,
@@ -129,9 +134,12 @@ class Life:
     @property
     def available(self) -> int:
         """What is available in the end: what was given, less what was charged and what is held."""
-        given = policy_of(CARD).daily_millicredits + self.granted + (self.further if self.then == "granted" else 0)
+        given = _DAILY + self.granted + (self.further if self.then == "granted" else 0)
         charged = (self.price if self.succeeds else 0) + (self.further if self.then == "charged" else 0)
         return given - charged - self.held
+
+
+_LIVES = tuple(map(Life.new, range(LIVES)))
 
 
 def clone(number: int) -> str:
