@@ -17,14 +17,14 @@ from gateway.ledger.journal_records import Entry
 _DAY_MS = 86_400_000
 
 
-class Place(NamedTuple):
+class BucketDay(NamedTuple):
     """Where credits are earned; the day counts from 1970."""
 
     day: int
     bucket: Bucket
 
 
-Earnings = Counter[Place]
+Earnings = Counter[BucketDay]
 """Millicredits that were charged, less what operators gave back."""
 
 
@@ -62,7 +62,7 @@ class ClosedDays:
             return Earnings()
         return Earnings(
             {
-                Place(day, bucket): -change.credits_millicredits - change.held_millicredits
+                BucketDay(day, bucket): -change.credits_millicredits - change.held_millicredits
                 for bucket, change in entry.buckets.items()
             }
         )

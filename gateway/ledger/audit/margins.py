@@ -15,7 +15,7 @@ from datetime import date
 from gateway.domain import Bucket, format_credits
 from gateway.ledger import keys
 from gateway.ledger.audit.accounts import check_account
-from gateway.ledger.audit.closed_days import Earnings, Place
+from gateway.ledger.audit.closed_days import BucketDay, Earnings
 from gateway.ledger.audit.keyspace import read_key
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.rechecking import Findings
@@ -57,12 +57,11 @@ class Margins:
                 if row.bucket is not None:
                     earned[row.bucket] += row.margin.millicredits
 
-    def differences(self, partition: int, journals: Mapping[Place, int]) -> list[AuditDifference]:
+    def differences(self, partition: int, journals: Mapping[BucketDay, int]) -> list[AuditDifference]:
         """Where the journals of a partition say something else."""
-        first, margins = (
-            self.first,
-            {Place(day, bucket): earned for day, sums in self.of[partition].items() for bucket, earned in sums.items()},
-        )
+        first, margins = self.first, dict[BucketDay, int]()
+        for day, earned in self.of[partition].items():
+            margins |= {BucketDay(day, bucket): millicredits for bucket, millicredits in earned.items()}
         return [
             AuditDifference(
                 kind=DifferenceKind.MARGIN,
