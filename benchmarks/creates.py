@@ -12,16 +12,16 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from redis.asyncio import Redis
 
 from benchmarks.accounts import make
 from benchmarks.bench import Bench
 from benchmarks.http_calls import PLAN, bare_handler, generation_in_turn, get_of, post_of
+from benchmarks.loaded import loaded as load
 from benchmarks.peers.postgres import MISSING, postgres_at, prepare, programs
 from benchmarks.result import Result, Target, at_least, at_most
-from benchmarks.servers import answers, asked, child, cpu_seconds, durable_redis, gateway_at, ledger_at, wait_until
+from benchmarks.servers import answers, child, cpu_seconds, durable_redis, gateway_at, ledger_at, wait_until
 from tests.free_ports import free_port
 
 CONNECTIONS = 32
@@ -89,9 +89,8 @@ async def loaded(
     stack: Stack, requests: Sequence[str], seconds: float, *, connections: int = CONNECTIONS, per_second: float = 0
 ) -> Measured:
     """Send requests for so long; without `per_second`, as many as it answers."""
-    question: dict[str, Any] = {"port": stack.port, "connections": connections, "seconds": seconds}
     server, database = stack.cpu()
-    said = await asked("benchmarks.load", {**question, "requests": requests, "per_second": per_second})
+    said = await load(stack.port, requests, connections=connections, seconds=seconds, per_second=per_second)
     server_after, database_after = stack.cpu()
     micro = 1_000_000 / said["sent"]  # the warm-up too: its CPU time is in there
     return Measured(

@@ -12,13 +12,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from benchmarks.accounts import PROMPT, REQUEST, Account, make, reserve
 from benchmarks.bench import Bench
 from benchmarks.load import UNIQUE
+from benchmarks.loaded import loaded
 from benchmarks.result import Result, at_least, at_most
-from benchmarks.servers import answers, asked, child, durable_redis, gateway_at, ledger_at, wait_until
+from benchmarks.servers import answers, child, durable_redis, gateway_at, ledger_at, wait_until
 from gateway.domain import Output, operation_id
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
@@ -96,10 +96,9 @@ def _results(rounds: Rounds) -> list[Result]:
     ]
 
 
-async def _load(bench: Bench, port: int, requests: list[str]) -> dict[str, Any]:
+async def _load(bench: Bench, port: int, requests: list[str]) -> Load:
     seconds = bench.size(SECONDS, SECONDS_QUICK)
-    question = {"port": port, "connections": CONNECTIONS, "seconds": seconds, "requests": requests}
-    return await asked("benchmarks.load", question)
+    return await loaded(port, requests, connections=CONNECTIONS, seconds=seconds)
 
 
 def post_of(account: Account) -> str:

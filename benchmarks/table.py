@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.loaded import TOOL
 from benchmarks.result import Result, Verdict
 
 _STYLES = {Verdict.MET: "green", Verdict.NOISE: "yellow", Verdict.MISSED: "bold red", Verdict.SHOWN: ""}
@@ -33,7 +35,8 @@ def table(results: Sequence[Result], *, quick: bool, seconds: float) -> Renderab
     notes = [Text(f"{result.what}: {result.note}") for result in results if result.note]
     explained = Text(
         "Medians of alternating rounds; the ratio is that of figure and floor of the same round. Noise: the ratio "
-        "without its best and its worst round. A row is MISSED when none of the rest meets the target."
+        "without its best and its worst round. A row is MISSED when none of the rest meets the target. "
+        f"Load: {TOOL}; open loops: benchmarks/load.py. Python {platform.python_version()}."
     )
     return Group(drawn, explained, *notes)
 
