@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial, wraps
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -19,7 +20,7 @@ from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ordering.refusals import refusal_of_request
-from gateway.api.services import BACKGROUND, CLIENT_CALLS, ORDERING, RATE_CARDS
+from gateway.api.services import BACKGROUND, CLIENT_CALLS, KEY_USE, ORDERING, RATE_CARDS
 from gateway.domain import OwnWebhook, SettingValue
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.facades.open_calls import OPEN_CALLS, OpenCall
@@ -120,6 +121,8 @@ async def order(
     digests = await digests_of(request, who, asked, key=key)
     ordered = await request.app[ORDERING].order(who, body, digests, webhook)
     context(request).generation = ordered.generation.id
+    if not ordered.replay:
+        request.app[KEY_USE].recorded[who.key_id] = monotonic()
     return ordered
 
 

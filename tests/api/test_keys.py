@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from time import monotonic
 
-from gateway.api.access.key_use import KeyUse
+from gateway.api.access.key_use import APART_SECONDS, KeyUse
+from gateway.api.services import KEY_USE
 from tests.api.visitor import SKETCH, Visitor, open_gateway
 from tests.redis_servers import RedisServer
 
@@ -127,6 +128,17 @@ async def test_a_busy_key_is_written_once_a_minute(gateway: Visitor) -> None:
         seen.add(fields[f"used:{key_id}".encode()])
         now += 1
     assert len(seen) == 3, "at 0, 60 and 120 seconds"
+
+
+async def test_an_order_shows_the_use_of_its_key_at_once(gateway: Visitor) -> None:
+    await gateway.account()
+    made = (await gateway.call("POST", KEYS, gateway.admin, {})).body
+    await gateway.made(made["key"])
+    listed = (await gateway.call("GET", KEYS, gateway.admin)).body["data"]
+    assert {key["id"]: key["last_used_at"] for key in listed}[made["id"]] is not None
+    use = gateway.app[KEY_USE]
+    await use.write(apart_seconds=APART_SECONDS)
+    assert made["id"] not in use.noted, "nothing is left to write"
 
 
 async def test_a_use_that_reserve_recorded_is_not_written_again(gateway: Visitor) -> None:

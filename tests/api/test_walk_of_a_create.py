@@ -12,6 +12,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "contributing.md").read_text()
 HANDLER = "api/handlers/generations.py"
 VISITS_MAX = 4
 FUNCTIONS_MAX = 32  # outside the ledger
+KEPT = "schemas/base.py:_second"
+"""What writes a second is kept for others of it: it runs if the second create is in another second than the first."""
 
 
 def functions_on_the_page() -> list[str]:
@@ -28,7 +30,7 @@ async def test_a_create_visits_its_handler_seldom_and_runs_through_no_more_funct
     with walking() as walk:
         assert (await gateway.create(key, once="second")).status == 202
     assert 1 <= walk.files.count(HANDLER) <= VISITS_MAX, walk.functions
-    own = [name for name in walk.functions if not name.startswith(("ledger/", "redis_link/"))]
+    own = [name for name in walk.functions if not name.startswith(("ledger/", "redis_link/")) and name != KEPT]
     assert len(own) <= FUNCTIONS_MAX, "\n".join(own)
     assert f"| {FUNCTIONS_MAX} |" in PAGE
     assert set(own) == set(functions_on_the_page())

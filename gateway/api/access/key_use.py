@@ -84,5 +84,5 @@ class KeyUse:
     def _forget(self, due: Mapping[str, tuple[str | None, float]], written: Iterable[str]) -> None:
         """Drop what was written, except for keys used again in the meantime."""
         for key_id in written:
-            if self.noted[key_id] == due[key_id]:
+            if self.noted.get(key_id) == due[key_id]:
                 del self.noted[key_id]
