@@ -31,7 +31,8 @@ def render(card: RateCard, proof: Proof, time_ms: int = 0) -> Group:
     parts: list[RenderableType] = []
     for tool_id, tool in card.tools.items():
         models = {model_id: model for model_id, model in card.models.items() if model.tool == tool_id}
-        parts.append(_models_table(f"{tool.name}: {len(models)} models, credits per output", models, proof))
+        count = "1 model" if len(models) == 1 else f"{len(models)} models"
+        parts.append(_models_table(f"{tool.name}: {count}, credits per output", models, proof))
     if card.price_changes:
         parts.append(_changes_table(card, proof))
     if card.has_discounts:

@@ -284,6 +284,27 @@ async def test_a_generation_arrives_as_it_was_stored(gateway: Visitor) -> None:
             await RemoteLedger(GatewayConnection(client)).time()
 
 
+async def test_an_answer_of_another_version_is_named_without_what_is_in_it(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's message repeats the answer, and so a prompt would have been in the worker's log."""
+    made = await gateway.made(await gateway.account(), prompt="a secret of mine")
+    async with GatewayClient(gateway.address, await gateway.operator_key("worker")) as client:
+        call = client.call
+
+        async def of_another_version(*asked: Any) -> dict[str, Any]:
+            answered = await call(*asked)
+            del answered["value"]["state"]
+            answered["value"]["request"]["outputs"] = "a secret of mine"
+            return answered
+
+        connection = GatewayConnection(client)
+        monkeypatch.setattr(GatewayClient, "call", lambda _, *asked: of_another_version(*asked))
+        with pytest.raises(CallRefused, match=r"ledger.generation: .*state: Field required") as refused:
+            await RemoteLedger(connection).generation(generation=made)
+    assert "secret" not in str(refused.value)
+
+
 async def test_what_nobody_gets_is_booked_from_afar(gateway: Visitor) -> None:
     made = await gateway.finished(await gateway.account())
     async with GatewayClient(gateway.address, await gateway.operator_key("worker")) as client:

@@ -57,7 +57,10 @@ class GatewayConnection:
             raise CallRefused(f"{remote.name}: {error}") from None
         try:
             return remote.read_answer(answer)
-        except (ValidationError, LookupError) as error:
+        except ValidationError as error:  # which repeats what it was given, such as prompts
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+            raise CallRefused(f"{remote.name}: the gateway's answer is not of this version: {wrong}") from None
+        except LookupError as error:
             raise CallRefused(f"{remote.name}: the gateway's answer is not of this version: {error}") from None
 
     async def checks(self) -> AsyncGenerator[str | None, None]:
