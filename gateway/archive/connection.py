@@ -60,11 +60,16 @@ async def open_pool(url: str, *, connections_max: int) -> Pool:
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Translate the driver's errors to ArchiveUnavailable. The message never has the URL, which has a password."""
+    """Translate the driver's errors to ArchiveUnavailable.
+
+    The message never has the URL, which has a password, nor PostgreSQL's details, which may repeat a row.
+    """
     import asyncpg  # noqa: PLC0415 - an extra
     from asyncpg.exceptions import InternalClientError  # noqa: PLC0415 - of a connection cut in mid-sentence
 
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError, OSError, TimeoutError) as error:
+    except asyncpg.PostgresError as error:
+        raise ArchiveUnavailable(f"{what}: {type(error).__name__}: {error.args[0]}") from None
+    except (asyncpg.InterfaceError, InternalClientError, OSError, TimeoutError) as error:
         raise ArchiveUnavailable(f"{what}: {type(error).__name__}: {error}") from error
