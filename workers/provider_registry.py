@@ -17,7 +17,6 @@ from gateway.ledger.outcomes import Generation
 from gateway.outputs import OutputStore, attempt_of, content_type_of
 from gateway.outputs.ordered import DURATION_MARGIN, OutputChecks, OutputRequirements, ResolutionCheck
 from gateway.outside.addresses import AddressGuard
-from gateway.outside.callback_links import CallbackLinks
 from gateway.pricing.arguments import arguments_of, name_of
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.providers import (
@@ -32,6 +31,7 @@ from gateway.pricing.providers import (
     ProviderTable,
 )
 from gateway.pricing.reload import RateCards
+from gateway.remote.callback_addresses import CallbackAddresses
 from gateway.settings import environment_secret
 from workers.providers import (
     ArgumentNames,
@@ -52,10 +52,10 @@ class ProviderRegistry:
         self,
         cards: RateCards,
         outputs: OutputStore,
-        callbacks: CallbackLinks | None,
+        callbacks: CallbackAddresses,
         input_guard: AddressGuard | None = None,
     ) -> None:
-        """`callbacks` makes the callback URLs for providers; None if this deployment has no public URL.
+        """`callbacks` makes the callback URLs for providers, if this deployment has a public URL.
 
         `input_guard` restricts the addresses that inputs are fetched from; None: public addresses only.
         """
@@ -161,7 +161,7 @@ class ProviderRegistry:
             names=ArgumentNames() if model is None or offer is None else _names(model, offer),
             inputs=await self._inputs(inputs),
             idempotency_key=f"{generation.id}:{generation.submission}",
-            callback_url=self._callback_url(asked, generation.id),
+            callback_url=await self._callback_url(asked, generation.id),
             sandbox=asked.sandbox,
             output=asked.output,
         )
@@ -190,10 +190,10 @@ class ProviderRegistry:
         for provider in (*made, *self._retired, *self._given.values()):
             await provider.close()
 
-    def _callback_url(self, asked: GenerationRequest, generation: str) -> str | None:
-        if self._callbacks is None or asked.provider in self._given or not self.table(asked.provider).calls_back:
+    async def _callback_url(self, asked: GenerationRequest, generation: str) -> str | None:
+        if asked.provider in self._given or not self.table(asked.provider).calls_back:
             return None
-        return self._callbacks.url(asked.provider, generation)
+        return await self._callbacks.url(asked.provider, generation)
 
     async def _inputs(self, inputs: Sequence[Input]) -> tuple[ProviderInput, ...]:
         return tuple(await asyncio.gather(*map(self._input, inputs)))

@@ -27,6 +27,7 @@ from gateway.queue.queue import Queue
 from gateway.queue.servers import QueueServers
 from gateway.queue.slots import Slots
 from gateway.redis_link.connections import connect_ledger
+from gateway.remote.callback_addresses import CallbackAddresses
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.signing_key import check_signing_key
 from gateway.tasks import cancel
@@ -44,7 +45,14 @@ from workers.context import WorkerContext
 from workers.metrics import TRANSITION_SECONDS
 from workers.provider_registry import ProviderRegistry
 from workers.remote.connection import GatewayConnection, Remote
-from workers.remote.stand_ins import RemoteDispatcher, RemoteJobTimes, RemoteLedger, RemoteQueue, RemoteStore
+from workers.remote.stand_ins import (
+    RemoteCallbacks,
+    RemoteDispatcher,
+    RemoteJobTimes,
+    RemoteLedger,
+    RemoteQueue,
+    RemoteStore,
+)
 from workers.retry import retry_until_answered
 from workers.webhooks.sender import WebhookSender
 
@@ -93,7 +101,7 @@ async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
 
 @asynccontextmanager
 async def open_remote_context(settings: Settings, client: GatewayClient) -> AsyncIterator[WorkerContext]:
-    """The same for a worker without Redis: everything is the gateway's. Providers cannot call back about its jobs."""
+    """The same for a worker without Redis: everything is the gateway's."""
     connection = GatewayConnection(client)
     ledger, outputs, dispatcher = RemoteLedger(connection), RemoteStore(client), RemoteDispatcher(connection)
     await retry_until_answered("start", partial(_admitted, client, ledger), lease_seconds=settings.lease_seconds)
@@ -104,7 +112,7 @@ async def open_remote_context(settings: Settings, client: GatewayClient) -> Asyn
         cast("Dispatcher", dispatcher),
         outputs,
         settings.lease_seconds,
-        ProviderRegistry(cards, outputs, None, settings.input_guard),
+        ProviderRegistry(cards, outputs, RemoteCallbacks(connection), settings.input_guard),
         cast("Slots", Remote(connection, "slots")),
         cast("JobTimes", RemoteJobTimes(connection)),
     )
@@ -177,11 +185,11 @@ async def _check_signing_key(ledger: Ledger, settings: Settings) -> None:
     )
 
 
-def _callbacks(settings: Settings) -> CallbackLinks | None:
+def _callbacks(settings: Settings) -> CallbackAddresses:
     """Providers need a reachable address for callbacks: the one set by the operator, never a guess."""
     if settings.public_url is None:
-        return None
-    return CallbackLinks(settings.secret("signing-key"), settings.public_address)
+        return CallbackAddresses(None)
+    return CallbackAddresses(CallbackLinks(settings.secret("signing-key"), settings.public_address))
 
 
 def make_worker(

@@ -65,8 +65,8 @@ def sources(settings: Settings, *, ledger: bool) -> Sources:
         left_out.append(f"outputs, inputs and uploads: they are in {bucket}; back them up with its own tools")
     if not ledger:
         left_out.append("the ledger (--without-ledger): back up its Redis with its own tools, just before this backup")
-    elif settings.queue_address != settings.ledger_address:
-        left_out.append("the queue's Redis: the caretaker queues open generations again")
+    elif {settings.queue_address, *settings.queue_urls.values()} != {settings.ledger_address}:
+        left_out.append("the queue's Redis, and those of tools: the caretaker queues open generations again")
     if "admin-key" not in keys:
         left_out.append("an admin key: none is stored here")
     workflows: list[str] = []

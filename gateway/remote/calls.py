@@ -1,4 +1,4 @@
-"""The calls of a worker without Redis: methods of the ledger, the queue and the slots, by their own signatures.
+"""The calls of a worker without Redis: methods of the ledger, the queue and others, by their own signatures.
 
 A call is `<object>.<method>` with the method's keyword arguments as JSON. Its answer names the outcome's class, if it
 is one: `{"outcome": "Begun", "value": {…}}`. Both sides validate by the types in the method's signature, so a method
@@ -25,6 +25,7 @@ from gateway.queue import heartbeats, jobs, messages, slots
 from gateway.queue.job_times import JobTimes
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
+from gateway.remote.callback_addresses import CallbackAddresses
 from gateway.remote.dispatching import Dispatching
 
 Json = Mapping[str, Any]
@@ -41,6 +42,7 @@ CALLS: Mapping[str, tuple[type, frozenset[str]]] = {
     "slots": (Slots, frozenset({"acquire", "enqueue", "hold", "release", "note", "note_of"})),
     "job_times": (JobTimes, frozenset({"note", "lately"})),
     "dispatcher": (Dispatching, frozenset({"dispatch"})),
+    "callbacks": (CallbackAddresses, frozenset({"url"})),
 }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_ledger, connect_queue
+from gateway.remote.callback_addresses import CallbackAddresses
 from tests.preforked import Forked
 from tests.until import until
 from workers.care.caretaker import Caretaker
@@ -296,7 +297,7 @@ async def open_place(
 ) -> AsyncIterator[WorkerContext]:
     """What a worker would have in its hands, in this process."""
     outputs = outputs or OutputStore.open((stage.directory / "outputs").as_uri())
-    providers = ProviderRegistry(RateCards(card), outputs, callbacks=None)
+    providers = ProviderRegistry(RateCards(card), outputs, callbacks=CallbackAddresses(None))
     place = WorkerContext.at_redis(
         stage.queue,
         lease_seconds=stage.lease_seconds,

@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,33 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.api import limits
-from gateway.api.services import OUTPUTS, QUEUE
+from gateway.api.services import CALLBACK_LINKS, OUTPUTS, QUEUE
 from gateway.client.calls import GatewayClient
 from gateway.domain import Cost, State, generation_id, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.audit import audit
 from gateway.outputs import input_key, output_key
+from gateway.pricing.reload import RateCards
 from gateway.remote.calls import CALLS
 from gateway.remote.objects import path_of
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 from tests.lengths import LONG
 from tests.preforked import Forked
 from tests.until import until
+from workers.provider_registry import ProviderRegistry
 from workers.remote.connection import CallRefused, GatewayConnection
-from workers.remote.stand_ins import RemoteDispatcher, RemoteJobTimes, RemoteLedger, RemoteQueue
+from workers.remote.stand_ins import (
+    RemoteCallbacks,
+    RemoteDispatcher,
+    RemoteJobTimes,
+    RemoteLedger,
+    RemoteQueue,
+    RemoteStore,
+)
 
 ROOT = Path(__file__).parents[2]
 
+PUBLIC_URL = "https://farebox.example.com"
 AT_ONCE = 300 if LONG else 30
 LEASE_SECONDS = 15.0 if LONG else 3.0  # renewed three times as often, by each
 
@@ -92,7 +103,8 @@ async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
         "[tools.image]\n", "[tools.image]\nattempts_max = 20\n"
     )  # a busy machine may lose a lease again
     (tmp_path / "pricing.toml").write_text(card)
-    async with open_gateway(redis_url, tmp_path, lease_seconds=LEASE_SECONDS, dispatch_seconds=0.2) as gateway:
+    settings: dict[str, Any] = {"lease_seconds": LEASE_SECONDS, "dispatch_seconds": 0.2, "public_url": PUBLIC_URL}
+    async with open_gateway(redis_url, tmp_path, **settings) as gateway:
         yield gateway
 
 
@@ -339,6 +351,25 @@ def _calls(module: ast.Module) -> Iterator[tuple[str, str]]:
             kind = node.value.attr.removeprefix("_")
             if kind in CALLS and callable(getattr(CALLS[kind][0], node.attr, None)):
                 yield kind, node.attr
+
+
+async def test_providers_call_the_gateway_back_about_its_jobs(gateway: Visitor, tmp_path: Path) -> None:
+    """They never did, so that it polled for each of them."""
+    card = tmp_path / "remote.toml"
+    card.write_text(f'{CARD.read_text()}\n[providers.gpus]\nkind = "http"\nbase_url = "https://gpus.example.com"\n')
+    made = await gateway.made(await gateway.account())
+    async with GatewayClient(gateway.address, await gateway.operator_key("worker")) as client:
+        connection = GatewayConnection(client)
+        stored = await RemoteLedger(connection).generation(generation=made)
+        registry = ProviderRegistry(RateCards(card), RemoteStore(client), RemoteCallbacks(connection))
+        there = replace(stored, request=replace(stored.request, provider="gpus"))
+        url = (await registry.request(there, 1, ())).callback_url
+        assert url is not None
+        address, _, token = url.rpartition("/")
+        assert address == f"{PUBLIC_URL}/v1/callbacks/gpus"
+        assert gateway.app[CALLBACK_LINKS].open("gpus", token) == made
+    async with GatewayClient(gateway.address, "fbx_nobody") as nobody:
+        assert await RemoteCallbacks(GatewayConnection(nobody)).url("gpus", made) is None, "it polls then"
 
 
 async def test_without_a_key_of_a_worker_it_says_so_and_ends(gateway: Visitor, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gateway.errors import FareboxError, ObjectNotStored, OutputMissing, StoreUn
 from gateway.ledger.outcomes import Dispatch
 from gateway.outputs import OutputStore
 from gateway.queue.messages import ChangeNotice
+from gateway.remote.callback_addresses import CallbackAddresses
 from gateway.remote.objects import path_of
 from workers.remote.connection import GatewayConnection, Remote
 
@@ -68,6 +69,23 @@ class RemoteJobTimes(Remote):
         with suppress(FareboxError):
             return list(await self.__getattr__("lately")(provider, model))
         return []
+
+
+class RemoteCallbacks(CallbackAddresses):
+    """The gateway's addresses for callbacks. Without an answer there is none: the job is polled, as it is anyway."""
+
+    def __init__(self, connection: GatewayConnection) -> None:
+        super().__init__(None)
+        self._calls = Remote(connection, "callbacks")
+
+    async def url(self, provider: str, generation: str) -> str | None:
+        """The callback URL for `provider` and `generation`; None if there is none."""
+        try:
+            found: str | None = await self._calls.url(provider, generation)
+        except FareboxError as error:
+            log.debug("no_callback_url", provider=provider, generation=generation, error=str(error))
+            return None
+        return found
 
 
 class RemoteDispatcher:

@@ -20,7 +20,7 @@ from gateway.api.access.auth import CALLER
 from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
-from gateway.api.services import DISPATCHER, HUB, INTAKE, LEDGER, OUTPUTS, QUEUE, SLOTS
+from gateway.api.services import CALLBACK_LINKS, DISPATCHER, HUB, INTAKE, LEDGER, OUTPUTS, QUEUE, SETTINGS, SLOTS
 from gateway.api.streams.event_stream import EventStream
 from gateway.domain import Output, State
 from gateway.errors import FieldProblem, OutputMissing
@@ -28,6 +28,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import attempt_of, generation_of, output_key
 from gateway.queue.job_times import JobTimes
+from gateway.remote.callback_addresses import CallbackAddresses
 from gateway.remote.calls import RemoteCall, call_named
 from gateway.remote.dispatching import Dispatching
 from gateway.remote.objects import key_in_path
@@ -145,6 +146,8 @@ def _target(app: web.Application, kind: str) -> object:
             return app[SLOTS]
         case "job_times":
             return JobTimes(app[QUEUE])
+        case "callbacks":
+            return CallbackAddresses(None if app[SETTINGS].public_url is None else app[CALLBACK_LINKS])
         case _:
             return Dispatching(app[DISPATCHER])
 
