@@ -4,7 +4,7 @@ Environment, all of it optional:
 
     QUICK=1          take three minutes, and only report
     ONLY=http,start  measure those subjects: http creates reserve connections sizes million pick-up burst memory streams
-                     start idle usage archive rebuild pages waiting
+                     start idle usage archive rebuild year pages waiting
     REBUILD_ACCOUNTS=1000000   of ONLY=rebuild, which is 5,000 otherwise
 
 The table and the plots are also written to build/bench/index.html.
@@ -41,6 +41,7 @@ from benchmarks import (
     streams,
     usage,
     waiting,
+    year,
 )
 from benchmarks.bench import Bench, Subject
 from benchmarks.plot import Plot
@@ -63,6 +64,7 @@ SUBJECTS = (
     Subject("usage", 10, usage.measure),
     Subject("archive", 60, archive.measure),
     Subject("rebuild", 30, rebuilding.measure),
+    Subject("year", 80, year.measure),
     Subject("pages", 20, pages.measure),
     Subject("waiting", 60, waiting.measure),
 )

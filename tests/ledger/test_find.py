@@ -7,7 +7,7 @@ import pytest
 from gateway.domain import FailureCode, State
 from gateway.ledger import keys
 from gateway.ledger.finding import READ_AT_ONCE, FoundGeneration, GenerationFilter, Kind
-from tests.ledger.world import MINUTE, TERMS, World
+from tests.ledger.world import DAY, MINUTE, TERMS, World
 
 ALL = GenerationFilter()
 
@@ -117,3 +117,13 @@ async def test_the_list_of_failed_ones_is_bounded(world: World) -> None:
     newest = (await world.fail(await world.spend(1_000))).generation.id
     assert await world.redis.zcard(keys.failed(partition)) == 2_000
     assert await world.redis.zrevrank(keys.failed(partition), newest) == 0
+
+
+async def test_what_failed_a_month_ago_is_not_listed_any_more(world: World) -> None:
+    """It left the list only when 2,000 newer ones came: the list outlived the records by months."""
+    partition = int((await world.spend(1_000))[4:6], 16)
+    now = await world.now()
+    old = {"gen_kept": now - 29 * DAY, **{f"gen_{number}": now - 31 * DAY for number in range(3)}}
+    await world.redis.zadd(keys.failed(partition), old)
+    failed = (await world.fail(await world.spend(1_000))).generation.id
+    assert {one.decode() for one in await world.redis.zrange(keys.failed(partition), 0, -1)} == {failed, "gen_kept"}

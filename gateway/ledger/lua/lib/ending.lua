@@ -72,6 +72,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   if state == "failed" then
     redis.call("ZADD", keys.failed(), amounts.text(a.real), g.id)
     redis.call("ZREMRANGEBYRANK", keys.failed(), 0, -FAILED_MAX - 1)
+    redis.call("ZREMRANGEBYSCORE", keys.failed(), "-inf", amounts.text(a.real - RECORD))
     redis.call("PEXPIRE", keys.failed(), RECORD)
   end
   if not policy.archived() then
