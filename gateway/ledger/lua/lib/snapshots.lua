@@ -8,7 +8,8 @@ local CHUNK = 2000 -- `unpack` takes fewer than 8000 values
 function snapshots.usage(p, account, fields, since)
   local found, now, seen = {}, tonumber(fields.time), {}
   if not now then return found end
-  local at = math.min(now, math.max((since or tonumber(fields.created_at)) - DAY, now - DAYS_MAX * DAY))
+  local first = math.max(since or 0, tonumber(fields.created_at)) -- an account that is copied again begins at 0
+  local at = math.min(now, math.max(first - DAY, now - DAYS_MAX * DAY))
   while at < now + DAY do
     local day = zones.day(policy.rule(p, "zone"), math.min(at, now))
     local sums = not seen[day] and redis.call("HGETALL", keys.usage(account, day)) or {}
