@@ -19,6 +19,7 @@ from gateway.ledger.audit import audit, remember
 from gateway.process_metrics import together
 from tests.api.visitor import SKETCH, Visitor
 from tests.until import until
+from workers.exporting.exporter import ExportFigures
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BOARDS = {path.name: json.loads(path.read_text()) for path in (DEPLOY / "grafana" / "boards").glob("*.json")}
@@ -65,6 +66,7 @@ async def exported(gateway: Visitor) -> dict[str, set[str]]:
     await until(shows_the_audit)
     archivist = CollectorRegistry()
     ArchivistFigures(archivist)
+    ExportFigures(archivist)
     assert workers.metrics.RESCUES is not None
     pages += [generate_latest().decode(), generate_latest(archivist).decode()]
     known: dict[str, set[str]] = {}
