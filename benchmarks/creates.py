@@ -1,7 +1,7 @@
 """Creates beside what others would write: requests per second, p99, and CPU time with the database's in it.
 
 Everything is durable and gets the same requests, 32 at a time, in the same rounds: a bare handler, three small programs
-(`benchmarks/peers/`), and Farebox with one gateway process and with two.
+(`benchmarks/peers/`), Farebox with one gateway process and with two, and its skeleton: what no target can be below.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from benchmarks.accounts import make
 from benchmarks.bench import Bench
 from benchmarks.http_calls import PLAN, bare_handler, generation_in_turn, get_of, post_of
 from benchmarks.loaded import loaded as load
+from benchmarks.peers import skeleton
 from benchmarks.peers.postgres import MISSING, postgres_at, prepare, programs
 from benchmarks.result import Result, Target, at_least, at_most
 from benchmarks.servers import answers, child, cpu_seconds, durable_redis, gateway_at, ledger_at, wait_until
@@ -37,7 +38,7 @@ CORES_FREE = 5  # two gateways, Redis, the load, and one for the rest of the mac
 
 ECHO, ONE_CALL, ROW_LOCK, COUNTER = "aiohttp echo", "one PL/pgSQL call", "row lock, statements", "DECRBY and arq"
 UNITS = {"per_second": "/s", "p99_ms": "ms", "cpu": "µs"}
-ONE, TWO = "Farebox", "Farebox, two processes"
+ONE, TWO, SKELETON = "Farebox", "Farebox, two processes", "skeleton"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ async def loaded(
 async def stacks(bench: Bench) -> AsyncIterator[tuple[dict[str, Stack], list[str], list[str]]]:
     """Everything that is compared, running; requests that create, and requests that read from Farebox."""
     with ExitStack() as running:
-        redis_socket, arq_socket = running.enter_context(durable_redis()), running.enter_context(durable_redis())
+        redis_socket, arq_socket, skeleton_socket = [running.enter_context(durable_redis()) for _ in range(3)]
         async with ledger_at(redis_socket) as ledger:
             numbers = range(bench.size(ACCOUNTS, ACCOUNTS_QUICK))
             accounts = await make(ledger, redis_socket, numbers, plan=PLAN)
@@ -114,6 +115,8 @@ async def stacks(bench: Bench) -> AsyncIterator[tuple[dict[str, Stack], list[str
             for name, module in ((ONE_CALL, "one_call"), (ROW_LOCK, "row_lock")):
                 stack[name] = running.enter_context(_peer(module, postgres.sockets, postgres.pid))
         stack[COUNTER] = running.enter_context(_peer("counter", str(arq_socket), await _pid(arq_socket)))
+        await skeleton.prepare(skeleton_socket, accounts)
+        stack[SKELETON] = running.enter_context(_peer("skeleton", str(skeleton_socket), await _pid(skeleton_socket)))
         redis = await _pid(redis_socket)
         for name, processes in ((ONE, 1), (TWO, 2)):
             gateway = running.enter_context(gateway_at(redis_socket, processes=processes))
@@ -137,11 +140,14 @@ def _results(rounds: Rounds) -> Iterator[Result]:
     yield beside("create, CPU of gateway and ledger", ONE, "cpu", ECHO, at_most(7.5))
     yield Result(what="of it the gateway's", figures=of(ONE, "server"), unit="µs", target=None)
     yield Result(what="of it the ledger's", figures=of(ONE, "database"), unit="µs", target=None)
+    yield beside("its floor: skeleton, CPU", SKELETON, "cpu", ECHO)
+    yield Result(what="of it the ledger's", figures=of(SKELETON, "database"), unit="µs", target=None)
     yield beside("read, CPU of gateway and ledger", "read", "cpu", ECHO)
     yield Result(what="of it the ledger's", figures=of("read", "database"), unit="µs", target=None)
     if ONE_CALL in rounds:
         yield beside("creates, one process", ONE, "per_second", ONE_CALL)
         yield beside("creates, two processes", TWO, "per_second", ONE_CALL, at_least(1.0))
+        yield beside("floor of both: skeleton, one process", SKELETON, "per_second", ONE_CALL)
         yield beside("create, p99", ONE, "p99_ms", ONE_CALL, at_most(2))
     else:
         yield Result(what="creates", figures=of(ONE, "per_second"), unit="/s", target=None, note=MISSING)

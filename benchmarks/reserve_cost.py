@@ -6,9 +6,13 @@ Redis itself counts the time (`INFO commandstats`), so neither the network nor P
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -31,53 +35,64 @@ MANY_QUICK = 50_000
 OPEN = 200_000
 OPEN_QUICK = 10_000
 AT_ONCE = 100
+# Each command: how many words, then these.
+_WRITES = """#!lua
+local at = 1
+while ARGV[at] do
+  local last = at + ARGV[at]
+  redis.call(unpack(ARGV, at + 1, last))
+  at = last + 1
+end
+"""
+_WRITES_DIGEST = hashlib.sha1(_WRITES.encode(), usedforsecurity=False).hexdigest().encode()  # how Redis names scripts
+Figures = dict[str, list[float]]
 
 
 async def against_plain_commands(bench: Bench) -> Sequence[Result]:
     """Reserve for each account, and bring each generation to its end, beside the commands that these scripts wrote.
 
-    The plain commands run on a second server, each script's as one MULTI. It first gets everything that the first one
-    had before. The time of EXEC has that of its commands in it, as that of EVALSHA has.
+    The plain commands run on a second server, each script's as one MULTI, and on a third, each script's in a script
+    that does nothing else. These first get everything that the first one had before. The time of EXEC has that of its
+    commands in it, as that of EVALSHA has.
     """
-    reserved, reserved_plain, lived, lived_plain = [], [], [], []
-    with durable_redis() as redis_socket, durable_redis() as plain_socket:
+    figures: Figures = defaultdict(list)
+    with durable_redis() as redis_socket, durable_redis() as plain_socket, durable_redis() as scripted_socket:
         async with ledger_at(redis_socket) as ledger:
-            file, raw = AppendOnlyFile(redis_socket), await RawConnection.open(plain_socket)
+            file = AppendOnlyFile(redis_socket)
+            plain, scripted = (
+                await _Repeated.at(plain_socket, _as_multi),
+                await _Repeated.at(scripted_socket, _as_script),
+            )
             accounts = await make(ledger, redis_socket, range(bench.size(ACCOUNTS, ACCOUNTS_QUICK)))
             await live(ledger, await reserve_all(ledger, accounts))
-            await _replay(file, 0, raw)
+            for repeated in (plain, scripted):
+                await repeated.catch_up(file)
             for _ in bench.rounds():
                 start = file.end()
                 made, reserving = await timed_reserves(ledger, accounts)
                 middle = file.end()
                 await live(ledger, made)
-                (everything,) = await _microseconds(ledger.redis, len(made), "evalsha")
-                plain = await _plain_microseconds(file.since(start, middle), len(made), raw, plain_socket)
-                rest = await _plain_microseconds(file.since(middle), len(made), raw, plain_socket)
-                reserved.append(reserving)
-                reserved_plain.append(plain)
-                lived.append(everything)
-                lived_plain.append(plain + rest)
-            await raw.close()
-    floor, unit = "its writes as MULTI", "µs"
-    return [
-        Result(
-            what="reserve, server time",
-            figures=reserved,
-            floors=reserved_plain,
-            floor=floor,
-            unit=unit,
-            target=at_most(3),
-        ),
-        Result(
-            what="reserve, begin, deliver, settle",
-            figures=lived,
-            floors=lived_plain,
-            floor=floor,
-            unit=unit,
-            target=at_most(4),
-        ),
-    ]
+                figures["reserve"].append(reserving)
+                figures["life"] += await _microseconds(ledger.redis, len(made), "evalsha")
+                for name, repeated in (("MULTI", plain), ("script", scripted)):
+                    reserve_alone = await repeated.microseconds(file.since(start, middle), len(made))
+                    rest = await repeated.microseconds(file.since(middle), len(made))
+                    figures[f"reserve, {name}"].append(reserve_alone)
+                    figures[f"life, {name}"].append(reserve_alone + rest)
+            for repeated in (plain, scripted):
+                await repeated.close()
+    return list(_results(figures))
+
+
+def _results(figures: Figures) -> Iterator[Result]:
+    for what, of, target in (
+        ("reserve, server time", "reserve", at_most(3)),
+        ("reserve, begin, deliver, settle", "life", at_most(4)),
+    ):
+        beside: dict[str, Any] = {"floors": figures[f"{of}, MULTI"], "floor": "its writes as MULTI", "unit": "µs"}
+        yield Result(what=what, figures=figures[of], target=target, **beside)
+        least = figures[f"{of}, script"]
+        yield Result(what="its floor: a script of these writes alone", figures=least, target=None, **beside)
 
 
 async def live(ledger: Ledger, generations: Sequence[str]) -> None:
@@ -163,25 +178,49 @@ def _reserved(outcome: object) -> str:
     return outcome.generation.id
 
 
-async def _replay(file: AppendOnlyFile, position: int, raw: RawConnection) -> None:
-    """Bring the plain server to where the ledger is."""
-    for group in file.since(position):
-        await raw.send(packed(group), len(group))
+def _as_multi(written: list[list[Command]]) -> list[list[Command]]:
+    return [[[b"MULTI"], *group, [b"EXEC"]] for group in written]
 
 
-async def _plain_microseconds(
-    written: list[list[Command]], generations: int, raw: RawConnection, redis_socket: Path
-) -> float:
-    """Run what was written as plain transactions; how many microseconds that took the server for each generation."""
-    redis = Redis(unix_socket_path=str(redis_socket))
-    await redis.config_resetstat()
-    groups = [[[b"MULTI"], *group, [b"EXEC"]] for group in written]
-    for first in range(0, len(groups), AT_ONCE):
-        batch = [command for group in groups[first : first + AT_ONCE] for command in group]
-        await raw.send(packed(batch), len(batch))
-    microseconds = sum(await _microseconds(redis, generations, "multi", "exec"))
-    await redis.aclose()
-    return microseconds
+def _as_script(written: list[list[Command]]) -> list[list[Command]]:
+    words = ([word for command in group for word in (b"%d" % len(command), *command)] for group in written)
+    return [[[b"EVALSHA", _WRITES_DIGEST, b"0", *some]] for some in words]
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """A server that repeats what the ledger's scripts wrote."""
+
+    redis: Redis
+    raw: RawConnection
+    calls: Callable[[list[list[Command]]], list[list[Command]]]
+
+    @classmethod
+    async def at(cls, redis_socket: Path, calls: Callable[[list[list[Command]]], list[list[Command]]]) -> _Repeated:
+        """Connect. `calls` makes the calls for what each script wrote."""
+        redis = Redis(unix_socket_path=str(redis_socket))
+        await redis.script_load(_WRITES)
+        return cls(redis, await RawConnection.open(redis_socket), calls)
+
+    async def catch_up(self, file: AppendOnlyFile) -> None:
+        """Bring the server to where the ledger is."""
+        for group in file.since(0):
+            await self.raw.send(packed(group), len(group))
+
+    async def microseconds(self, written: list[list[Command]], generations: int) -> float:
+        """Run what was written; how many microseconds that took the server for each generation."""
+        await self.redis.config_resetstat()
+        groups = self.calls(written)
+        for first in range(0, len(groups), AT_ONCE):
+            batch = [command for group in groups[first : first + AT_ONCE] for command in group]
+            await self.raw.send(packed(batch), len(batch))
+        names = {command[0].decode().lower() for command in groups[0]} & {"multi", "exec", "evalsha"}
+        return sum(await _microseconds(self.redis, generations, *names))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.raw.close()
+        await self.redis.aclose()
 
 
 async def _microseconds(redis: Redis | RedisCluster, generations: int, *commands: str) -> list[float]:

@@ -19,6 +19,11 @@ _REMARK = re.compile(r"--[^\n]*")
 # A function of a library, from the first column to its `end` there, with nothing else in the first column.
 _FUNCTION = re.compile(r"^(?:local )?function ([\w.]+)\([^\n]*(?:\bend|(?:\n(?: [^\n]*)?)*\nend)\n", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
+_LIBRARY = re.compile(r"^local (\w+) = \{", re.MULTILINE)
+_EMPTY = re.compile(r"^local (\w+) = \{\}$", re.MULTILINE)
+_RARELY = "--- @rarely\n"
+_RARE = re.compile(r"^--- @rarely (\w+)\n(.*?)^--- @end\n", re.MULTILINE | re.DOTALL)
+_RARE_LEAST = 3  # functions: to create fewer when they are needed costs as much as to create them
 _SOURCES: dict[str, str] = {}
 
 
@@ -66,7 +71,7 @@ class ScriptFolder:
     def compose(self, text: str) -> str:
         """A script with its includes replaced by the libraries: each once, after those it includes itself.
 
-        Of their functions it gets those that it can reach.
+        Of their functions it gets those that it can reach; those below `--- @rarely`, when one of them is needed.
         """
         included: set[str] = set()
 
@@ -76,9 +81,9 @@ class ScriptFolder:
 
         def library(name: str) -> str:
             included.add(name)
-            return _INCLUDE.sub(libraries, self.text(name))
+            return _INCLUDE.sub(libraries, _with_ends(self.text(name)))
 
-        return _reachable(_INCLUDE.sub(libraries, text))
+        return _with_room(_RARE.sub(_created_when_needed, _reachable(_INCLUDE.sub(libraries, text))))
 
     def command(self, name: str, keys: Sequence[str], /, **arguments: Argument | None) -> Command:
         """The command that runs a script. Arguments are named; the script defines their order."""
@@ -108,6 +113,33 @@ def _reachable(source: str) -> str:
         reached.add(name)
         open_ |= (set(_NAME.findall("".join(functions[name]))) & functions.keys()) - reached
     return _FUNCTION.sub(lambda function: function[0] if function[1] in reached else "", source)
+
+
+def _with_ends(library: str) -> str:
+    """A library whose rarely needed part, if it has one, names the library's table, and has an end."""
+    often, mark, rarely = library.partition(_RARELY)
+    return f"{often}{mark[:-1]} {_LIBRARY.findall(often)[-1]}\n{rarely}--- @end\n" if mark else library
+
+
+def _created_when_needed(part: re.Match[str]) -> str:
+    """Functions that the first use of one of them creates: the library's table does not have them, and asks."""
+    table, functions = part.groups()
+    if len(_FUNCTION.findall(functions)) < _RARE_LEAST:
+        return functions
+    return (
+        f"setmetatable({table}, {{__index = function(_, name)\nsetmetatable({table}, nil)\n"
+        f"{functions}return {table}[name]\nend}})\n"
+    )
+
+
+def _with_room(source: str) -> str:
+    """Tables of libraries have room for their functions: to grow, Lua allocates them anew at each power of two."""
+
+    def table(empty: re.Match[str]) -> str:
+        names = re.findall(rf"^function {empty[1]}\.(\w+)", source, re.MULTILINE)
+        return f"local {empty[1]} = {{{', '.join(f'{name} = nil' for name in names)}}}"
+
+    return _EMPTY.sub(table, source)
 
 
 def sent_whole(command: Command) -> Command:

@@ -55,6 +55,11 @@ MUTANTS = [
         "worth.set(a, grant, worth.of_purchase(f.price, tonumber(f.credits)))\n  f.grant",
         "f.grant",
     ),
+    Mutant(
+        "a row forgets what was in it",
+        "return added ~= 0 and amounts.text(number + added) or nil",
+        "return amounts.text(added)",
+    ),
     Mutant("what was paid for a grant is forgotten", 'if paid ~= "" then worth.set', "if false then worth.set"),
     Mutant(
         "a generation forgets what its credits were worth",

@@ -63,7 +63,7 @@ MUTANTS = [
     ),
     Mutant(
         "the last verdict is forgotten",
-        'if g.verdict then redis.call("HSET", key, "tried", g.verdict) end',
+        'also("tried", g.verdict)',
         "",
     ),
     Mutant(

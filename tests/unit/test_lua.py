@@ -237,6 +237,14 @@ def test_a_script_has_every_function_that_it_names_and_no_other(path: Path) -> N
         assert len(re.findall(rf"(?<![\w.]){re.escape(function)}\b", source)) > 1, function
 
 
+@cases("path", [path for path in LIBRARIES if "--- @rarely\n" in path.read_text()])
+def test_what_is_rarely_needed_keeps_its_locals(path: Path) -> None:
+    """They are in a function of their own when the script is composed: to the rest of the library, globals."""
+    often, rarely = re.sub(r'"[^"\n]*"', "", path.read_text()).split("--- @rarely\n")
+    own = set(re.findall(r"^local (?:function )?(\w+)", rarely, re.MULTILINE))
+    assert not own & set(re.findall(r"(?<![\w.])\w+", LINE.sub("", often)))
+
+
 @cases("path", [*SCRIPTS, *LIBRARIES])
 def test_libraries_are_used_by_the_names_of_their_functions(path: Path) -> None:
     """By `library[name]` or `pairs(library)` a script would call what was left out of it."""

@@ -9,7 +9,8 @@
 --          {"given_back", generation, view}: also if this operation has done it before
 -- Writes   generation, account, journal, token, margin
 --- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks" "lib/holds" "lib/cycles"
---- @include "lib/steps" "lib/generations" "lib/limits" "lib/tokens" "lib/zones" "lib/worth" "lib/margin"
+--- @include "lib/steps" "lib/generations" "lib/limits" "lib/tokens" "lib/zones" "lib/worth" "lib/worths"
+--- @include "lib/margin"
 local operation, reason, available_max = unpack(ARGV)
 local HOUR, worth = 3600000, make_worth()
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
@@ -45,7 +46,7 @@ local function successor(share)
   return made
 end
 
-local deltas, given, shares = {}, 0, worth.read(g, holds.decode(g.allocation))
+local deltas, given, shares = {}, 0, worths.read(g, holds.decode(g.allocation))
 for _, share in ipairs(shares) do
   local amount = math.min(share.amount, left)
   left, share.given = left - amount, 0
@@ -67,7 +68,7 @@ accounts.check(a)
 accounts.save(a)
 tokens.spend(a.id, g.token, -given)
 generations.set(
-  g.id, "given_back", amounts.text(given), "given_back_by", operation, "entries", g.entries .. "\n" .. entry,
+  g, "given_back", amounts.text(given), "given_back_by", operation, "entries", g.entries .. "\n" .. entry,
   "given_back_on", day)
 margin.add(p, day, rows)
 return {"given_back", generations.reply(g.id), accounts.view(a)}

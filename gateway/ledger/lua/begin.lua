@@ -30,15 +30,16 @@ if kept and now >= tonumber(kept) then
 end
 
 local give_up_at = kept or amounts.text(now + generations.terms(g).provider_timeout)
+local waited, first = g.state == "queued", not g.started_at
 local lease_until = amounts.text(now + tonumber(lease_ms))
 generations.set(
-  id, "state", "running", "attempt", attempt, "operation", operation, "lease_until", lease_until,
+  g, "state", "running", "attempt", attempt, "operation", operation, "lease_until", lease_until,
   "give_up_at", give_up_at, "started_at", g.started_at or amounts.text(now))
-redis.call("HDEL", KEYS[1], "parked", "not_before", "called_back", "in_line")
+generations.remove(g, "parked", "not_before", "called_back", "in_line")
 generations.set_deadline(id, tonumber(lease_until))
-if g.state == "queued" then
+if waited then
   generations.count("queued:" .. g.tool, -1)
   generations.count("running:" .. g.tool, 1)
 end
-if not g.started_at and (g.listened or g.webhook) then events.of_begun(g, now) end
-return {"begun", generations.reply(id)}
+if first and (g.listened or g.webhook) then events.of_begun(g, now) end
+return {"begun", generations.written(g)}

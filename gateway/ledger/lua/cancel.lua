@@ -21,10 +21,10 @@ local version = account ~= "" and redis.call("HGET", keys.account(account), "key
 if account ~= "" and keys_version ~= "" and keys_version ~= version then return {"keys_changed"} end
 if member ~= "" and g.member ~= member then return {"not_found"} end
 if not generations.open(g) then return {"unchanged", generations.reply(g.id)} end
-if reason ~= "" then g.because = reason end
+if reason ~= "" then g.reason = reason end
 if g.state ~= "running" then return ending.run(g, "cancelled", "", g.operation, dispatch_ms) end
 
-if not g.cancel_requested then generations.set(g.id, "cancel_requested", "1") end
+if not g.cancel_requested then generations.set(g, "cancel_requested", "1") end
 if reason ~= "" then redis.call("HSET", KEYS[1], "because", reason) end
 if not g.parked then return {"cancel_requested", generations.reply(g.id), {}} end
 local deadline = amounts.real_now() + dispatch_ms

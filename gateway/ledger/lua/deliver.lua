@@ -20,5 +20,5 @@ if g["output:" .. index] then return {"noted"} end
 local fields = {"output:" .. index, output, "delivered", amounts.text(tonumber(g.delivered) + 1)}
 if reported ~= "" then fields[#fields + 1], fields[#fields + 2] = "reported:" .. index, reported end
 if cost ~= "" then fields[#fields + 1], fields[#fields + 2] = "cost:" .. index, cost end
-generations.set(g.id, unpack(fields))
+generations.set(g, unpack(fields))
 return {"noted"}

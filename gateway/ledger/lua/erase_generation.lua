@@ -11,7 +11,7 @@ local g = generations.load(id)
 if not g then return {"not_found"} end
 if generations.open(g) then return {"open"} end
 
-generations.set(id, "request", request)
-redis.call("HDEL", KEYS[1], "tags", "webhook", "webhook_form", "webhook_only")
+generations.set(g, "request", request)
+generations.remove(g, "tags", "webhook", "webhook_form", "webhook_only")
 archive.mark(g.account, amounts.real_now(), id)
 return {"erased"}

@@ -12,6 +12,6 @@ local
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not generations.held_by(g, attempt) then return {"stale"} end
 if g.ref ~= ref then
-  generations.set(g.id, "ref", ref, "ref_attempt", attempt, "ref_at", amounts.text(amounts.real_now()))
+  generations.set(g, "ref", ref, "ref_attempt", attempt, "ref_at", amounts.text(amounts.real_now()))
 end
 return {"noted"}

@@ -7,9 +7,9 @@
 --- @include "lib/amounts" "lib/keys" "lib/generations" "lib/archive"
 local id = string.match(KEYS[1], ":generation:(.*)$")
 redis.call("ZREM", keys.outputs(), id)
-local account = redis.call("HGET", KEYS[1], "account")
-if account then
-  generations.set(id, "outputs_deleted", "1")
-  archive.mark(account, amounts.real_now(), id)
+local g = generations.load(id)
+if g then
+  generations.set(g, "outputs_deleted", "1")
+  archive.mark(g.account, amounts.real_now(), id)
 end
 return {"noted"}

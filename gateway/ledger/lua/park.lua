@@ -33,7 +33,7 @@ local last_poll = give_up_at - 10000
 local next_poll = math.min(now + pause, now < last_poll and last_poll or math.max(now, give_up_at))
 if (tonumber(progress) or 0) > tonumber(g.progress or 0) then redis.call("HSET", KEYS[1], "progress", progress) end
 generations.set(
-  g.id, "parked", "1", "looks", amounts.text(looks + 1), "operation", operation, "looked_at", amounts.text(now))
-redis.call("HDEL", KEYS[1], "lease_until")
+  g, "parked", "1", "looks", amounts.text(looks + 1), "operation", operation, "looked_at", amounts.text(now))
+generations.remove(g, "lease_until")
 generations.set_deadline(g.id, next_poll)
 return parked(next_poll)

@@ -14,6 +14,6 @@ if not g or g.state ~= "running" or g.ref ~= job then return {"stale"} end
 
 -- An attempt that is polling it reports progress itself. Progress never decreases.
 if g.parked and tonumber(thousandths) > tonumber(g.progress or 0) then
-  generations.set(g.id, "progress", thousandths)
+  generations.set(g, "progress", thousandths)
 end
 return {"noted"}

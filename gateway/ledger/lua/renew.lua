@@ -23,6 +23,6 @@ end
 
 local lease_until = now + tonumber(lease_ms)
 redis.call("HSET", KEYS[1], "lease_until", amounts.text(lease_until))
-if progress ~= "" and progress ~= g.progress then generations.set(g.id, "progress", progress) end
+if progress ~= "" and progress ~= g.progress then generations.set(g, "progress", progress) end
 generations.set_deadline(g.id, lease_until)
 return {"renewed", g.cancel_requested and "1" or "0"}

@@ -2,7 +2,7 @@
 -- ones (R9, R10, R14, R29).
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
 --- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/volumes" "lib/tokens" "lib/promotion"
---- @include "lib/usage" "lib/metering" "lib/zones" "lib/worth" "lib/margin"
+--- @include "lib/usage" "lib/metering" "lib/zones" "lib/worths" "lib/margin"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
@@ -20,12 +20,12 @@ local function prepare(a, p, g, state)
   local price = tonumber(g.price)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
   if g.meters then plan.committed, plan.charged = metering.charge(g, plan.committed) end
-  local shares = make_worth().read(g, holds.decode(g.allocation))
+  local shares = worths.read(g, holds.decode(g.allocation))
   local commit, refund, lapsed, revoked = refunds.close(a, p, shares, plan.committed)
   plan.margin, plan.day = margin.of_generation(g, shares, plan.committed), zones.day(policy.rule(p, "zone"), a.now)
-  local entries = {}
+  local entries, reason = {}, g.reason or g.because
   if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g) end
-  if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g, g.because) end
+  if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g, reason) end
   if next(lapsed) then entries[#entries + 1] = journal.add(a, a.now, "expire", lapsed, g) end
   if next(revoked) then entries[#entries + 1] = journal.add(a, a.now, "revoke", revoked, g) end
   plan.entries = g.entries .. (#entries > 0 and "\n" or "") .. table.concat(entries, "\n")
@@ -46,22 +46,27 @@ end
 function ending.run(g, state, code, operation, dispatch_ms)
   if state == "cancelled" or g.delivered == g.outputs then code = "" end
   local a = accounts.load(g.account)
-  local p = policy.load(a.fields.plan)
+  local p = policy.load(a.fields.plan, "zone", "keep:usage", "keep:lists")
   steps.roll(a, p)
   local plan = prepare(a, p, g, state)
   local key, kept = keys.generation(g.id), generations.terms(g).outputs_kept
   accounts.save(a)
   tokens.spend(a.id, g.token, plan.committed - plan.price)
+  local was, more = g.state, {}
+  local function also(name, value)
+    if value then more[#more + 1], more[#more + 2] = name, value end
+  end
+  also("charged", plan.charged)
+  also("tried", g.verdict)
+  also("lost", g.loses and g.lost)
+  g.verdict, g.loses, g.reason = nil, nil, nil -- of this run: they are no fields
   generations.set(
-    g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
+    g, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
     "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries,
-    "booked", plan.day)
-  if plan.charged then redis.call("HSET", key, "charged", plan.charged) end
-  redis.call(
-    "HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line",
+    "booked", plan.day, unpack(more))
+  generations.remove(
+    g, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line",
     "retry_pauses", "released", "keeps_limit")
-  if g.verdict then redis.call("HSET", key, "tried", g.verdict) end
-  if g.loses then redis.call("HSET", key, "lost", g.lost) end
   -- With an archive it stays until it has been copied: `lib/trimming.lua`.
   if not policy.archived() then redis.call("PEXPIRE", key, amounts.text(math.max(RECORD, kept))) end
   redis.call("ZREM", keys.deadlines(), g.id)
@@ -81,7 +86,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
     if g.member then trim(keys.made_by(a.id, g.member), listed_from) end
   end
   generations.count("open", -1)
-  generations.count(g.state .. ":" .. g.tool, -1)
+  generations.count(was .. ":" .. g.tool, -1)
   generations.count("held", -plan.price)
   generations.count("outcome|" .. g.tool .. "|" .. g.model .. "|" .. state .. "|" .. code, 1)
   usage.count(a, p, g, plan.day, {
@@ -93,7 +98,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
     events.of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
   end
   local dispatches = promotion.write(a, plan.promoted, dispatch_ms)
-  return {"ended", g.ref or "", generations.reply(g.id), dispatches}
+  return {"ended", g.ref or "", generations.written(g), dispatches}
 end
 
 -- R9, section 4: succeeded means that at least one output was delivered and nobody cancelled.

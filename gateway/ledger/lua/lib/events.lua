@@ -2,6 +2,9 @@
 -- Subscriptions are text, "<webhook>=<event>,<event>;…", in the field `webhooks` of the account, or of the policy.
 --- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/outbox"
 local events = {}
+
+--- @rarely
+
 local RUNNING = "generation.running"
 local SUBSCRIPTION = {"plan", "interval", "anchor", "paid_through", "cancelled_to", "scheduled"}
 

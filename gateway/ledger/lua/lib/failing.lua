@@ -28,7 +28,7 @@ function failing.run(g, code, operation, dispatch_ms, tried, untried)
   redis.call("HSET", key, "failures", amounts.text(failures), "operation", operation)
   if g.loses then redis.call("HSET", key, "lost", g.lost) end
   if code == "provider_failed" then
-    redis.call("HDEL", key, "ref", "ref_attempt", "ref_at", "looked_at", "give_up_at", "keeps_limit")
+    generations.remove(g, "ref", "ref_attempt", "ref_at", "looked_at", "give_up_at", "keeps_limit")
     redis.call("HINCRBY", key, "submission", 1) -- the next submission is a new job, not a repetition of this one
     if tried ~= "" then generations.release(g, tried) end
   end

@@ -3,15 +3,24 @@
 --- @include "lib/amounts" "lib/journal" "lib/accounts" "lib/paid_allotments"
 local grants = {}
 
--- Each script that changes credits reads all of an account's grants: half a millisecond for this many. Operators are
--- refused more; paid ones never are.
-function grants.too_many(a) return #a.grants >= 500 end
-
 function grants.find(a, id)
   for index, grant in ipairs(a.grants) do
     if grant.id == id then return grant, index end
   end
 end
+
+-- A grant with nothing available or held is deleted; the current daily and monthly ones stay.
+function grants.drop_if_spent(a, grant)
+  if grant.available > 0 or grant.held > 0 then return end
+  if grant.id == a.fields.daily or grant.id == a.fields.monthly then return end
+  grants.remove(a, grant.id)
+end
+
+--- @rarely
+
+-- Each script that changes credits reads all of an account's grants: half a millisecond for this many. Operators are
+-- refused more; paid ones never are.
+function grants.too_many(a) return #a.grants >= 500 end
 
 -- R33: paid grants pay the account's debt first. `journal.add` calls it after the grant's own entry.
 local function collect(a, grant, at)
@@ -58,13 +67,6 @@ function grants.remove(a, id)
   if a.fields.paid_for then paid_allotments.ended(a, grant) end
   table.remove(a.grants, index)
   a.fields[grant.field], a.fields["worth:" .. id] = nil, nil
-end
-
--- A grant with nothing available or held is deleted; the current daily and monthly ones stay.
-function grants.drop_if_spent(a, grant)
-  if grant.available > 0 or grant.held > 0 then return end
-  if grant.id == a.fields.daily or grant.id == a.fields.monthly then return end
-  grants.remove(a, grant.id)
 end
 
 -- Revoke up to `amount` of a grant's available credits, and nothing of others. Returns the amount revoked.

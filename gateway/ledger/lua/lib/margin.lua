@@ -7,11 +7,14 @@ local COSTS = {"generations", "cost", "reported", "compared", "beside", "losses"
 local ROWS_MAX = 1000 -- of a day; new ones count as "other" then, and revenue is rounded for each generation
 local DAY = 86400000
 
--- Add to the numbers of a row, in memory.
-local function add(rows, name, ...)
-  local row = rows[name] or {}
-  rows[name] = row
-  for index, number in ipairs({...}) do row[index] = (row[index] or 0) + number end
+-- Add numbers to those of a row, in memory.
+local function add(rows, name, numbers)
+  local row = rows[name]
+  if row then
+    for index, number in ipairs(numbers) do row[index] = row[index] + number end
+  else
+    rows[name] = numbers
+  end
 end
 
 -- Divide a provider's costs among the buckets that paid, or would have; the last one gets what is left.
@@ -26,6 +29,7 @@ local function divide(rows, of, shares, weight, costs)
       whole = whole + share[weight]
     end
   end
+  if #list < 2 then return add(rows, of .. (list[1] or "-"), left) end
   local all = {unpack(left)}
   for position, bucket in ipairs(list) do
     local part = {}
@@ -35,9 +39,8 @@ local function divide(rows, of, shares, weight, costs)
       if countable then part[index] = position == 1 and number or 0 end
       left[index] = left[index] - part[index]
     end
-    add(rows, of .. bucket, unpack(part))
+    add(rows, of .. bucket, part)
   end
-  if #list == 0 then add(rows, of .. "-", unpack(all)) end
 end
 
 -- A cost is "provider,assumed,reported" in micro-units; either may be missing. What is reported counts.
@@ -78,7 +81,7 @@ function margin.of_generation(g, shares, committed)
   end
   for _, share in ipairs(shares) do
     if share.kept > 0 then
-      add(rows, g.model .. "|" .. provider .. "|" .. share.bucket .. "|" .. share.worth, share.kept)
+      add(rows, g.model .. "|" .. provider .. "|" .. share.bucket .. "|" .. share.worth, {share.kept})
     end
   end
   return rows
@@ -89,7 +92,7 @@ function margin.of_correction(g, shares, given)
   local rows, provider, committed = {}, generations.provider(g.request), tonumber(g.committed)
   for _, share in ipairs(shares) do
     if share.given > 0 then
-      add(rows, g.model .. "|" .. provider .. "|" .. share.bucket .. "|" .. share.worth, -share.given)
+      add(rows, g.model .. "|" .. provider .. "|" .. share.bucket .. "|" .. share.worth, {-share.given})
     end
   end
   for name, costs in pairs(delivered(g)) do
@@ -123,30 +126,34 @@ local function placed(key, name, numbers)
   return of .. "|other", {numbers[1], revenue}
 end
 
+-- A row as text, with numbers added to those that it has.
+local function sum(text, numbers)
+  local index = 0
+  return (string.gsub(text, "-?%d+", function(number)
+    index = index + 1
+    local added = numbers[index] or 0
+    return added ~= 0 and amounts.text(number + added) or nil
+  end))
+end
+
 -- Write: add rows to the sums of a day.
 function margin.add(p, day, rows)
   local key, names = keys.margin(day), {}
   for name in pairs(rows) do names[#names + 1] = name end
   if #names == 0 then return end
-  local stored, sums, fresh = redis.call("HMGET", key, unpack(names)), {}, false
+  local stored, flat, missing = redis.call("HMGET", key, unpack(names)), {}, {}
   for index, name in ipairs(names) do
-    local target, numbers, text = name, rows[name], stored[index]
-    if not text then
-      fresh = true
-      target, numbers = placed(key, name, numbers)
-      text = target ~= name and not sums[target] and redis.call("HGET", key, target) or ""
+    if stored[index] then
+      flat[#flat + 1], flat[#flat + 2] = name, sum(stored[index], rows[name])
+    else
+      missing[#missing + 1] = name
     end
-    for number in string.gmatch(sums[target] and "" or text, "-?%d+") do
-      sums[target] = sums[target] or {}
-      table.insert(sums[target], tonumber(number))
-    end
-    add(sums, target, unpack(numbers))
   end
-  local flat = {}
-  for name, numbers in pairs(sums) do
-    for index, number in ipairs(numbers) do numbers[index] = amounts.text(number) end
-    flat[#flat + 1], flat[#flat + 2] = name, table.concat(numbers, ",")
+  if #flat > 0 then redis.call("HSET", key, unpack(flat)) end
+  for _, name in ipairs(missing) do
+    local target, numbers = placed(key, name, rows[name])
+    local text = redis.call("HGET", key, target) or string.rep("0,", #numbers - 1) .. "0"
+    redis.call("HSET", key, target, sum(text, numbers))
   end
-  redis.call("HSET", key, unpack(flat))
-  if fresh then redis.call("PEXPIRE", key, amounts.text(policy.kept(p, "usage") + 2 * DAY)) end
+  if #missing > 0 then redis.call("PEXPIRE", key, amounts.text(policy.kept(p, "usage") + 2 * DAY)) end
 end

@@ -4,6 +4,8 @@
 --- @include "lib/amounts"
 local paid_allotments = {}
 
+--- @rarely
+
 -- What the cycle grants: what was paid for it, less what is owed; nil: the plan is not paid by invoices.
 function paid_allotments.take(a, cycle)
   local f = a.fields

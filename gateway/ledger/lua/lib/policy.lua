@@ -7,20 +7,22 @@ local function field_of(plan) return plan and "plan:" .. plan or "free" end
 local archived -- read once in a run
 
 -- What nearly every script needs: the operators' webhooks, the terms of `plan` (nil: without a plan), and whether there
--- is an archive.
-function policy.load(plan)
+-- is an archive; and the rules that this one will.
+function policy.load(plan, ...)
   local likely = field_of(plan)
-  local values = redis.call("HMGET", keys.policy(), likely, "webhooks", "archive")
+  local values = redis.call("HMGET", keys.policy(), likely, "webhooks", "archive", ...)
   if not values[1] and redis.call("EXISTS", keys.policy()) == 0 then
     error("no policy: start a gateway, it publishes the rate card")
   end
   archived = values[3] == "1"
-  return {texts = {[likely] = values[1]}, terms = {}, webhooks = values[2] or nil}
+  local p = {texts = {[likely] = values[1]}, terms = {}, webhooks = values[2] or nil}
+  for index, name in ipairs({...}) do p[name] = values[index + 3] end
+  return p
 end
 
 -- Rarely needed values, as text: `zone`, `reset`, `daily`, `everyone`, `verified`, `grace`, `leftover`, `spent`.
 function policy.rule(p, name)
-  p[name] = p[name] or redis.call("HGET", keys.policy(), name)
+  if p[name] == nil then p[name] = redis.call("HGET", keys.policy(), name) end
   return p[name]
 end
 

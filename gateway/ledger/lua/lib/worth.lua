@@ -2,21 +2,15 @@
 -- "0": nothing was paid; "?": unknown. It is the account's `worth:<grant>`, where it is not the usual for the kind of
 -- grant; `reserve` copies it, because a grant may be gone when a generation ends.
 -- Created when it is needed: most scripts roll an account, and few change what it has.
---- @include "lib/amounts" "lib/policy"
+--- @include "lib/amounts" "lib/policy" "lib/worths"
 local function make_worth()
   local worth = {}
   local MICRO_PER_CENT = 10000
 
-  -- Nothing was paid for daily credits and those of operators. Of others it is unknown what was: they are from before.
-  function worth.usual(id, bucket)
-    local kind = string.sub(id, 1, 1)
-    return (kind == "d" or kind == "o" or kind == "r" and bucket == "f") and "0" or "?"
-  end
-
-  function worth.of(a, grant) return a.fields["worth:" .. grant.id] or worth.usual(grant.id, grant.bucket) end
+  function worth.of(a, grant) return a.fields["worth:" .. grant.id] or worths.usual(grant.id, grant.bucket) end
 
   function worth.set(a, grant, text)
-    a.fields["worth:" .. grant.id] = text ~= worth.usual(grant.id, grant.bucket) and text or nil
+    a.fields["worth:" .. grant.id] = text ~= worths.usual(grant.id, grant.bucket) and text or nil
   end
 
   function worth.ratio(micro, millicredits)
@@ -42,18 +36,6 @@ local function make_worth()
     local whole, cents = string.match(price or "", "^(%d+)%.?(%d?%d?)$")
     if not whole then return "?" end
     return worth.ratio((whole * 100 + string.sub(cents .. "00", 1, 2)) * MICRO_PER_CENT, millicredits)
-  end
-
-  -- What each share of a generation's allocation was worth when it was reserved, as `share.worth`.
-  function worth.read(g, allocation)
-    local index = 0
-    for text in string.gmatch((g.worth or "") .. ",", "([^,]*),") do
-      index = index + 1
-      local share = allocation[index]
-      if share and text ~= "" then share.worth = text end
-    end
-    for _, share in ipairs(allocation) do share.worth = share.worth or worth.usual(share.id, share.bucket) end
-    return allocation
   end
 
   return worth

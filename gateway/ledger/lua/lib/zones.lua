@@ -21,6 +21,13 @@ local function offset_at(list, now)
   return offset
 end
 
+-- The day of `now` in the zone, as 2026-11-22.
+function zones.day(zone, now)
+  return string.format("%04d-%02d-%02d", calendar.civil(math.floor((now + offset_at(changes(zone), now)) / DAY)))
+end
+
+--- @rarely
+
 -- The instant of a wall-clock time: the first of two if the clock goes back; with the old offset if the time is skipped
 -- (as Python's zoneinfo does with fold=0).
 local function instant(list, wall)
@@ -48,9 +55,5 @@ end
 
 -- The day that has begun at `now`, counted from 1970; and when one begins.
 function zones.number(zone, now) return begun(changes(zone), 0, now) end
-function zones.midnight(zone, day) return instant(changes(zone), day * DAY) end
 
--- The day of `now` in the zone, as 2026-11-22.
-function zones.day(zone, now)
-  return string.format("%04d-%02d-%02d", calendar.civil(math.floor((now + offset_at(changes(zone), now)) / DAY)))
-end
+function zones.midnight(zone, day) return instant(changes(zone), day * DAY) end
