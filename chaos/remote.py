@@ -43,6 +43,7 @@ _SECONDS_EACH = 120  # how long a generation takes: so long that all of them run
 _PATIENCE_SECONDS = 600
 _CHECK_SECONDS = 0.1
 _WORKER = "worker-remote"
+_EXPECTED_ERRORS = {f"{_WORKER}: STORE_UNAVAILABLE"}  # it is the gateway's, which is cut off
 
 
 @dataclass(slots=True)
@@ -62,6 +63,11 @@ class Run:
     def figures(self) -> dict[str, Any]:
         """Everything, by name."""
         findings, said = self.findings, self.installation.said
+        unexpected = [
+            f"logged as an error: {what} ({times} times)"
+            for what, times in said.errors.items()
+            if what not in _EXPECTED_ERRORS
+        ]
         return {
             "generations": self.count,
             "acknowledged": len(self.load.acknowledged),
@@ -71,6 +77,7 @@ class Run:
             "attempts": len(said.begun),
             "rescues": dict(said.rescues),
             "stale results refused": dict(said.refused),
+            "errors logged": dict(said.errors),
             "outputs downloaded": findings.outputs,
             "journal entries": findings.entries,
             "credits charged": str(findings.charged),
@@ -78,7 +85,7 @@ class Run:
             "double": len(findings.double),
             "wrong": len(findings.wrong),
             "differences of the audit": len(findings.differences),
-            "problems": [*findings.problems, *self.problems, *self.load.problems, *self.checks.problems],
+            "problems": [*findings.problems, *self.problems, *self.load.problems, *self.checks.problems, *unexpected],
         }
 
 
