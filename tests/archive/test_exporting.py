@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from gateway.errors import SettingsError
 from gateway.tasks import cancel
 from tests.archive.archived import Archived
-from workers.exporting.exporter import Exporter, ExportFigures
+from workers.exporting.exporter import _CURSOR, Exporter, ExportFigures
 from workers.exporting.sinks import Sink, kafka_options, open_sink
 
 SOURCE = "https://farebox.example"
@@ -67,6 +67,16 @@ async def until(events: list[Any], number: int) -> None:
         await asyncio.sleep(0.02)
 
 
+async def until_noted(archived: Archived) -> None:
+    """Return when the exporter has noted the last entry as sent: what it has not noted it sends again."""
+    numbers = "SELECT max(number)::text AS last, (SELECT value::text FROM farebox.state WHERE name = $1) AS noted"
+    while True:
+        row = await archived.row(f"{numbers} FROM farebox.entries", _CURSOR)
+        if row["last"] == row["noted"]:
+            return
+        await asyncio.sleep(0.02)
+
+
 async def test_each_entry_is_an_event_in_order_and_refused_ones_are_sent_again(
     archived: Archived, receiver: tuple[Receiver, str]
 ) -> None:
@@ -100,6 +110,7 @@ async def test_it_goes_on_after_the_last_that_was_accepted(archived: Archived, r
     await archived.copy()
     task = await exporting(archived, open_sink(url, None))
     await until(made.events, 2)
+    await until_noted(archived)
     await cancel(task)
     await world.grant()
     await archived.copy()
