@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ ACCOUNTS = 12
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small allowances, and no waiting."""
+    """Small allowances, of which nothing comes back while a test goes on, and no waiting."""
+    monkeypatch.setattr("gateway.app.WrongKeys", partial(WrongKeys, clock=lambda: 1000.0))
     monkeypatch.setattr(limits, "WRONG_KEYS_PER_MINUTE", ACCOUNTS)
     monkeypatch.setattr(limits, "WRONG_OPERATOR_KEYS_PER_MINUTE", OPERATORS)
     monkeypatch.setattr(limits, "WRONG_KEY_DELAY_SECONDS", 0)

@@ -84,12 +84,11 @@ async def test_the_guard_judges_a_test_as_it_judges_a_delivery(
 async def test_tests_are_few_a_minute_and_an_accounts_own(gateway: Visitor, receiver: Receiver) -> None:
     key, other = await gateway.account(), await gateway.account("other")
     webhook = (await made(gateway, key, f"{receiver.url}/hook"))["id"]
-    for _ in range(PER_MINUTE):
-        await sent_test(gateway, key, webhook)
-    limited = await gateway.call("POST", f"/v1/webhooks/{webhook}/test", key)
+    while (limited := await gateway.call("POST", f"/v1/webhooks/{webhook}/test", key)).status == 200:
+        assert len(receiver.told) < 10 * PER_MINUTE
     assert (limited.status, limited.code) == (429, "rate_limited")
     assert int(limited.headers["Retry-After"]) >= 1
-    assert len(receiver.told) == PER_MINUTE
+    assert len(receiver.told) >= PER_MINUTE, "one comes back every six seconds, which a busy machine may need for ten"
     assert (await gateway.call("POST", f"/v1/webhooks/{webhook}/test", other)).status == 404
     default = await gateway.call("POST", "/v1/webhooks/default/test", other)
     assert (default.status, default.code) == (422, "invalid_request")
