@@ -48,6 +48,7 @@ async def test_a_sample_says_how_everything_was(stage: Stage, sampler: Sampler) 
     await stage.order()
     await stage.order(outputs=2)
     await until(lambda: _queued(stage, 2))
+    await until(lambda: _nothing_is_overdue(stage))  # what is queued is so until the ledger has heard of it
     await worker_seen(stage.queue.redis, "image", "w1")
     await sampler.take(START)
     (seen,) = await samples(sampler, START, START + 9 * SECOND)
@@ -61,6 +62,10 @@ async def test_a_sample_says_how_everything_was(stage: Stage, sampler: Sampler) 
 async def _queued(stage: Stage, count: int) -> bool:
     (depth,) = await stage.queue.depths(["image"])
     return depth.queued == count
+
+
+async def _nothing_is_overdue(stage: Stage) -> bool:
+    return (await stage.totals()).overdue == 0
 
 
 async def test_of_several_caretakers_one_takes_the_sample_of_a_slot(stage: Stage) -> None:
