@@ -17,6 +17,7 @@ Environment, all of it optional:
     RESULTS=path   of such a run: do them in rounds of ROUND=25, each with servers of its own, and append what each
                    round counted as a line of JSON; what is there counts, so that a run goes on where one was cut off
     FAULT=SIGSTOP  of such a run: only the kinds of fault with this in their name
+    REPLICAS=1     of such a run on a cluster: how many each master has
     WAIT=1         of such a run: FAREBOX_WAIT_REPLICAS; 0 publishes what is lost without
 
 `--mutant "name"` runs it with one line of Farebox made wrong: it must not pass. Repeated: with several.

@@ -204,14 +204,18 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
 
 @pytest.fixture
 def replica(own_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A durable replica of `own_redis`, which it follows from its start; a test may kill it or let it hang."""
+    """A durable replica of `own_redis`, which it follows from its start; a test may kill it or let it hang.
+
+    Its files are in memory: what is not confirmed within a second is refused, and a disk may be busy.
+    """
     with own_redis.client() as client:
         client.config_set("repl-diskless-sync-delay", 0)
-    server = RedisServer(tmp_path_factory.mktemp("replica"), ("--replicaof", "127.0.0.1", str(own_redis.port)))
-    try:
-        server.start()
-        yield server
-    finally:
-        if server.process is not None and server.process.poll() is None:
-            os.kill(server.pid, signal.SIGCONT)
-        server.stop()
+    with in_memory(tmp_path_factory.mktemp("replica")) as folder:
+        server = RedisServer(folder, ("--replicaof", "127.0.0.1", str(own_redis.port)))
+        try:
+            server.start()
+            yield server
+        finally:
+            if server.process is not None and server.process.poll() is None:
+                os.kill(server.pid, signal.SIGCONT)
+            server.stop()

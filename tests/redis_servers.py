@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -32,6 +33,7 @@ class RedisServer:
     options: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     sentinel_config: Path | None = None
+    program: Path = field(default_factory=lambda: find_redis().path)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,7 +50,7 @@ class RedisServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         log = self.directory / "redis.log"
         arguments = [
-            *(sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd), str(find_redis().path)),
+            *(sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd), str(self.program)),
             *((str(self.sentinel_config), "--sentinel") if self.sentinel_config else ()),
             *("--port", str(self.port), "--bind", "127.0.0.1"),
             *("--dir", str(self.directory), "--logfile", str(log)),
@@ -107,26 +109,60 @@ class RedisCluster:
     masters: int = 3
 
     @classmethod
-    def make(cls, directory: Path, masters: int = 3, replicas: int = 0, timeout_ms: int = 15_000) -> RedisCluster:
+    def make(
+        cls,
+        directory: Path,
+        masters: int = 3,
+        replicas: int = 0,
+        timeout_ms: int = 15_000,
+        announced: Callable[[RedisServer], int] | None = None,
+    ) -> RedisCluster:
         """Start the nodes, give each master its share of the slots, let them meet, and wait until all agree.
 
         `replicas`: so many for each master. `timeout_ms`: after which a node that is silent is replaced.
+        `announced`: the port that each tells clients and other nodes instead of its own.
         """
         cluster = cls([], masters)
         try:
             for index in range(masters * (1 + replicas)):
-                options = (
-                    *("--cluster-enabled", "yes"),
-                    *("--cluster-port", str(free_port())),
-                    *("--cluster-node-timeout", str(timeout_ms)),
-                )
-                cluster.nodes.append(RedisServer(directory / f"node-{index}", options))
-                cluster.nodes[-1].start()
+                node = cls._node(directory / f"node-{index}", timeout_ms)
+                if announced is not None:
+                    node.options += ("--cluster-announce-port", str(announced(node)))
+                cluster.nodes.append(node)
+                node.start()
             cluster._join()
         except BaseException:
             cluster.stop()
             raise
         return cluster
+
+    @staticmethod
+    def _node(directory: Path, timeout_ms: int) -> RedisServer:
+        options = (
+            *("--cluster-enabled", "yes"),
+            *("--cluster-port", str(free_port())),
+            *("--cluster-node-timeout", str(timeout_ms)),
+        )
+        return RedisServer(directory, options)
+
+    def add_replica(self, directory: Path, master: RedisServer, timeout_ms: int) -> RedisServer:
+        """One more replica of a master; return when it has its first copy, and all nodes know what it is."""
+        node = self._node(directory, timeout_ms)
+        self.nodes.append(node)
+        node.start()
+        with master.client() as client:
+            self._meet(client, node)
+        deadline = time.monotonic() + _START_SECONDS
+        while not all(self._agrees(each) for each in self.nodes):
+            if time.monotonic() > deadline:
+                raise RuntimeError("a node did not join the cluster")
+            time.sleep(0.05)
+        self._replicate(master, node, deadline)
+        while not all(self._is_replica_to(each, node) for each in self.nodes):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the nodes do not know the new replica")
+            time.sleep(0.05)
+        return node
 
     @property
     def url(self) -> str:
@@ -174,20 +210,36 @@ class RedisCluster:
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", index + 1)
         with self.nodes[0].client() as client:
             for node in self.nodes[1:]:
-                bus = node.options[node.options.index("--cluster-port") + 1]
-                client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+                self._meet(client, node)
         deadline = time.monotonic() + _START_SECONDS
         while not all(self._agrees(node) for node in self.nodes):
             if time.monotonic() > deadline:
                 raise RuntimeError("the cluster did not form")
             time.sleep(0.05)
         for index, node in enumerate(self.nodes[self.masters :]):
-            with self.nodes[index % self.masters].client() as master, node.client() as replica:
-                replica.execute_command("CLUSTER REPLICATE", master.execute_command("CLUSTER MYID"))
-                while replica.info("replication").get("master_link_status") != "up":
-                    if time.monotonic() > deadline:
-                        raise RuntimeError("a replica did not join the cluster")
-                    time.sleep(0.05)
+            self._replicate(self.nodes[index % self.masters], node, deadline)
+
+    @staticmethod
+    def _meet(client: Any, node: RedisServer) -> None:
+        bus = node.options[node.options.index("--cluster-port") + 1]
+        client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+
+    @staticmethod
+    def _replicate(master: RedisServer, replica: RedisServer, deadline: float) -> None:
+        client: Any
+        its_master: Any
+        with master.client() as its_master, replica.client() as client:
+            client.execute_command("CLUSTER REPLICATE", its_master.execute_command("CLUSTER MYID"))
+            while client.info("replication").get("master_link_status") != "up":
+                if time.monotonic() > deadline:
+                    raise RuntimeError("a replica did not join the cluster")
+                time.sleep(0.05)
+
+    @staticmethod
+    def _is_replica_to(node: RedisServer, replica: RedisServer) -> bool:
+        asking: Any
+        with node.client() as asking:
+            return "slave" in asking.execute_command("CLUSTER NODES")[f"127.0.0.1:{replica.port}"]["flags"]
 
     def _agrees(self, node: RedisServer) -> bool:
         with node.client() as client:

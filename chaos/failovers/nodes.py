@@ -1,8 +1,9 @@
-"""A cluster of three masters with a replica each, on six machines, whose slots can be moved."""
+"""A cluster of three masters with a replica each, or several, on as many machines, whose slots can be moved."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Nodes:
     """What `Topology` describes."""
 
     def __init__(self, folder: Path, network: Network, dice: random.Random) -> None:
+        replicas = int(os.environ.get("REPLICAS", "1"))
         self.network = network
         self.others: list[Server] = []
         self.moved = 0
@@ -43,7 +45,7 @@ class Nodes:
         self._dice = dice
         self._owner = [_SHARDS * slot // _SLOTS for slot in range(_SLOTS)]
         servers = []
-        for number in range(1, 2 * _SHARDS + 1):
+        for number in range(1, (1 + replicas) * _SHARDS + 1):
             machine = network.machine(f"box{number}")
             directory, port = folder / f"redis-{number}", machine.port(6379)
             own = [
@@ -52,7 +54,7 @@ class Nodes:
                 *("--cluster-port", str(machine.port(16379))),
             ]
             servers.append(Server(machine, directory, port, [*redis_arguments(machine, directory, port), *own]))
-        self.shards = [[servers[index], servers[index + _SHARDS]] for index in range(_SHARDS)]
+        self.shards = [servers[index::_SHARDS] for index in range(_SHARDS)]
         self.url = "redis+cluster://" + ",".join(server.address for server in servers)
 
     @property
@@ -65,7 +67,7 @@ class Nodes:
             server.start()
         for server in self._servers:
             await server.answers()
-        for index, (master, _) in enumerate(self.shards):
+        for index, (master, *_) in enumerate(self.shards):
             slots = [slot for slot in range(_SLOTS) if self._owner[slot] == index]
             await master.ask("CLUSTER", "ADDSLOTSRANGE", slots[0], slots[-1])
             await master.ask("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
@@ -73,10 +75,11 @@ class Nodes:
         for server in rest:
             bus = server.arguments[server.arguments.index("--cluster-port") + 1]
             await one.ask("CLUSTER", "MEET", server.machine.address, server.port, bus)
-        for master, replica in self.shards:
+        for master, *replicas in self.shards:
             identity = (await master.ask("CLUSTER", "MYID")).decode()
-            while await replica.ask("CLUSTER", "REPLICATE", identity) is None:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(CHECK_SECONDS)
+            for replica in replicas:
+                while await replica.ask("CLUSTER", "REPLICATE", identity) is None:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(CHECK_SECONDS)
 
     async def calm(self) -> None:
         """Nothing to wait for: the masters agree anew on each failure."""
@@ -94,7 +97,7 @@ class Nodes:
         return None
 
     async def whole(self, shard: list[Server]) -> bool:
-        """All nodes agree on who is what, nobody is missing, and the replica has what its master has."""
+        """All nodes agree on who is what, nobody is missing, and replicas have what their master has."""
         views = await asyncio.gather(*(self._lines(server) for server in self._servers))
         if any(len(view) != len(self._servers) for view in views):
             return False
@@ -102,15 +105,15 @@ class Nodes:
             return False
         if len({frozenset((line.address, line.ranges) for line in view) for view in views}) != 1:
             return False
-        if not all([_is_linked(await server.ask("INFO", "replication")) for server in shard]):
+        if not all([_is_linked(await server.ask("INFO", "replication"), len(shard) - 1) for server in shard]):
             return False
         states = await asyncio.gather(*(server.ask("CLUSTER", "INFO") for server in self._servers))
         return all(state is not None and b"cluster_state:ok" in state for state in states)
 
     async def hand_over(self, shard: list[Server]) -> None:
-        """Have the replica take over once it has all that its master has."""
+        """Have a replica take over once it has all that its master has."""
         master = await self.master(shard)
-        await next(server for server in shard if server is not master).ask("CLUSTER", "FAILOVER")
+        await self._dice.choice([server for server in shard if server is not master]).ask("CLUSTER", "FAILOVER")
 
     async def restart(self, server: Server, shard: list[Server]) -> None:  # noqa: ARG002 - the node knows
         """It has noted what it was, and learns what it is."""
@@ -150,12 +153,12 @@ class Nodes:
         return [] if text is None else [_line(words.split()) for words in text.decode().splitlines()]
 
 
-def _is_linked(state: dict[str, Any] | None) -> bool:
-    """Whether a master has its replica, or a replica its master."""
+def _is_linked(state: dict[str, Any] | None, replicas: int) -> bool:
+    """Whether a master has its replicas, or a replica its master."""
     if state is None:
         return False
     if state["role"] == "master":
-        return bool(state.get("slave0", {}).get("state") == "online")
+        return all(state.get(f"slave{number}", {}).get("state") == "online" for number in range(replicas))
     return bool(state["master_link_status"] == "up")
 
 

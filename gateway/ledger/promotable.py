@@ -13,12 +13,14 @@ that another may not stand in for it, the master is asked how far each of them h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.errors import ReplicasMissing
@@ -88,40 +90,71 @@ class OfSentinels(Alone):
 
     def __init__(self, pool: SentinelPool) -> None:
         self._pool = pool
-        self._said: list[Said] = []
-        self._said_at = float("-inf")
+        self._said: dict[int, Said] = {}  # by the Sentinel's number, of those that answered when they were asked last
+        self._all_asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._known: frozenset[str] = frozenset()
+        self._written_at = float("-inf")
         self._replication = Replication(b"")
 
     async def write(self, send: Send) -> None:
         """Publish a message, and note how far a replica that has it must have come."""
+        self._written_at = _now()
         await super().write(send)
         self._replication = Replication(await send("INFO", "replication"))
 
     async def names(self, place: Place, send: Send) -> AbstractSet[str]:  # noqa: ARG002 - others are asked
-        """Of the replicas that any Sentinel knows, those that no majority of them has found away."""
-        age = asyncio.get_running_loop().time() - self._said_at
-        if age > _FRESH_SECONDS:
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._ask(), name="sentinels")
-            if age > _STALE_SECONDS:
-                await asyncio.shield(self._asking)
-        sentinels = len(self._pool.sentinel_manager.sentinels)
-        found = promotable(self._said, place, sentinels, self._known)
-        if len(self._said) > sentinels // 2:
-            self._known = frozenset(name for one in self._said for name in one.replicas)
+        """Of the replicas that any Sentinel knows, those that no majority of them has found away.
+
+        One is left out only by what they say after the write. A moment before, it may have been away, and it may have
+        been promoted since. If it is away after the write, it has what was written when it is back.
+        """
+        age = _now() - self._all_asked_at
+        if age > _FRESH_SECONDS and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask_all(), name="sentinels")
+        if age > _STALE_SECONDS and self._asking is not None:
+            await asyncio.shield(self._asking)
+        found, left_out = self._judge(place, float("-inf"))
+        if left_out:
+            await self._ask([one for one, said in self._said.items() if said.asked_at < self._written_at])
+            found, _ = self._judge(place, self._written_at)
         return found - self._replication.copying
 
     async def have_it(self, names: AbstractSet[str], send: Send) -> bool:
         """As the master says, which knows how far each has come."""
         return Replication(await send("INFO", "replication")).have(names, self._replication.offset)
 
-    async def _ask(self) -> None:
-        sentinels = self._pool.sentinel_manager.sentinels
-        answers = await asyncio.gather(*(_ask_sentinel(one, self._pool.service_name) for one in sentinels))
-        self._said = [answer for answer in answers if answer is not None]
-        self._said_at = asyncio.get_running_loop().time()
+    def _judge(self, place: Place, since: float) -> tuple[frozenset[str], frozenset[str]]:
+        """Those that could be promoted, and the others, by what was said `since` then."""
+        said = [one for one in self._said.values() if one.asked_at >= since]
+        sentinels = len(self._pool.sentinel_manager.sentinels)
+        found = promotable(said, place, sentinels, self._known)
+        named = frozenset(name for one in said for name in one.replicas)
+        if len(said) > sentinels // 2:
+            self._known = named
+        return found, named - found - {f"{place[0]}:{place[1]}"}
+
+    async def _ask_all(self) -> None:
+        asked_at = _now()
+        await self._ask(range(len(self._pool.sentinel_manager.sentinels)))
+        self._all_asked_at = asked_at
+
+    async def _ask(self, numbers: Collection[int]) -> None:
+        """Ask these Sentinels. One that does not answer is not waited for again until all are asked."""
+        sentinels, asked_at = self._pool.sentinel_manager.sentinels, _now()
+        service = self._pool.service_name
+        answers = await asyncio.gather(*(_ask_sentinel(sentinels[one], service, asked_at) for one in numbers))
+        for number, answer in zip(numbers, answers, strict=True):
+            if number in self._said and self._said[number].asked_at > asked_at:
+                continue  # it was asked again meanwhile
+            if answer is None:
+                self._said.pop(number, None)
+            else:
+                self._said[number] = answer
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Said:
@@ -132,7 +165,10 @@ class Said:
     that promotes it knows why. So all have to be heard, and to say so.
     """
 
-    def __init__(self, master: Sequence[bytes] | None, replicas: Sequence[Sequence[bytes]]) -> None:
+    def __init__(
+        self, master: Sequence[bytes] | None, replicas: Sequence[Sequence[bytes]], asked_at: float = 0
+    ) -> None:
+        self.asked_at = asked_at
         self.master = None if master is None else (master[0].decode(), int(master[1]))
         self.replicas: set[str] = set()
         self.away: set[str] = set()
@@ -179,6 +215,7 @@ class Replication:
                 copying.add(name)
         self.copying = frozenset(copying)
         """Those that are sent their first copy."""
+        self.online = frozenset(self._at)
 
     def have(self, names: AbstractSet[str], offset: int) -> bool:
         """Whether each of these replicas has come so far."""
@@ -210,12 +247,13 @@ def promotable(
     return frozenset(named - gone | chosen)
 
 
-async def _ask_sentinel(sentinel: Any, service: str) -> Said | None:
+async def _ask_sentinel(sentinel: Any, service: str, asked_at: float) -> Said | None:
     try:
         async with asyncio.timeout(_SENTINEL_SECONDS):
             # In this order: were there a failover in between, these would be the other master's replicas.
             replicas = await sentinel.execute_command("SENTINEL", "REPLICAS", service)
-            return Said(await sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service), replicas)
+            master = await sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+            return Said(master, replicas, asked_at)
     except (RedisError, OSError, TimeoutError):
         return None
 
@@ -267,7 +305,18 @@ class OfCluster:
         self._replication = Replication(await send("INFO", "replication"))
         if self._replication.history != self._first.history:
             raise ReplicasMissing("the node has been a replica meanwhile")
+        if self._replication.online - names and await self._has_joined(names):
+            return False
         return len(names) <= 1 or self._replication.have(names, self._written)
+
+    async def _has_joined(self, names: AbstractSet[str]) -> bool:
+        """Whether there is a replica that was not on the map; it must have what is written now, too."""
+        with contextlib.suppress(RedisConnectionError):
+            await self._cluster.refresh()
+        if await self._cluster.replicas_of(self._place) <= names:
+            return False
+        self._written = self._replication.offset
+        return True
 
 
 def confirming_write(number: int) -> tuple[str | int, ...]:

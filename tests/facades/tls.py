@@ -1,10 +1,11 @@
-"""HTTPS in front of a gateway, as a proxy does it: for clients that speak nothing else."""
+"""TLS in front of a server, as a proxy does it: for clients that speak nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
 import ipaddress
+import socket
 import ssl
 import threading
 from contextlib import suppress
@@ -19,15 +20,22 @@ from cryptography.x509.oid import NameOID
 from tests.free_ports import free_port
 
 _CHUNK = 65_536
+_TLS_GREETING = b"\x16"
 
 
 @dataclass
 class TlsProxy:
-    """Listens on a port of its own with a certificate of its own, and passes all bytes on to `port`."""
+    """Listens on a port of its own with a certificate of its own, and passes all bytes on to `port`.
+
+    `plain_too`: what does not begin with a TLS greeting is passed on as it is.
+    """
 
     folder: Path
     port: int
     listens_on: int = field(default_factory=free_port)
+    plain_too: bool = False
+    encrypted: int = 0
+    """How many connections with TLS there have been."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,15 +50,20 @@ class TlsProxy:
 
     def start(self) -> None:
         """Return when it listens."""
-        _certify(self.certificate)
+        if not self.certificate.exists():  # proxies with one folder have one certificate
+            _certify(self.certificate)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate)
         listening = threading.Event()
 
         async def serve() -> None:
-            async with await asyncio.start_server(self._pass_on, "127.0.0.1", self.listens_on, ssl=context):
+            listener = socket.create_server(("127.0.0.1", self.listens_on))
+            listener.settimeout(0)
+            with listener:
+                accepting = asyncio.create_task(self._accept(listener, context))
                 listening.set()
                 await self._over.wait()
+                accepting.cancel()
                 open_ones = asyncio.all_tasks() - {asyncio.current_task()}
                 for one in open_ones:
                     one.cancel()
@@ -69,6 +82,33 @@ class TlsProxy:
         assert self._thread is not None
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
+
+    async def _accept(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+        async with asyncio.TaskGroup() as greetings:
+            while True:
+                connection, _ = await self._loop.sock_accept(listener)
+                connection.settimeout(0)
+                greetings.create_task(self._greet(connection, context))
+
+    async def _greet(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        is_tls = not self.plain_too or await self._first_byte(connection) == _TLS_GREETING
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader, self._pass_on)
+        with suppress(OSError):
+            await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=context if is_tls else None)
+            self.encrypted += is_tls
+
+    async def _first_byte(self, connection: socket.socket) -> bytes:
+        """Look at it, and leave it there."""
+        readable = asyncio.Event()
+        self._loop.add_reader(connection, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            self._loop.remove_reader(connection)
+        with suppress(OSError):
+            return connection.recv(1, socket.MSG_PEEK)
+        return b""
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

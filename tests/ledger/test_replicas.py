@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ import redis
 
 from gateway.domain import Scope, generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable, ReplicasMissing
-from gateway.ledger import outcomes
+from gateway.ledger import outcomes, replicas
 from gateway.ledger.idempotency import KeyClaimed, Request, Requests, StoredResponse
 from gateway.ledger.key_records import AccountKey, KeyRecord
 from gateway.ledger.ledger import Ledger
@@ -39,12 +39,22 @@ async def world(own_redis: RedisServer, replica: RedisServer) -> AsyncIterator[W
     world = World(ledger, replace(POLICY, daily_millicredits=0, free=ROOMY))
     try:
         await until_confirmed(ledger)
-        await ledger.publish(world.policy)
-        await world.account(top_up=1_000_000)
-        await world.running()  # from now on the server knows these scripts
+        with patient():
+            await ledger.publish(world.policy)
+            await world.account(top_up=1_000_000)
+            await world.running()  # from now on the server knows these scripts
         yield world
     finally:
         await ledger.close()
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """Wait for confirmations for as long as they take: what a test begins with is not what it is about."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(replicas, "_CONFIRM_SECONDS", 60.0)
+        patched.setattr(replicas, "_CHECK_SECONDS", 60.0)
+        yield
 
 
 def is_master(server: RedisServer) -> bool:
@@ -59,16 +69,21 @@ def made(outcome: object) -> None:
     assert isinstance(outcome, outcomes.Reserved | outcomes.Replayed), outcome
 
 
-async def until_confirmed(ledger: Ledger) -> None:
-    """Return when the replica has caught up; pytest's timeout ends a test in which it never does."""
+async def until_answered(ask: Callable[[], Awaitable[object]]) -> None:
+    """Ask again and again, as a client does; pytest's timeout ends a test that is never answered."""
 
-    async def is_confirmed() -> bool:
-        with contextlib.suppress(ReplicasMissing):
-            await ledger.start()
+    async def is_answered() -> bool:
+        with contextlib.suppress(LedgerUnavailable):
+            await ask()
             return True
         return False
 
-    await until(is_confirmed)
+    await until(is_answered)
+
+
+async def until_confirmed(ledger: Ledger) -> None:
+    """Return when the replica has caught up."""
+    await until_answered(ledger.start)
 
 
 async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_with_its_disk(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
@@ -21,7 +22,7 @@ from gateway.redis_link.connections import connect_ledger
 from tests.files_in_memory import in_memory
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
-from tests.ledger.test_replicas import ROOMY, is_master, made, until_confirmed
+from tests.ledger.test_replicas import ROOMY, is_master, made, patient, until_confirmed
 from tests.ledger.world import PARTITIONS, POLICY, World, the
 from tests.redis_servers import RedisCluster, RedisServer
 from tests.until import until
@@ -50,9 +51,10 @@ async def world(servers: RedisCluster) -> AsyncIterator[World]:
     world = World(ledger, replace(POLICY, daily_millicredits=0, free=ROOMY))
     try:
         await until_confirmed(ledger)
-        await ledger.publish(world.policy)
-        for node in servers.nodes[:3]:
-            await world.account(account_on(servers, node), top_up=1_000_000)
+        with patient():
+            await ledger.publish(world.policy)
+            for node in servers.nodes[:3]:
+                await world.account(account_on(servers, node), top_up=1_000_000)
         yield world
     finally:
         await ledger.close()
@@ -162,3 +164,37 @@ async def test_what_was_acknowledged_is_there_after_a_node_has_failed_over(serve
         the(outcomes.Generation, await world.ledger.generation(generation=generation))
     assert await world.held(account) == len(acknowledged)
     await check_invariants(world.redis, PARTITIONS)
+
+
+async def test_a_second_replica_has_to_confirm_as_soon_as_it_has_joined(tmp_path: Path) -> None:
+    """Of two replicas one would confirm, and the other be promoted. One that joined a running cluster was not noticed
+    until a node redirected or failed."""
+    never_ms = 600_000
+    with in_memory(tmp_path / "two") as folder:
+        servers = RedisCluster.make(folder, masters=1, replicas=1, timeout_ms=never_ms)
+        ledger = Ledger(connect_ledger(servers.url), partitions=PARTITIONS, wait_replicas=1)
+        world = World(ledger, replace(POLICY, daily_millicredits=0, free=ROOMY))
+        master, first = servers.nodes
+        try:
+            await until_confirmed(ledger)
+            with patient():
+                await ledger.publish(world.policy)
+                await world.account(top_up=1_000_000)
+                await world.running()
+                second = servers.add_replica(folder / "second", master, never_ms)
+                await world.reserve(price=1)
+            os.kill(second.pid, signal.SIGSTOP)
+            with pytest.raises(ReplicasMissing, match="1 of 2 replicas"):
+                await world.reserve(price=1)
+            with master.client() as client:
+                client.config_set("cluster-node-timeout", TIMEOUT_MS)
+            await accepted(world, "ann")  # as soon as the masters have agreed that it is gone: there is one
+            os.kill(second.pid, signal.SIGCONT)
+            with first.client() as client:
+                client.execute_command("CLUSTER FAILOVER")
+            await until(lambda: is_master(first))
+            await accepted(world, "ann")
+            assert await world.held() == 10_004
+        finally:
+            await ledger.close()
+            servers.stop()

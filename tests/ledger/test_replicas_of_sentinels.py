@@ -18,7 +18,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.redis_link.connections import connect_ledger
 from tests.free_ports import free_port
 from tests.invariants.checks import check_invariants
-from tests.ledger.test_replicas import ROOMY, is_master, made, until_confirmed
+from tests.ledger.test_replicas import ROOMY, is_master, made, patient, until_confirmed
 from tests.ledger.world import PARTITIONS, POLICY, World, the
 from tests.redis_servers import RedisServer
 from tests.until import until
@@ -88,8 +88,9 @@ async def test_what_was_acknowledged_is_there_after_sentinel_has_failed_over(
     try:
         assert await ledger.durability() == []
         await until_confirmed(ledger)
-        await ledger.publish(world.policy)
-        await world.account(top_up=1_000_000)
+        with patient():
+            await ledger.publish(world.policy)
+            await world.account(top_up=1_000_000)
         clients = [asyncio.create_task(client()) for _ in range(4)]
         await until(lambda: len(acknowledged) >= 40)
         own_redis.kill()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from gateway.errors import ReplicasMissing
-from gateway.ledger.promotable import Replication, Said, promotable
+from gateway.ledger.promotable import OfSentinels, Replication, Said, promotable
 
 MASTER = ("10.0.0.1", 6379)
 OTHER = ("10.0.0.9", 6379)
@@ -19,12 +22,16 @@ CHOSEN = GONE | {"flags": "slave,disconnected,promoted"}
 FORMER = GONE | {"slave-repl-offset": "0"}
 
 
-def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
-    flat = [
+def flat(*replicas: dict[str, str]) -> list[list[bytes]]:
+    """As SENTINEL REPLICAS says it."""
+    return [
         [word.encode() for pair in {"name": f"10.0.0.{number}:6379", **replica}.items() for word in pair]
         for number, replica in enumerate(replicas, 2)
     ]
-    return Said([master[0].encode(), str(master[1]).encode()], flat)
+
+
+def says(*replicas: dict[str, str], master: tuple[str, int] = MASTER) -> Said:
+    return Said([master[0].encode(), str(master[1]).encode()], flat(*replicas))
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,40 @@ def test_one_that_is_being_promoted_is_not_taken_for_gone(said: list[Said]) -> N
     the failover), was confirmed by its other replica. A grant and a generation were acknowledged, and lost.
     """
     assert len(promotable(said, MASTER, sentinels=3)) == 2
+
+
+class Sentinel:
+    """One that says what it is told to say of its master's two replicas."""
+
+    def __init__(self) -> None:
+        self.sees: tuple[dict[str, str], ...] = (THERE, UNTOLD)
+
+    async def execute_command(self, *words: str) -> Any:
+        if words[1] == "GET-MASTER-ADDR-BY-NAME":
+            return [MASTER[0].encode(), str(MASTER[1]).encode()]
+        return flat(*self.sees)
+
+
+async def master(*words: str | int) -> bytes:
+    """The master, which has both replicas."""
+    return b"" if words[0] == "PUBLISH" else b"role:master\r\nmaster_repl_offset:107\r\n"
+
+
+async def test_one_is_left_out_only_by_what_is_said_after_the_write() -> None:
+    """`make chaos TOPOLOGY=sentinel` found it: a former master was back, and had been told to follow.
+
+    What the Sentinels had said a second before still left it out when one of them promoted it again, by an operator's
+    wish: two generations were acknowledged, and lost.
+    """
+    sentinels = [Sentinel(), Sentinel(), Sentinel()]
+    pool = SimpleNamespace(sentinel_manager=SimpleNamespace(sentinels=sentinels), service_name="ledger")
+    replicas = OfSentinels(cast("Any", pool))
+    await replicas.write(master)
+    assert await replicas.names(MASTER, master) == {"10.0.0.2:6379"}
+    for sentinel, sees in zip(sentinels, (CHOSEN, GONE, GONE), strict=True):
+        sentinel.sees = THERE, sees
+    await replicas.write(master)
+    assert await replicas.names(MASTER, master) == {"10.0.0.2:6379", "10.0.0.3:6379"}
 
 
 def test_without_a_majority_of_the_sentinels_nobody_is_left_out() -> None:
