@@ -91,12 +91,19 @@ class TlsProxy:
                 greetings.create_task(self._greet(connection, context))
 
     async def _greet(self, connection: socket.socket, context: ssl.SSLContext) -> None:
-        is_tls = not self.plain_too or await self._first_byte(connection) == _TLS_GREETING
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader, self._pass_on)
-        with suppress(OSError):
+        greeted = False
+        try:
+            is_tls = not self.plain_too or await self._first_byte(connection) == _TLS_GREETING
             await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=context if is_tls else None)
+            greeted = True
             self.encrypted += is_tls
+        except OSError:
+            pass  # who called does not trust the certificate, or has gone
+        finally:
+            if not greeted:
+                connection.close()
 
     async def _first_byte(self, connection: socket.socket) -> bytes:
         """Look at it, and leave it there."""

@@ -191,7 +191,7 @@ async def test_a_second_replica_has_to_confirm_as_soon_as_it_has_joined(tmp_path
             await accepted(world, "ann")  # as soon as the masters have agreed that it is gone: there is one
             os.kill(second.pid, signal.SIGCONT)
             with first.client() as client:
-                client.execute_command("CLUSTER FAILOVER")
+                client.execute_command("CLUSTER FAILOVER TAKEOVER")  # others have five seconds
             await until(lambda: is_master(first))
             await accepted(world, "ann")
             assert await world.held() == 10_004

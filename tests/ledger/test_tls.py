@@ -101,7 +101,7 @@ async def test_every_node_of_a_cluster_is_reached_by_tls_and_after_a_failover_to
                 assert all(doors.of[node.port].encrypted for node in masters)
                 before = doors.of[replica.port].encrypted
                 with replica.client() as client:
-                    client.execute_command("CLUSTER FAILOVER")
+                    client.execute_command("CLUSTER FAILOVER TAKEOVER")
                     await until(lambda: client.info("replication")["role"] == "master")
                 await accepted(world, account_on(servers, own))
                 assert doors.of[replica.port].encrypted > before
