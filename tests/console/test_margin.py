@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
 from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
@@ -60,7 +60,7 @@ async def test_periods_end_today_and_two_dates_take_their_place(stack: Stack, wi
         await expect(first).to_have_value(str(today - timedelta(days - 1)))
         await expect(last).to_have_value(str(today))
         await expect(page.locator("#revenue")).to_have_text(re.compile(r"\$"))
-        assert ("period=" in page.url) == (days != 30)
+        await expect(page).to_have_url(re.compile(rf"\?period={days}$" if days != 30 else r"/margin$"))
     day = today - timedelta(3)
     await first.fill(str(day))
     await expect(page).to_have_url(f"{stack.address}/margin?from={day}&to={today}")
@@ -87,7 +87,8 @@ async def test_drift_losses_and_what_is_not_known_are_told_and_every_column_sort
     row = page.locator("#groups tbody tr", has_text="FLUX dev")
     await expect(row.locator(".badge.warn")).to_have_text("+6.7 %")
     await expect(row.locator(".bad-text")).to_have_text("−$3.00")
-    assert await names(page) == ["Veo 3.1", "FLUX dev", "gone-model"]  # the highest revenue first
+    names = page.locator("#groups tbody th")
+    await expect(names).to_have_text(["Veo 3.1", "FLUX dev", "gone-model"])  # the highest revenue first
     for head, first in (("Losses", "gone-model"), ("Generations", "FLUX dev"), ("Drift", "Veo 3.1")):
         await page.locator("#groups").get_by_role("button", name=head).click()
         await expect(page.locator("#groups tbody th").first).to_have_text(first)
@@ -124,10 +125,6 @@ async def test_only_roles_that_see_money_are_led_there(stack: Stack, windows: Wi
     page = await windows.open("/margin", stack.account())
     await expect(page.locator("#main")).to_contain_text("This page is for operators.")
     await check_appearance(page)
-
-
-async def names(page: Page) -> list[str]:
-    return await page.locator("#groups tbody th").all_text_contents()
 
 
 async def answer(route: Route) -> None:

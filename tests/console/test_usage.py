@@ -85,7 +85,7 @@ async def test_the_csv_the_tables_and_the_totals_are_the_same_numbers(
     await expect(page.locator("#breakdown tbody tr")).to_have_count(9)
     rows = await exported(page, tmp_path)
     assert {row["timezone"] for row in rows} == {"UTC"}
-    assert await page.locator(".zone").all_text_contents() == ["Days in UTC", "Days in UTC"]
+    await expect(page.locator(".zone")).to_have_text(["Days in UTC", "Days in UTC"])
     head, *shown, foot = await cells(page, "#breakdown")
     assert head[:5] == ["Model", "Generations", "Failed", "Credits", "Average"]
     assert sorted(whole(row[3]) for row in shown) == sorted(summed(rows, "model").values())
