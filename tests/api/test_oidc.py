@@ -237,7 +237,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "issuer": {"iss": "https://evil.example"},
     "expired": {"exp": int(time.time()) - 3600},
     "no expiry": {"exp": None},
-    "not yet valid": {"nbf": int(time.time()) + 3600},
+    "not yet valid": {"nbf": int(time.time()) + 86_400},
     "nobody": {"sub": ""},
 }
 

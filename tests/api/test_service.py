@@ -21,6 +21,7 @@ from gateway.errors import LedgerBroken, RateCardError
 from gateway.ledger import keys
 from tests.api.visitor import Visitor, open_gateway
 from tests.redis_servers import RedisServer
+from tests.until import until
 
 
 async def test_a_healthy_gateway_says_so(gateway: Visitor) -> None:
@@ -83,7 +84,13 @@ async def test_the_queues_are_counted(gateway: Visitor, key: str) -> None:
         await gateway.made(key)
     clip = await gateway.made(key, tool="video", model="clip")
     await gateway.begin(clip)
-    body = (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body
+    body: dict[str, Any] = {}
+
+    async def dispatched() -> bool:  # and the ledger has heard of it: until then it may be overdue
+        body.update((await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body)
+        return bool(body["queues"][0]["depth"] == 2 and body["overdue"] == 0)
+
+    await until(dispatched)
     image, video = body["queues"]
     assert (image["tool"], image["depth"], image["waiting"], image["running"]) == ("image", 2, 1, 0)
     assert (video["tool"], video["depth"], video["waiting"], video["running"]) == ("video", 0, 0, 1)
