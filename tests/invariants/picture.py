@@ -260,11 +260,12 @@ def _partition(model: Model, partition: int, partitions: int) -> Picture:
             outputs[g.id] = (g.finished_at or 0) + 30 * DAY
         if g.state == "failed":
             failed[g.id] = g.finished_at or 0
+    newest = max(failed.values(), default=0)  # when the list was last shortened
     return {
         keys.totals(partition): _texts(totals),
         keys.deadlines(partition): deadlines,
         keys.outputs(partition): outputs,
-        keys.failed(partition): failed,
+        keys.failed(partition): {name: at for name, at in failed.items() if at > newest - 30 * DAY},
     }
 
 
