@@ -103,6 +103,25 @@ class Said:
         return [attempt for attempt, who in self.begun.items() if who == name and attempt not in self.ended]
 
 
+def _environment(folder: Path, outputs: Path, card: Path, admin_key: str, box_secret: str) -> dict[str, str]:
+    """What every process is started with."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")},
+        "FAREBOX_DATA": str(folder),
+        "FAREBOX_RATE_CARD": str(card),
+        "FAREBOX_OUTPUTS_URL": outputs.as_uri(),
+        "FAREBOX_ADMIN_KEY": admin_key,
+        "FAREBOX_TEST_MODE": "1",
+        "FAREBOX_REQUIRE_DURABLE": "1",
+        "FAREBOX_LEASE_SECONDS": str(LEASE_SECONDS),
+        "FAREBOX_DISPATCH_SECONDS": "1",
+        "FAREBOX_GRACE_SECONDS": "3",
+        "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
+        "FAREBOX_LOG_FORMAT": "json",
+        "CHAOS_BOX_SECRET": box_secret,
+    }
+
+
 class Processes:
     """All of them, from `start` to `stop`."""
 
@@ -133,21 +152,7 @@ class Processes:
             for name in FAREBOX
             for role in REDIS
         }
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")},
-            "FAREBOX_DATA": str(folder),
-            "FAREBOX_RATE_CARD": str(self.card),
-            "FAREBOX_OUTPUTS_URL": outputs.as_uri(),
-            "FAREBOX_ADMIN_KEY": self.admin_key,
-            "FAREBOX_TEST_MODE": "1",
-            "FAREBOX_REQUIRE_DURABLE": "1",
-            "FAREBOX_LEASE_SECONDS": str(LEASE_SECONDS),
-            "FAREBOX_DISPATCH_SECONDS": "1",
-            "FAREBOX_GRACE_SECONDS": "3",
-            "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
-            "FAREBOX_LOG_FORMAT": "json",
-            "CHAOS_BOX_SECRET": boxes[0].secret,
-        }
+        self.environment = _environment(folder, outputs, self.card, self.admin_key, boxes[0].secret)
         if code is not None:
             self.environment["PYTHONPATH"] = str(code)
         self.ports = {name: free_port() for name in GATEWAYS}

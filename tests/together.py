@@ -13,6 +13,7 @@ TOGETHER = {
     "tests/archive/": "archive: one PostgreSQL",
     "tests/console/": "console: one stack and one Chromium",
     "tests/facades/": "facades: one stack",
+    "tests/unit/outputs/test_moto.py": "moto: one S3 server",
     "tests/whole/test_several_gateways.py": "several gateways: one set",
     "tests/packaging/test_wheel.py": "wheel: one that is built",
     "tests/whole/test_up.py": "up: one `farebox up`",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -19,6 +19,7 @@ from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES
 from gateway.api.services import SETTINGS
 from gateway.domain import FailureCode, Scope
+from gateway.outputs import output_key
 from tests.api.visitor import Visitor, open_gateway
 from tests.made_media import picture
 from tests.missing import not_run
@@ -125,9 +126,9 @@ def _filled(gateway: Visitor, sample: str, real: dict[str, str]) -> str:
     """The sample with this gateway's address, as the page's script puts it in, and with the names of what there is."""
     sample = sample.replace(gateway.app[SETTINGS].public_address, gateway.address)
     for parameter, value in real.items():
-        example = str(PARAMETER_EXAMPLES[parameter])
+        example = quote(str(PARAMETER_EXAMPLES[parameter]), safe="")
         assert example in sample
-        sample = sample.replace(example, value)
+        sample = sample.replace(example, quote(value, safe=""))
     return sample
 
 
@@ -140,6 +141,8 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
     failed = await gateway.made(key, model="flux-dev")
     await gateway.begin(failed)
     await gateway.settle(failed, FailureCode.PROVIDER_REJECTED)
+    running = await gateway.made(key, model="flux-dev")
+    await gateway.begin(running)
     queued = await gateway.made(key, model="flux-dev")
     (delivery, *_) = (await gateway.call("GET", "/v1/webhooks/default/deliveries", key)).body["data"]
     hook = {"url": "https://example.com/all", "events": ["credits.low"]}
@@ -157,6 +160,7 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
     }
     names["cancelGeneration"] = {"generation": queued}
     names["retryGeneration"] = {"generation": failed}
+    names["putObject"] = {"object": output_key(running, 1, 0, "image/png")}
     names["resendDelivery"] = names["getDeliveryRequest"] = {"delivery": delivery["id"]}
     for name in ("showCheckout", "answerCheckout"):
         names[name]["token"] = token

@@ -10,6 +10,7 @@ from gateway.ledger import keys
 from gateway.ledger.audit import audit
 from gateway.ledger.trimming import trim_all
 from tests.archive.archived import Archived
+from tests.ledger.ageing import age_journal
 from tests.ledger.world import DAY, PARTITIONS, World
 
 PARTITION = partition_of_account("ann", PARTITIONS)
@@ -24,7 +25,7 @@ async def old(world: World, days: int) -> list[str]:
         for name in ("created_at", "finished_at"):
             await world.redis.hincrby(key, name, -days * DAY)
         await world.redis.zincrby(keys.recent(PARTITION, "ann"), -days * DAY, generation)
-    await world.age_journal(days * DAY)
+    await age_journal(world, days * DAY)
     return made
 
 

@@ -67,22 +67,6 @@ async def test_what_an_account_pays_and_what_is_to_come_is_said_where_prices_are
     account = stack.account()
     factors = {"factors": {"flux-dev": 0.8}, "reason": "a contract"}
     stack.call("PUT", f"/v1/admin/accounts/{account.name}/factors", stack.admin, factors)
-    later = {"when": {}, "credits": 3, "credits_per": {"seed": {"credits": 0.5}}}
-    coming = [{"valid_from": "2099-12-01T00:00:00.000Z", "rates": [later], "add_ons": []}]
-
-    async def with_coming(route: Route) -> None:
-        card = await (await route.fetch()).json()
-        model = next(model for model in card["models"] if model["id"] == "flux-dev")
-        model["prices_from"] = coming
-        model["rates"][0]["graduated"] = [{"over": 1000, "credits": 4.5}]
-        await route.fulfill(json=card)
-
-    async def with_discounts(route: Route) -> None:
-        plans = await (await route.fetch()).json()
-        plans["free"]["discounts"] = {"*": 1.5}
-        plans["data"][0]["discounts"] = {"video": 0.8, "flux-dev": 0.75}
-        await route.fulfill(json=plans)
-
     page = await (await windows.browse(account)).new_page()
     await page.route("**/v1/rate-card", with_coming)
     await page.route("**/v1/plans", with_discounts)
@@ -115,3 +99,21 @@ async def test_what_an_account_pays_and_what_is_to_come_is_said_where_prices_are
     await expect(receipt.get_by_role("row", name="× 0.8")).to_contain_text("−1")
     await expect(receipt.get_by_role("row", name="Total")).to_contain_text("4 credits")
     await check_appearance(page)
+
+
+async def with_coming(route: Route) -> None:
+    """The rate card, with a price of FLUX dev that begins later and one beyond 1,000 a month."""
+    card = await (await route.fetch()).json()
+    model = next(model for model in card["models"] if model["id"] == "flux-dev")
+    later = {"when": {}, "credits": 3, "credits_per": {"seed": {"credits": 0.5}}}
+    model["prices_from"] = [{"valid_from": "2099-12-01T00:00:00.000Z", "rates": [later], "add_ons": []}]
+    model["rates"][0]["graduated"] = [{"over": 1000, "credits": 4.5}]
+    await route.fulfill(json=card)
+
+
+async def with_discounts(route: Route) -> None:
+    """The plans, with discounts."""
+    plans = await (await route.fetch()).json()
+    plans["free"]["discounts"] = {"*": 1.5}
+    plans["data"][0]["discounts"] = {"video": 0.8, "flux-dev": 0.75}
+    await route.fulfill(json=plans)

@@ -17,6 +17,7 @@ from gateway.ledger.audit import Report, audit, keyspace, last_audit, remember, 
 from gateway.ledger.audit import journals as audited_journals
 from gateway.ledger.audit.report import DIFFERENCES_MAX, DifferenceKind
 from gateway.ledger.ledger import Ledger
+from tests.ledger.ageing import age_journal
 from tests.ledger.damages import DAMAGES, set_scene
 from tests.ledger.test_keys_have_ttl import a_busy_time
 from tests.ledger.world import DAY, PARTITIONS, World
@@ -189,7 +190,7 @@ PARTITION = keys.tag(partition_of_account("ann", PARTITIONS))
 
 async def days_ago(world: World, days: int) -> None:
     """As if all that ann has done was done so many days before."""
-    await world.age_journal(days * DAY)
+    await age_journal(world, days * DAY)
     names = [name for name in await world.contents() if ":margin:" in name and PARTITION in name]
     for name in sorted(names):
         place, _, day = name.rpartition(":")
@@ -223,7 +224,7 @@ async def test_what_was_earned_on_days_that_are_over_is_compared_with_the_journa
     assert [found for _, _, found in await wrong_margins(world)] == ["0", "0"]
     await world.redis.hset(key, "flux|sandbox|t|0", "five")
     unreadable = [one for one in (await audit(world.ledger)).differences if one.kind is DifferenceKind.UNREADABLE]
-    assert [one.subject for one in unreadable] == ["margin"]
+    assert {one.subject.split()[0] for one in unreadable} == {"margin"}
     await world.redis.hset(keys.policy(0), "keep:journal_least", "0")  # as in a ledger that was rebuilt
     assert await wrong_margins(world) == []
 

@@ -12,6 +12,7 @@ from gateway.errors import LedgerBroken
 from gateway.ledger import keys, outcomes
 from gateway.ledger.journal_records import BucketChange
 from gateway.ledger.records import decode_entry
+from tests.ledger.ageing import age_account, age_journal
 from tests.ledger.world import DAY, FREE, PARTITIONS, World, the
 
 
@@ -141,7 +142,7 @@ async def test_r19_every_entry_says_what_each_bucket_did_and_the_balance_after(w
 async def test_r19_entries_are_trimmed_after_400_days_and_the_rest_still_proves_the_balance(world: World) -> None:
     await world.account(top_up=50_000)
     for _ in range(30):
-        await world.age_journal(30 * DAY)
+        await age_journal(world, 30 * DAY)
         await world.grant(amount=10_000)
     entries = await world.journal()
     # Each sixteenth entry looks for old ones, here at most 16 times 30 days after the last that did.
@@ -166,7 +167,7 @@ async def test_r19_the_newest_entry_stays_however_old_it_is(bare: World) -> None
     now = (await bare.account()).now
     for _ in range(8):  # eight expiries make sixteen entries, and each sixteenth looks for old ones
         await bare.grant(amount=5, expires_at=now + 10 * DAY)
-    await bare.age_account(1000 * DAY)
+    await age_account(bare, 1000 * DAY)
     (newest,) = await bare.journal()
     assert (newest.kind, newest.available_after_millicredits) == ("expire", 0)
     assert newest.at < await bare.now() - 900 * DAY

@@ -14,6 +14,7 @@ from gateway.ledger.core import USUAL
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.retention import Retention
 from gateway.settings import load_settings
+from tests.ledger.ageing import age_journal
 from tests.ledger.world import DAY, PARTITIONS, World, open_world, the
 
 LONG = Retention(outputs=90, lists=100, journal=60, usage=500)
@@ -85,7 +86,7 @@ async def test_a_list_that_was_busy_once_is_trimmed_a_hundred_at_a_time(keeping:
 async def test_the_journal_is_trimmed_as_the_gateway_says_and_the_audit_knows(keeping: World) -> None:
     for _ in range(20):
         await keeping.grant()
-    await keeping.age_journal(61 * DAY)
+    await age_journal(keeping, 61 * DAY)
     made_at = await keeping.now() - 61 * DAY
     await keeping.redis.hset(keys.account(PARTITION, "ann"), "created_at", str(made_at))
     for _ in range(20):

@@ -8,6 +8,7 @@ from gateway.domain import partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.audit import audit
 from gateway.ledger.trimming import AT_ONCE, trim_all
+from tests.ledger.ageing import age_journal
 from tests.ledger.world import DAY, PARTITIONS, World
 
 PARTITION = partition_of_account("ann", PARTITIONS)
@@ -17,7 +18,7 @@ async def grow_old(world: World, entries: int, days: int) -> None:
     """An account with so many entries, and nothing since."""
     for _ in range(entries - 1):
         await world.grant()
-    await world.age_journal(days * DAY)
+    await age_journal(world, days * DAY)
     made_at = await world.now() - (days + 1) * DAY
     await world.redis.hset(keys.account(PARTITION, "ann"), "created_at", str(made_at))
 

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from typing import Any, TypeVar
-from unittest.mock import patch
 
-from gateway.clock import CLOCK
 from gateway.domain import (
     Bucket,
     EventType,
@@ -44,7 +42,7 @@ from gateway.ledger.webhooks import Webhook
 from gateway.redis_link.connections import connect_ledger
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import Contents, read_contents
-from tests.invariants.patched import CLOCKS, replaced
+from tests.ledger.standing_clock import StandingClock
 
 T = TypeVar("T")
 
@@ -106,23 +104,6 @@ def the(kind: type[T], outcome: object) -> T:
     """The outcome, which must be of this kind."""
     assert isinstance(outcome, kind), outcome
     return outcome
-
-
-@dataclass
-class StandingClock:
-    """The time of the ledger and of this process, as far as it is the ledger's."""
-
-    now: int
-
-    @contextmanager
-    def instead_of_time(self) -> Iterator[None]:
-        """Scripts that are loaded meanwhile read it where `show` puts it."""
-        with replaced(), patch.object(CLOCK, "seconds", lambda: (self.now + 0.5) / 1000):  # 0.5: never rounded down
-            yield
-
-    async def show(self, redis: Any) -> None:
-        """Write it where the scripts read it."""
-        await asyncio.gather(*(redis.set(name, self.now) for name in CLOCKS))
 
 
 @dataclass
@@ -309,25 +290,6 @@ class World:
             if known is not None and known != b"0":
                 await self.redis.hset(name, moment, str(int(known) - milliseconds))
         await self.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
-
-    async def age_journal(self, milliseconds: int, account: str = "ann") -> None:
-        """As if every entry so far were so much older; trimming goes by real time, which no test clock moves."""
-        name = keys.journal(partition_of_account(account, PARTITIONS), account)
-        for index, entry in enumerate(await self.redis.lrange(name, 0, -1)):
-            number, at, rest = entry.decode().split("|", 2)
-            await self.redis.lset(name, index, f"{number}|{int(at) - milliseconds}|{rest}")
-
-    async def age_account(self, milliseconds: int, account: str = "ann") -> None:
-        """As if nobody had touched an account with grants only for so long."""
-        await self.age_journal(milliseconds, account)
-        name = keys.account(partition_of_account(account, PARTITIONS), account)
-        for field_name, value in (await self.redis.hgetall(name)).items():
-            if field_name == b"time":
-                await self.redis.hset(name, "time", str(int(value) - milliseconds))
-            elif field_name.startswith(b"grant:"):
-                *amounts_of, expires, created = value.decode().split(",")
-                aged = [str(int(moment) - milliseconds) for moment in (expires, created)]
-                await self.redis.hset(name, field_name.decode(), ",".join([*amounts_of, *aged]))
 
     async def deadline(self, generation: str) -> int | None:
         """When someone must look at the generation."""
