@@ -90,7 +90,7 @@ class OfSentinels(Alone):
 
     def __init__(self, pool: SentinelPool) -> None:
         self._pool = pool
-        self._said: dict[int, Said] = {}  # by the Sentinel's number, of those that answered when they were asked last
+        self._said: dict[Redis, Said] = {}  # by the Sentinel, of those that answered when they were asked last
         self._all_asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._known: frozenset[str] = frozenset()
@@ -132,25 +132,28 @@ class OfSentinels(Alone):
         named = frozenset(name for one in said for name in one.replicas)
         if len(said) > sentinels // 2:
             self._known = named
-        return found, named - found - {f"{place[0]}:{place[1]}"}
+        return found, named - found - {_name(place)}
 
     async def _ask_all(self) -> None:
         asked_at = _now()
-        await self._ask(range(len(self._pool.sentinel_manager.sentinels)))
+        await self._ask(self._pool.sentinel_manager.sentinels)
         self._all_asked_at = asked_at
 
-    async def _ask(self, numbers: Collection[int]) -> None:
+    async def _ask(self, sentinels: Collection[Redis]) -> None:
         """Ask these Sentinels. One that does not answer is not waited for again until all are asked."""
-        sentinels, asked_at = self._pool.sentinel_manager.sentinels, _now()
-        service = self._pool.service_name
-        answers = await asyncio.gather(*(_ask_sentinel(sentinels[one], service, asked_at) for one in numbers))
-        for number, answer in zip(numbers, answers, strict=True):
-            if number in self._said and self._said[number].asked_at > asked_at:
+        asked, asked_at, service = tuple(sentinels), _now(), self._pool.service_name
+        answers = await asyncio.gather(*(_ask_sentinel(one, service, asked_at) for one in asked))
+        for sentinel, answer in zip(asked, answers, strict=True):
+            if sentinel in self._said and self._said[sentinel].asked_at > asked_at:
                 continue  # it was asked again meanwhile
             if answer is None:
-                self._said.pop(number, None)
+                self._said.pop(sentinel, None)
             else:
-                self._said[number] = answer
+                self._said[sentinel] = answer
+
+
+def _name(place: Place) -> str:
+    return f"{place[0]}:{place[1]}"
 
 
 def _now() -> float:
@@ -236,15 +239,15 @@ def promotable(
     own = [one for one in said if one.master == place]
     named = {name for one in own for name in one.replicas}
     if len(own) < majority:
-        named |= known - {f"{place[0]}:{place[1]}"}
+        named |= known - {_name(place)}
         if not named:
             raise ReplicasMissing("no Sentinel says which replicas this master has")
         return frozenset(named)
-    chosen = {name for one in own for name in one.promoted}
+    chosen = {name for one in said for name in one.promoted}  # whoever has promoted one names it as the master
     gone = {name for name in named if sum(one.lacks(name) for one in own) >= majority}
     if len(own) == sentinels:
         gone |= {name for name in named if all(one.lacks(name) or name in one.silent for one in own)}
-    return frozenset(named - gone | chosen)
+    return frozenset((named - gone | chosen) - {_name(place)})  # whoever promoted it may still have it among them
 
 
 async def _ask_sentinel(sentinel: Any, service: str, asked_at: float) -> Said | None:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -152,6 +153,22 @@ def newer_master(redis: Redis) -> Callable[[], Coroutine[None, None, None]] | No
     return pool.follow_master if isinstance(pool, SentinelPool) else None
 
 
+class Sentinels(Sentinel):
+    """The Sentinels that the URL names, each once, the one that answered last in front.
+
+    redis-py has it change places in a list that all calls share: of two calls at once, the second one overwrote what
+    the first had put there. One Sentinel was lost for good, and another was heard twice, as if two agreed.
+    """
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Where the master is, as the first says that answers."""
+        own = copy.copy(self)
+        own.sentinels = list(self.sentinels)
+        place: tuple[str, int] = await super(Sentinels, own).discover_master(service_name)
+        self.sentinels = own.sentinels
+        return place
+
+
 class SentinelPool(SentinelConnectionPool):
     """Connections to the master; closing it also closes those to the Sentinels."""
 
@@ -210,7 +227,7 @@ def _pool(address: Address, answer_seconds: float | None, retries: int = _RETRIE
         own = {"ssl": True, **_tls(address)} if address.tls else {}
         asking = _common(address, _SENTINEL_SECONDS, 0) | own | {"socket_connect_timeout": _SENTINEL_SECONDS}
         del asking["redis_connect_func"]  # which one answers does not matter
-        sentinel = Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        sentinel = Sentinels(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
         return SentinelPool(address.service, sentinel, **own, **common)  # type: ignore[no-untyped-call]
     if address.kind == "unix":
         common = {key: value for key, value in common.items() if key != "socket_keepalive"}
@@ -313,6 +330,8 @@ def _parse_remote(parts: SplitResult, kind: Kind, setting: str) -> Address:
     service = segments.pop(0) if kind == "sentinel" and segments else ""
     if kind == "sentinel" and not service:
         raise _wrong(setting, "needs the name of the master after the hosts: redis+sentinel://host:26379/mymaster")
+    if kind == "sentinel" and len(set(hosts)) < len(hosts):
+        raise _wrong(setting, "names a Sentinel twice: a majority of them decides, and each counts once")
     if len(segments) > 1 or (kind == "cluster" and segments):
         raise _wrong(setting, f"has too much after the hosts: {'/'.join(segments)}")
     return Address(

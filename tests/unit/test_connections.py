@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import uvloop
@@ -60,6 +61,7 @@ def test_an_address_says_where_and_how(url: str, address: Address) -> None:
         ("redis://:hunter2@cache/first", "the database must be a number, not 'first'"),
         ("redis+cluster://:hunter2@a,b/1", "has too much after the hosts: 1"),
         ("redis+sentinel://:hunter2@a,b", "needs the name of the master after the hosts"),
+        ("redis+sentinel://:hunter2@a,b,a:26379/main", "names a Sentinel twice"),
         ("rediss://:hunter2@cache?ssl=off", "has an unknown option ssl; only ca is supported"),
         ("redis://:hunter2@cache?ca=x", "the option ca requires rediss://"),
         ("unix://redis.sock", "an absolute path"),
@@ -133,6 +135,33 @@ async def test_sentinels_name_the_master(own_redis: RedisServer) -> None:
         sentinel.stop()
     with own_redis.client() as plain:
         assert plain.get("key") == b"value"
+
+
+async def test_each_sentinel_stays_known_while_two_calls_look_for_the_master(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make chaos TOPOLOGY=sentinel` found it: redis-py lost one Sentinel and had another twice.
+
+    Two calls passed over the first one, which was away, and the second one answered both. From then on its word counted
+    as a majority of three: replicas that it had not found were left out, and acknowledged writes were lost.
+    """
+    client = connect_ledger("redis+sentinel://away,there,other/main")
+    pool: Any = client.connection_pool
+    away, there, other = pool.sentinel_manager.sentinels
+    both = asyncio.Barrier(2)
+
+    async def nothing() -> None:
+        raise exceptions.ConnectionError("it is away")
+
+    async def masters() -> dict[str, dict[str, object]]:
+        await both.wait()
+        state = {"is_master": True, "is_sdown": False, "is_odown": False, "num-other-sentinels": 2}
+        return {"main": state | {"ip": "10.0.0.1", "port": 6379}}
+
+    monkeypatch.setattr(away, "sentinel_masters", nothing)
+    monkeypatch.setattr(there, "sentinel_masters", masters)
+    assert set(await asyncio.gather(pool.get_master_address(), pool.get_master_address())) == {("10.0.0.1", 6379)}
+    assert pool.sentinel_manager.sentinels[0] is there, "the next call asks first the one that answered"
+    assert set(pool.sentinel_manager.sentinels) == {away, there, other}
+    await client.aclose()
 
 
 def test_a_connection_reset_under_uvloop_is_an_outage_and_no_fault_of_ours() -> None:

@@ -60,6 +60,7 @@ def test_each_replica_that_could_be_promoted_is_counted(said: list[Said], count:
     [
         [says(THERE, CHOSEN)] + [says(THERE, GONE)] * 2,  # one is promoting it
         [says(THERE, GONE, master=OTHER)] + [says(THERE, GONE)] * 2,  # one has promoted somebody
+        [says(THERE, CHOSEN, master=("10.0.0.3", 6379))] + [says(THERE, UNTOLD)] * 2,  # others have not asked it
         [says(THERE, GONE)] * 2 + [says(THERE, THERE)],  # the one that sees it was asked before it promoted it
         [says(THERE, GONE)] * 2,  # the one that is not heard may have
     ],
@@ -105,6 +106,27 @@ async def test_one_is_left_out_only_by_what_is_said_after_the_write() -> None:
         sentinel.sees = THERE, sees
     await replicas.write(master)
     assert await replicas.names(MASTER, master) == {"10.0.0.2:6379", "10.0.0.3:6379"}
+
+
+async def test_one_sentinel_is_no_majority_however_often_it_is_asked() -> None:
+    """`make chaos TOPOLOGY=sentinel` found it: of three, redis-py had lost one and asked another twice.
+
+    It stood beside a master that was parted from its replicas, and had found them away. So the master was confirmed by
+    the first one that was back, while the other had been promoted.
+    """
+    parted, there = Sentinel(), Sentinel()
+    parted.sees, there.sees = (THERE, DOWN), (THERE, THERE)
+    manager = SimpleNamespace(sentinels=[parted, parted, there])
+    replicas = OfSentinels(cast("Any", SimpleNamespace(sentinel_manager=manager, service_name="ledger")))
+    await replicas.write(master)
+    assert await replicas.names(MASTER, master) == {"10.0.0.2:6379", "10.0.0.3:6379"}
+
+
+def test_a_replica_that_has_become_the_master_need_not_confirm_itself() -> None:
+    """The Sentinel that promoted it has it among the replicas until the others follow it."""
+    promoting = says(CHOSEN, THERE, master=("10.0.0.2", 6379))
+    others = [says({"name": "10.0.0.3:6379", **THERE}, master=("10.0.0.2", 6379))] * 2
+    assert promotable([promoting, *others], ("10.0.0.2", 6379), sentinels=3) == {"10.0.0.3:6379"}
 
 
 def test_without_a_majority_of_the_sentinels_nobody_is_left_out() -> None:
