@@ -128,7 +128,7 @@ class OfSentinels(Alone):
         """Those that could be promoted, and the others, by what was said `since` then."""
         said = [one for one in self._said.values() if one.asked_at >= since]
         sentinels = len(self._pool.sentinel_manager.sentinels)
-        found = promotable(said, place, sentinels, self._known)
+        found = promotable(said, place, sentinels, known=self._known, online=self._replication.online)
         named = frozenset(name for one in said for name in one.replicas)
         if len(said) > sentinels // 2:
             self._known = named
@@ -175,30 +175,35 @@ class Said:
         self.master = None if master is None else (master[0].decode(), int(master[1]))
         self.replicas: set[str] = set()
         self.away: set[str] = set()
+        self.unheard: set[str] = set()
         self.silent: set[str] = set()
         self.promoted: set[str] = set()
         for flat in replicas:
             replica = dict(zip(flat[::2], flat[1::2], strict=True))
             name, flags = replica[b"name"].decode(), set(replica[b"flags"].decode().split(","))
             self.replicas.add(name)
-            if _is_away(replica, flags):
+            if flags & _DOWN or replica.get(b"slave-priority") == b"0":
                 self.away.add(name)
+            if _is_unheard(replica, flags):
+                self.unheard.add(name)
             if "disconnected" in flags:
                 self.silent.add(name)
             if "promoted" in flags:
                 self.promoted.add(name)
 
-    def lacks(self, name: str) -> bool:
-        """Whether it would not promote this one, for it has long been away, or is not known."""
-        return name not in self.replicas or name in self.away
+    def lacks(self, name: str, online: AbstractSet[str] = frozenset()) -> bool:
+        """Whether it would not promote this one, for it has long been away, or is not known as a replica.
+
+        Those that are `online` by the master's account are known, whether it has heard of them yet or not.
+        """
+        return name in self.away or (name not in online and (name not in self.replicas or name in self.unheard))
 
 
-def _is_away(replica: Mapping[bytes, bytes], flags: AbstractSet[str]) -> bool:
+def _is_unheard(replica: Mapping[bytes, bytes], flags: AbstractSet[str]) -> bool:
     # Nothing is known of it since this master is one: it was the master before, and is gone, or back and not yet told.
     # Any other is preferred to it.
-    unheard = replica.get(b"slave-repl-offset") == b"0"
     gone = "disconnected" in flags or replica.get(b"role-reported") == b"master"
-    return bool(flags & _DOWN) or replica.get(b"slave-priority") == b"0" or (unheard and gone)
+    return replica.get(b"slave-repl-offset") == b"0" and gone
 
 
 class Replication:
@@ -226,11 +231,18 @@ class Replication:
 
 
 def promotable(
-    said: Sequence[Said], place: Place, sentinels: int, known: AbstractSet[str] = frozenset()
+    said: Sequence[Said],
+    place: Place,
+    sentinels: int,
+    *,
+    known: AbstractSet[str] = frozenset(),
+    online: AbstractSet[str] = frozenset(),
 ) -> frozenset[str]:
     """Which replicas of the master at `place` could be promoted, as these of all the Sentinels say.
 
-    Without a majority of them, all that any names, and those that were `known` before: others may promote one.
+    Without a majority of them, all that any names, and those that were `known` before: others may promote one. A
+    replica that is `online` by the master's account is left out only if it is down: the one that hears of it first may
+    promote it, and compares it with what it heard of the others some seconds ago.
     """
     majority = sentinels // 2 + 1
     elsewhere = [one for one in said if one.master is not None and one.master != place]
@@ -244,9 +256,9 @@ def promotable(
             raise ReplicasMissing("no Sentinel says which replicas this master has")
         return frozenset(named)
     chosen = {name for one in said for name in one.promoted}  # whoever has promoted one names it as the master
-    gone = {name for name in named if sum(one.lacks(name) for one in own) >= majority}
+    gone = {name for name in named if sum(one.lacks(name, online) for one in own) >= majority}
     if len(own) == sentinels:
-        gone |= {name for name in named if all(one.lacks(name) or name in one.silent for one in own)}
+        gone |= {name for name in named if all(one.lacks(name, online) or name in one.silent for one in own)}
     return frozenset((named - gone | chosen) - {_name(place)})  # whoever promoted it may still have it among them
 
 

@@ -122,6 +122,20 @@ async def test_one_sentinel_is_no_majority_however_often_it_is_asked() -> None:
     assert await replicas.names(MASTER, master) == {"10.0.0.2:6379", "10.0.0.3:6379"}
 
 
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        ([says(THERE, UNTOLD)] * 3, 2),  # it has been told since they asked it
+        ([says(THERE)] * 2 + [says(THERE, THERE)], 2),  # two have not heard of it yet
+        ([says(THERE, DOWN)] * 2 + [says(THERE, UNTOLD)], 1),  # it is gone again, and its connection still open
+        ([says(THERE, NEVER)] * 3, 1),
+    ],
+)
+def test_a_replica_that_follows_has_to_confirm_before_the_sentinels_know_it(said: list[Said], count: int) -> None:
+    """They ask for its state every ten seconds, and one may ask, and promote it, before the others."""
+    assert len(promotable(said, MASTER, sentinels=3, online={"10.0.0.2:6379", "10.0.0.3:6379"})) == count
+
+
 def test_a_replica_that_has_become_the_master_need_not_confirm_itself() -> None:
     """The Sentinel that promoted it has it among the replicas until the others follow it."""
     promoting = says(CHOSEN, THERE, master=("10.0.0.2", 6379))
@@ -133,8 +147,8 @@ def test_without_a_majority_of_the_sentinels_nobody_is_left_out() -> None:
     """`make chaos TOPOLOGY=sentinel` found it: on a busy machine none answered in time, and no replica was named."""
     known = {"10.0.0.2:6379", "10.0.0.3:6379", "10.0.0.1:6379"}
     both = known - {"10.0.0.1:6379"}
-    assert promotable([], MASTER, 3, known) == both
-    assert promotable([says(DOWN)], MASTER, 3, known) == both
+    assert promotable([], MASTER, 3, known=known) == both
+    assert promotable([says(DOWN)], MASTER, 3, known=known) == both
     with pytest.raises(ReplicasMissing, match="no Sentinel says"):
         promotable([], MASTER, 3)
 
