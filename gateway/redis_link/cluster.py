@@ -2,7 +2,8 @@
 
 Every node has a lane of its own: batches, a confirmation by its own replicas, and no wait for a node that hangs. The
 map of the slots is asked of all nodes at once; where they differ, the newest claim counts (the highest config epoch, as
-among the nodes themselves). It is asked again when a node redirects, refuses or does not answer.
+among the nodes themselves). It is asked again when a node redirects, refuses or does not answer, or if its replicas do
+not confirm.
 
 A call that cannot be taken now is repeated for up to a second, with the same words: scripts answer a repetition as the
 first time. One without an answer may have run.
@@ -23,6 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gateway.errors import ReplicasMissing
 from gateway.redis_link.lane import Call, Lane
 
 if TYPE_CHECKING:
@@ -159,8 +161,8 @@ class Cluster:
         elif isinstance(answer, RedisConnectionError | OSError) and not isinstance(answer, RedisTimeoutError):
             self._spawn(self._again(call, answer))
         else:
-            if isinstance(answer, RedisTimeoutError):
-                self._spawn(self._look())
+            if isinstance(answer, RedisTimeoutError | ReplicasMissing):
+                self._spawn(self._look())  # a node that gets nothing confirmed may have been replaced
             self._answered(call, answer)
 
     def _judge_refusal(self, call: Call, refusal: ResponseError, place: Place) -> None:

@@ -227,7 +227,7 @@ async def test_readiness_says_that_the_archive_is_behind_or_not_configured(
     long_ago = await site.gateway.ledger.time() - 12 * 60_000
     await site.gateway.ledger.redis.zadd(keys.unarchived(0), {"acme": long_ago})
     (problem,) = (await site.gateway.until_ready("degraded"))["problems"]
-    assert problem.startswith("the archive is 12 min behind: see whether `farebox archivist` runs")
+    assert re.match(r"the archive is 1\d min behind: see whether `farebox archivist` runs", problem)
     other = tmp_path / "other"
     other.mkdir()
     signing_key = (tmp_path / "data" / "signing-key").read_text().strip()
