@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL that may have several servers; all empty if it is none.
+
+    Not urlsplit: newer versions of Python reject a list of servers with an IPv6 address in it.
+    """
+    parts = re.fullmatch(r"([a-z0-9+]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", url)
+    return SplitResult(*parts.groups("")) if parts else SplitResult("", "", "", "", "")
 
 
 def with_scheme(url: str, schemes: frozenset[str]) -> str:
@@ -15,11 +25,8 @@ def with_scheme(url: str, schemes: frozenset[str]) -> str:
 
 def readable(url: str) -> str:
     """The URL; ValueError if its servers cannot be told from the rest of it. There may be several, with commas."""
-    try:
-        servers = urlsplit(url).netloc.rpartition("@")[2].split(",")
-    except ValueError:
-        servers = ["["]
-    if all(_is_server(server) for server in servers):
+    login, _, servers = split_url(url).netloc.rpartition("@")
+    if not set("[]") & set(login) and all(map(_is_server, servers.split(","))):
         return url
     msg = (
         "is no URL that can be read: a port must be a number, an IPv6 address be in brackets, and in a user name or a "

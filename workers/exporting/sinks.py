@@ -7,12 +7,13 @@ import ssl
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
 
 from gateway.errors import FareboxError, SettingsError
+from gateway.local.urls import split_url
 from gateway.outside.addresses import AddressGuard
 from gateway.outside.outgoing import Outgoing
 from workers.exporting.cloud_events import CloudEvent
@@ -119,7 +120,7 @@ class KafkaSink:
 
 def kafka_options(url: str) -> tuple[dict[str, Any], str]:
     """What `AIOKafkaProducer` needs of a URL, and the topic."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     topic = parts.path.strip("/")
     login, _, servers = parts.netloc.rpartition("@")
     if not topic or "/" in topic or not servers:
@@ -140,4 +141,4 @@ def kafka_options(url: str) -> tuple[dict[str, Any], str]:
 
 def open_sink(url: str, token: str | None) -> Sink:
     """The sink of FAREBOX_EVENTS_URL."""
-    return KafkaSink(url) if urlsplit(url).scheme.startswith("kafka") else HttpSink(url, token)
+    return KafkaSink(url) if split_url(url).scheme.startswith("kafka") else HttpSink(url, token)
