@@ -29,6 +29,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
 
 from gateway.errors import SettingsError
+from gateway.server_lists import split_url
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
@@ -72,12 +73,9 @@ def parse_address(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Address:
         if not path.startswith("/"):
             raise _wrong(setting, "a socket's address must be unix:// with an absolute path: unix:///run/redis.sock")
         return Address("unix", path=path)
-    # Not urlsplit: some versions of Python 3.11 reject a list of hosts with an IPv6 address in it.
-    split = re.fullmatch(r"([a-z+]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", url)
-    scheme, netloc, path, query = split.groups("") if split else ("", "", "", "")
-    if netloc.count("[") != netloc.count("]"):
+    parts = split_url(url)
+    if parts.netloc.count("[") != parts.netloc.count("]"):
         raise _wrong(setting, "an IPv6 address must be in brackets: redis://[::1]:6379")
-    parts = SplitResult(scheme, netloc, path, query, "")
     transport, _, form = parts.scheme.partition("+")
     if transport not in {"redis", "rediss"} or form not in _FORMS:
         raise _wrong(setting, "must start with redis://, redis+sentinel:// or redis+cluster:// (rediss with TLS)")

@@ -224,7 +224,7 @@ async def test_what_was_earned_on_days_that_are_over_is_compared_with_the_journa
     assert [found for _, _, found in await wrong_margins(world)] == ["0", "0"]
     await world.redis.hset(key, "flux|sandbox|t|0", "five")
     unreadable = [one for one in (await audit(world.ledger)).differences if one.kind is DifferenceKind.UNREADABLE]
-    assert {one.subject.split()[0] for one in unreadable} == {"margin"}
+    assert [one.subject for one in unreadable] == [f"margin of partition {PARTITION[3:5]}"]
     await world.redis.hset(keys.policy(0), "keep:journal_least", "0")  # as in a ledger that was rebuilt
     assert await wrong_margins(world) == []
 

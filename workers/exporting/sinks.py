@@ -13,9 +13,9 @@ import aiohttp
 from yarl import URL
 
 from gateway.errors import FareboxError, SettingsError
-from gateway.local.urls import split_url
 from gateway.outside.addresses import AddressGuard
 from gateway.outside.outgoing import Outgoing
+from gateway.server_lists import split_url
 from workers.exporting.cloud_events import CloudEvent
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ class _LedgerWalk:
         self._wrong_deadlines: set[int] = set()
         self._earned: defaultdict[int, Earnings] = defaultdict(Earnings)
         self._margin = Margins()
-        self._uncounted: set[int] = set()  # partitions with accounts whose journals could not be counted
+        self._uncounted: set[int] = set()  # partitions with a journal or a margin that could not be read
 
     async def everything(self) -> None:
         partitions = range(self._reader.partitions)
@@ -88,7 +88,7 @@ class _LedgerWalk:
         for partition in range(self._reader.partitions):
             if partition not in self._uncounted and self._margin.differences(partition, self._earned[partition]):
                 check = partial(check_margins, self._reader, partition, self._margin.first)
-                await self._check(f"margin of partition {partition:02x}", check)
+                await self._check(_margin_of(partition), check)
 
     async def _totals(self, partition: int) -> None:
         if not self._counts[partition].agrees:
@@ -124,8 +124,17 @@ class _LedgerWalk:
         await self._generations([key.generation for key in by_kind["generation"] if key.generation is not None])
         await self._indexes([key for kind in _INDEXES for key in by_kind[kind]])
         await self._webhooks(by_kind["webhook"], by_kind["webhooks"])
-        if margins := [key.name for key in by_kind["margin"]]:
-            await self._check("margin", partial(self._margin.read, self._reader, margins))
+        await self._read_margins(by_kind["margin"])
+
+    async def _read_margins(self, margins: Sequence[Key]) -> None:
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for key in margins:
+            if key.partition is not None:
+                by_partition[key.partition].append(key.name)
+        for partition, names in by_partition.items():
+            read = await self._check(_margin_of(partition), partial(self._margin.read, self._reader, names))
+            if read is None or read.differences:
+                self._uncounted.add(partition)
 
     async def _webhooks(self, webhooks: Sequence[Key], indexes: Sequence[Key]) -> None:
         checks = [(f"key {key.name}", partial(check_webhook, self._reader, key)) for key in webhooks]
@@ -181,6 +190,10 @@ class _LedgerWalk:
             if difference.kind is DifferenceKind.DEADLINE and difference.generation is not None:
                 self._wrong_deadlines.add(partition_of_generation(difference.generation))
         return found
+
+
+def _margin_of(partition: int) -> str:
+    return f"margin of partition {partition:02x}"
 
 
 async def _check_shape(ledger: LedgerCore) -> None:
