@@ -7,23 +7,21 @@ Everything is durable and gets the same requests, 32 at a time, in the same roun
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redis.asyncio import Redis
 
-from benchmarks.accounts import make
+from benchmarks.accounts import Account, make
 from benchmarks.bench import Bench
-from benchmarks.http_calls import PLAN, bare_handler, generation_in_turn, get_of, post_of
+from benchmarks.http_calls import PLAN, generation_in_turn, get_of, post_of
 from benchmarks.loaded import loaded as load
 from benchmarks.peers import skeleton
 from benchmarks.peers.postgres import MISSING, postgres_at, prepare, programs
 from benchmarks.result import Result, Target, at_least, at_most
-from benchmarks.servers import answers, child, cpu_seconds, durable_redis, gateway_at, ledger_at, wait_until
-from tests.free_ports import free_port
+from benchmarks.servers import cpu_seconds, durable_redis, gateway_at, ledger_at, peer_at
 
 CONNECTIONS = 32
 SECONDS = 3
@@ -32,13 +30,13 @@ SECONDS_QUICK = 1
 # queued (of an account the first sixteen).
 ACCOUNTS = 3000
 ACCOUNTS_QUICK = 1000
-READ = 300
 STEADY_PER_SECOND = 300
 CORES_FREE = 5  # two gateways, Redis, the load, and one for the rest of the machine
 
 ECHO, ONE_CALL, ROW_LOCK, COUNTER = "aiohttp echo", "one PL/pgSQL call", "row lock, statements", "DECRBY and arq"
 UNITS = {"per_second": "/s", "p99_ms": "ms", "cpu": "µs"}
 ONE, TWO, SKELETON = "Farebox", "Farebox, two processes", "skeleton"
+READ, LEAST_READ = "read", "read, skeleton"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +75,13 @@ async def measure(bench: Bench) -> Sequence[Result]:
     rounds: Rounds = {}
     seconds = bench.size(SECONDS, SECONDS_QUICK)
     async with stacks(bench) as (stack, posts, gets):
+        accounts = [Account.number(number) for number in range(skeleton.READ)]
+        least_gets = [get_of(account, skeleton.generation_of(account)) for account in accounts]
         for _ in bench.rounds():
             for name, one in stack.items():
                 rounds.setdefault(name, []).append(await loaded(one, posts, seconds))
-            rounds.setdefault("read", []).append(await loaded(stack[ONE], gets, seconds))
+            rounds.setdefault(READ, []).append(await loaded(stack[ONE], gets, seconds))
+            rounds.setdefault(LEAST_READ, []).append(await loaded(stack[SKELETON], least_gets, seconds))
             steady = await loaded(stack[ONE], posts, seconds, per_second=STEADY_PER_SECOND)
             rounds.setdefault("steady", []).append(steady)
     return list(_results(rounds))
@@ -107,21 +108,27 @@ async def stacks(bench: Bench) -> AsyncIterator[tuple[dict[str, Stack], list[str
         async with ledger_at(redis_socket) as ledger:
             numbers = range(bench.size(ACCOUNTS, ACCOUNTS_QUICK))
             accounts = await make(ledger, redis_socket, numbers, plan=PLAN)
-            made = [await generation_in_turn(ledger, accounts[number], number) for number in range(READ)]
-        stack = {ECHO: running.enter_context(_echo())}
+            readers = accounts[: skeleton.READ]
+            made = [await generation_in_turn(ledger, account, number) for number, account in enumerate(readers)]
+
+        def peer(module: str, *arguments: object, database: int | None = None) -> Stack:
+            server = running.enter_context(peer_at(module, *arguments))
+            return Stack(server.port, [server.pid], database)
+
+        stack = {ECHO: peer("echo")}
         if (found := programs()) is not None:
             postgres = running.enter_context(postgres_at(found))
             await prepare(postgres, len(accounts))
             for name, module in ((ONE_CALL, "one_call"), (ROW_LOCK, "row_lock")):
-                stack[name] = running.enter_context(_peer(module, postgres.sockets, postgres.pid))
-        stack[COUNTER] = running.enter_context(_peer("counter", str(arq_socket), await _pid(arq_socket)))
+                stack[name] = peer(module, postgres.sockets, database=postgres.pid)
+        stack[COUNTER] = peer("counter", arq_socket, database=await _pid(arq_socket))
         await skeleton.prepare(skeleton_socket, accounts)
-        stack[SKELETON] = running.enter_context(_peer("skeleton", str(skeleton_socket), await _pid(skeleton_socket)))
+        stack[SKELETON] = peer("skeleton", skeleton_socket, database=await _pid(skeleton_socket))
         redis = await _pid(redis_socket)
         for name, processes in ((ONE, 1), (TWO, 2)):
             gateway = running.enter_context(gateway_at(redis_socket, processes=processes))
             stack[name] = Stack(gateway.port, [gateway.pid], redis)
-        reads = [get_of(*pair) for pair in zip(accounts[:READ], made, strict=True)]
+        reads = [get_of(*pair) for pair in zip(readers, made, strict=True)]
         yield stack, [post_of(account) for account in accounts], reads
 
 
@@ -142,8 +149,9 @@ def _results(rounds: Rounds) -> Iterator[Result]:
     yield Result(what="of it the ledger's", figures=of(ONE, "database"), unit="µs", target=None)
     yield beside("its floor: skeleton, CPU", SKELETON, "cpu", ECHO)
     yield Result(what="of it the ledger's", figures=of(SKELETON, "database"), unit="µs", target=None)
-    yield beside("read, CPU of gateway and ledger", "read", "cpu", ECHO)
-    yield Result(what="of it the ledger's", figures=of("read", "database"), unit="µs", target=None)
+    yield beside("read, CPU of gateway and ledger", READ, "cpu", ECHO)
+    yield Result(what="of it the ledger's", figures=of(READ, "database"), unit="µs", target=None)
+    yield beside("its floor: skeleton, CPU", LEAST_READ, "cpu", ECHO)
     if ONE_CALL in rounds:
         yield beside("creates, one process", ONE, "per_second", ONE_CALL)
         yield beside("creates, two processes", TWO, "per_second", ONE_CALL, at_least(1.0))
@@ -158,20 +166,6 @@ def _results(rounds: Rounds) -> Iterator[Result]:
     yield replace(scaled, note=note)
     steady = f"create at {STEADY_PER_SECOND} a second, p99"
     yield Result(what=steady, figures=of("steady", "p99_ms"), unit="ms", target=at_most(15))
-
-
-@contextmanager
-def _echo() -> Iterator[Stack]:
-    with bare_handler() as (port, pid):
-        yield Stack(port, [pid])
-
-
-@contextmanager
-def _peer(module: str, database: str, pid: int) -> Iterator[Stack]:
-    port = free_port()
-    with child([sys.executable, "-m", f"benchmarks.peers.{module}", str(port), database]) as process:
-        wait_until(lambda: answers(port), process)
-        yield Stack(port, [process.pid], pid)
 
 
 async def _pid(redis_socket: Path) -> int:

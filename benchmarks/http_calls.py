@@ -1,35 +1,34 @@
 """`POST /v1/generations` and `GET /v1/generations/{id}`: one gateway process beside a bare aiohttp handler.
 
-Both get the same load from the same program, on the same cores. Nobody works the queue, so what is posted stays queued
-(each account's first sixteen) or waiting; posting is therefore measured with the dispatch to arq, and without the work.
-Those that are read are by thirds queued, running and succeeded.
+All get the same load from the same program, on the same cores. Between the two is a skeleton (`benchmarks/peers/`):
+what no target can be beyond. Nobody works the queue, so what is posted stays queued (each account's first sixteen) or
+waiting; posting is therefore measured with the dispatch to arq, and without the work. Those that are read are by
+thirds queued, running and succeeded.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from benchmarks.accounts import PROMPT, REQUEST, Account, make, reserve
 from benchmarks.bench import Bench
 from benchmarks.load import UNIQUE
 from benchmarks.loaded import loaded
-from benchmarks.result import Result, at_least, at_most
-from benchmarks.servers import answers, child, durable_redis, gateway_at, ledger_at, wait_until
+from benchmarks.peers import skeleton
+from benchmarks.result import Result, Target, at_least, at_most
+from benchmarks.servers import durable_redis, gateway_at, ledger_at, peer_at
 from gateway.domain import Output, operation_id
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
-from tests.free_ports import free_port
 
 ACCOUNTS = 10_000
 ACCOUNTS_QUICK = 1000
 CONNECTIONS = 64
 SECONDS = 4
 SECONDS_QUICK = 1
-READ = 300
 PLAN = "creator"
 FLOOR = "bare aiohttp"
 
@@ -42,57 +41,49 @@ class Rounds:
 
     floor: list[Load] = field(default_factory=list)
     post: list[Load] = field(default_factory=list)
+    least_post: list[Load] = field(default_factory=list)
     get: list[Load] = field(default_factory=list)
+    least_get: list[Load] = field(default_factory=list)
 
 
 async def measure(bench: Bench) -> Sequence[Result]:
     """Load the floor, the posts and the reads, in turn."""
-    with durable_redis() as redis_socket:
+    with ExitStack() as running:
+        redis_socket, least_socket = [running.enter_context(durable_redis()) for _ in range(2)]
         async with ledger_at(redis_socket) as ledger:
             numbers = range(bench.size(ACCOUNTS, ACCOUNTS_QUICK))
             accounts = await make(ledger, redis_socket, numbers, plan=PLAN)
-            generations = [await generation_in_turn(ledger, accounts[number], number) for number in range(READ)]
+            readers = accounts[: skeleton.READ]
+            generations = [await generation_in_turn(ledger, account, number) for number, account in enumerate(readers)]
+        await skeleton.prepare(least_socket, accounts)
         posts = [post_of(account) for account in accounts]
-        gets = [get_of(*pair) for pair in zip(accounts[:READ], generations, strict=True)]
-        rounds = Rounds()
-        with bare_handler() as (bare_port, _), gateway_at(redis_socket) as gateway:
-            for _ in bench.rounds():
-                rounds.floor.append(await _load(bench, bare_port, posts))
-                rounds.post.append(await _load(bench, gateway.port, posts))
-                rounds.get.append(await _load(bench, gateway.port, gets))
+        gets = [get_of(*pair) for pair in zip(readers, generations, strict=True)]
+        least_gets = [get_of(account, skeleton.generation_of(account)) for account in readers]
+        bare, least = [running.enter_context(peer_at(*peer)) for peer in (("echo",), ("skeleton", least_socket))]
+        gateway, rounds = running.enter_context(gateway_at(redis_socket)), Rounds()
+        for _ in bench.rounds():
+            rounds.floor.append(await _load(bench, bare.port, posts))
+            rounds.post.append(await _load(bench, gateway.port, posts))
+            rounds.least_post.append(await _load(bench, least.port, posts))
+            rounds.get.append(await _load(bench, gateway.port, gets))
+            rounds.least_get.append(await _load(bench, least.port, least_gets))
     return _results(rounds)
 
 
 def _results(rounds: Rounds) -> list[Result]:
-    def of(loads: list[Load], name: str) -> list[float]:
-        return [load[name] for load in loads]
+    def beside(what: str, loads: list[Load], target: Target | None, figure: str = "per_second") -> Result:
+        figures, floors = [load[figure] for load in loads], [load[figure] for load in rounds.floor]
+        unit = "/s" if figure == "per_second" else "ms"
+        return Result(what=what, figures=figures, floors=floors, floor=FLOOR, unit=unit, target=target)
 
-    speed, p99 = of(rounds.floor, "per_second"), of(rounds.floor, "p99_ms")
+    least = "its floor: skeleton"
     return [
-        Result(
-            what="POST /v1/generations",
-            figures=of(rounds.post, "per_second"),
-            floors=speed,
-            floor=FLOOR,
-            unit="/s",
-            target=at_least(0.35),
-        ),
-        Result(
-            what="POST /v1/generations, p99",
-            figures=of(rounds.post, "p99_ms"),
-            floors=p99,
-            floor=FLOOR,
-            unit="ms",
-            target=at_most(3),
-        ),
-        Result(
-            what="GET /v1/generations/{id}",
-            figures=of(rounds.get, "per_second"),
-            floors=speed,
-            floor=FLOOR,
-            unit="/s",
-            target=at_least(0.60),
-        ),
+        beside("POST /v1/generations", rounds.post, at_least(0.35)),
+        beside(least, rounds.least_post, None),
+        beside("POST /v1/generations, p99", rounds.post, at_most(3), "p99_ms"),
+        beside(least, rounds.least_post, None, "p99_ms"),
+        beside("GET /v1/generations/{id}", rounds.get, at_least(0.60)),
+        beside(least, rounds.least_get, None),
     ]
 
 
@@ -145,12 +136,3 @@ def an_output(generation: str) -> Output:
         height=1024,
         sha256="5" * 64,
     )
-
-
-@contextmanager
-def bare_handler() -> Iterator[tuple[int, int]]:
-    """The floor of every HTTP row: its port and its process."""
-    port = free_port()
-    with child([sys.executable, "-m", "benchmarks.peers.echo", str(port)]) as process:
-        wait_until(lambda: answers(port), process)
-        yield port, process.pid

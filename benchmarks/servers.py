@@ -117,6 +117,16 @@ def gateway_at(redis_socket: Path, *, tied: bool = True, processes: int = 1) -> 
             raise
 
 
+@contextmanager
+def peer_at(module: str, *arguments: object) -> Iterator[Running]:
+    """A server of `benchmarks/peers/`, ready."""
+    port = free_port()
+    command = [sys.executable, "-m", f"benchmarks.peers.{module}", str(port), *map(str, arguments)]
+    with child(command) as process:
+        wait_until(lambda: answers(port), process)
+        yield Running(port, process.pid)
+
+
 @asynccontextmanager
 async def ledger_at(redis_socket: Path) -> AsyncIterator[Ledger]:
     """The product's ledger on this Redis, with the policy of the default rate card."""

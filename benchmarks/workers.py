@@ -1,7 +1,9 @@
 """Worker processes of the benchmark: Farebox's own with a provider that makes nothing, SAQ's and arq's with no-op jobs.
 
-`python -m benchmarks.workers farebox|saq|arq SOCKET [tell]`. With `tell` each notes in a list when a job was begun:
-`begin` was answered, or the no-op job was entered. The clock is the machine's monotonic one, which processes share.
+`least` is what no worker can be faster than: it takes a job and notes one thing, durably, before the job is begun.
+`python -m benchmarks.workers farebox|saq|arq|least SOCKET [tell]`. With `tell` each notes in a list when a job was
+begun: `begin` was answered, or the no-op job was entered. The clock is the machine's monotonic one, which processes
+share.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from workers.settings import make_worker, open_context
 
 BEGUN = "bench:begun"
 """List: when each job was begun, in nanoseconds."""
+QUEUED = "bench:jobs"
+"""List: what `least` takes."""
 JOBS_MAX = 150  # Farebox's default, and more than arq's own: its floor is the faster for it
 
 Tell = Callable[[], Awaitable[None]]
@@ -108,6 +112,15 @@ async def arq(socket: str, tell: Tell) -> None:
     await worker.async_run()
 
 
+async def least(socket: str, tell: Tell) -> None:
+    """Take each job, and write once before it is begun."""
+    redis = Redis(unix_socket_path=socket)
+    while True:
+        await redis.blpop([QUEUED])  # type: ignore[misc]
+        await redis.set("bench:lease", 1)
+        await tell()
+
+
 def main() -> None:
     """Work until SIGTERM."""
     kind, socket, *rest = sys.argv[1:]
@@ -118,7 +131,7 @@ def main() -> None:
             await redis.rpush(BEGUN, time.monotonic_ns())  # type: ignore[misc]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run({"farebox": farebox, "saq": saq, "arq": arq}[kind](socket, tell))
+        runner.run({"farebox": farebox, "saq": saq, "arq": arq, "least": least}[kind](socket, tell))
 
 
 if __name__ == "__main__":

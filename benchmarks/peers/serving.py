@@ -35,11 +35,19 @@ def refused() -> web.Response:
     return web.json_response({"error": "insufficient_credits"}, status=402)
 
 
-def serve(port: int, create: Handler, context: Callable[[web.Application], AsyncIterator[None]]) -> None:
-    """Serve `create` until SIGTERM."""
+def serve(
+    port: int,
+    create: Handler,
+    context: Callable[[web.Application], AsyncIterator[None]],
+    *,
+    read: Handler | None = None,
+) -> None:
+    """Serve `create`, and `read` if there is one, until SIGTERM."""
     app = web.Application()
     app.cleanup_ctx.append(context)
     app.router.add_post("/v1/generations", create)
+    if read is not None:
+        app.router.add_get("/v1/generations/{generation}", read)
     app.router.add_get("/readyz", _ready)
     web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, loop=uvloop.new_event_loop())
 
