@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.ledger.older import Older
     from gateway.redis_link.batches import Command
+    from gateway.redis_link.cluster import Cluster
 
 PARTITIONS = 64
 USUAL = Retention()
@@ -68,10 +69,13 @@ class LedgerCore:
             redis,
             SCRIPTS,
             translated,
-            confirming=lambda server, cluster: Replicas(server, wait_replicas, promotable_of(server, cluster)),
+            confirming=self._replicas if wait_replicas else None,
             guard=keys.never,
         )
         self._follow_up: Callable[[object], None] | None = None
+
+    def _replicas(self, server: Redis, cluster: Cluster | None) -> Replicas:
+        return Replicas(server, self.wait_replicas, promotable_of(server, cluster))
 
     def follow_up_by(self, after: Callable[[object], None]) -> None:
         """Call `after` with every outcome of a transition, before the caller gets it: `gateway.queue.follow_ups`.

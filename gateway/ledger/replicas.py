@@ -23,7 +23,7 @@ from redis.exceptions import ResponseError
 
 from gateway.errors import ReplicasMissing
 from gateway.ledger.promotable import Alone, Promotable
-from gateway.redis_link.connections import abort, close_idle, server_of
+from gateway.redis_link.open_connections import abort, close_idle, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

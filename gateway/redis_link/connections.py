@@ -29,6 +29,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
 
 from gateway.errors import SettingsError
+from gateway.redis_link.open_connections import abandon, close_idle
 from gateway.server_lists import split_url
 
 CONNECT_SECONDS = 2.0
@@ -269,40 +270,6 @@ async def _connected(connection: Any) -> None:
     with contextlib.suppress(exceptions.ResponseError):
         found = _RUN_ID.search(await connection.read_response())
         connection.run_id = None if found is None else found[1].decode()
-
-
-async def abandon(pool: ConnectionPool) -> None:
-    """Close all connections to a server that has been replaced; whoever waits for an answer gets a ConnectionError.
-
-    redis-py's own `disconnect` takes the streams away from those who are about to use them.
-    """
-    in_use: Any = pool._in_use_connections  # noqa: SLF001 - redis-py tells nobody which these are
-    for connection in list(in_use):
-        abort(connection)
-    await close_idle(pool)
-
-
-async def close_idle(pool: ConnectionPool) -> None:
-    """Close the connections that nobody uses.
-
-    redis-py's own `disconnect` waits for the end of each, and the pool hands it out meanwhile: it was taken from under
-    whoever had it by then.
-    """
-    idle: Any = pool._available_connections  # noqa: SLF001 - as above
-    for connection in list(idle):
-        await connection.disconnect(nowait=True)  # done before anybody else has a turn
-
-
-def abort(connection: AbstractConnection) -> None:
-    """Close a connection at once, also while somebody waits for its answer."""
-    writer = connection._writer  # noqa: SLF001 - as above
-    if writer is not None:
-        writer.transport.abort()
-
-
-def server_of(connection: AbstractConnection) -> str | None:
-    """Which process a connection leads to; None if it does not say."""
-    return getattr(connection, "run_id", None)
 
 
 def _tls(address: Address) -> dict[str, Any]:

@@ -8,6 +8,8 @@ does not delay them, because Redis processes one at a time.
 That is so while a batch takes a millisecond. A disk that takes several makes Redis wait for it after each batch, and
 answer meanwhile to nobody: what has reached it by then is in the next batch, what is still here only in the one after.
 So up to two more are sent while the first two wait for the disk.
+
+A batch that is large enough need not wait for anything: see `Lane`, which writes it at once.
 """
 
 from __future__ import annotations
@@ -19,6 +21,28 @@ _IN_FLIGHT_MAX = 2
 _SLOW_SECONDS = 0.005  # more than two batches take on a disk of its own
 _SLOW_MAX = 4
 _LATE_SECONDS = 0.02  # a hung connection delays the others no longer than this
+
+
+def run_surely(tasks: set[asyncio.Task[None]], work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run `work`, which never raises, as one of `tasks`; also if it is cancelled before it begins.
+
+    A loop that shuts down cancels every task, and whoever waits for the outcome would wait for ever.
+    """
+    begun = False
+
+    async def run() -> None:
+        nonlocal begun
+        begun = True
+        await work()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        if not begun:
+            run_surely(tasks, work)
+
+    task = asyncio.get_running_loop().create_task(run())
+    tasks.add(task)
+    task.add_done_callback(ended)
 
 
 class InFlightLimit:

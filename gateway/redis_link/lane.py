@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,12 +12,14 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from gateway.redis_link import batches
-from gateway.redis_link.batches import Command
-from gateway.redis_link.connections import abandon
-from gateway.redis_link.in_flight import InFlightLimit
+from gateway.redis_link.batches import Batch, Command
+from gateway.redis_link.in_flight import InFlightLimit, run_surely
+from gateway.redis_link.open_connections import abandon
 from gateway.redis_link.scripts import sent_whole
 
 LATE_SECONDS = 0.5  # a server answers within milliseconds; one that needs this long may have been replaced
+_ENOUGH = 8  # calls: a batch of these costs little more than its contents
+_WRITTEN_MAX = 4  # such batches in flight, beside those of the others
 
 _ASKING: Command = ("ASKING",)
 
@@ -51,7 +53,12 @@ class Call:
 
 
 class Lane:
-    """Sends calls to one server, in batches. `answered` gets each call with its reply or its error."""
+    """Sends calls to one server, in batches. `answered` gets each call with its reply or its error.
+
+    Requests that arrive together are handled one after the other in one turn of the event loop, and a batch begins in
+    the next. So that Redis does not wait for the last of them, and the gateway then for Redis, calls that are enough
+    for a batch are written at once.
+    """
 
     def __init__(
         self,
@@ -69,11 +76,13 @@ class Lane:
         self._checking: asyncio.Task[None] | None = None
         self._waiting: list[Call] = []
         self._in_flight = InFlightLimit(self._flush)
+        self._reading: set[asyncio.Task[None]] = set()
 
     def submit(self, call: Call) -> None:
         """Send a call with the next batch."""
         self._waiting.append(call)
-        self._in_flight.want()
+        if len(self._waiting) < _ENOUGH or not self._written():
+            self._in_flight.want()
 
     async def abandon(self) -> None:
         """Close every connection: calls in flight end with an error, and may be repeated elsewhere."""
@@ -81,12 +90,31 @@ class Lane:
         if self.confirmation is not None:
             await self.confirmation.abandon()
 
+    def _written(self) -> bool:
+        """Write what waits, if it can be written now; what takes its replies then runs."""
+        if self.confirmation is not None or len(self._reading) >= _WRITTEN_MAX:
+            return False
+        if any(call.asking for call in self._waiting):
+            return False
+        calls = self._waiting
+        commands = [call.command for call in calls]
+        batch = batches.write(self.redis, commands)
+        if batch is None:
+            return False
+        self._waiting = []
+        run_surely(self._reading, lambda: self._deliver(calls, replies(self.redis, commands, batch)))
+        return True
+
     async def _flush(self) -> None:
         calls, self._waiting = self._waiting, []
+        if calls:  # else they were sent before the turn ended
+            await self._deliver(calls, self._answers(calls))
+
+    async def _deliver(self, calls: Sequence[Call], coming: Awaitable[Sequence[Any]]) -> None:
         answers: Sequence[Any]
         late = self._watch()
         try:
-            answers = await self._answers(calls)
+            answers = await coming
         except BaseException as error:  # noqa: BLE001 - every waiting caller must get it, whatever it is
             answers = [error] * len(calls)
         finally:
@@ -147,10 +175,17 @@ async def exchange(redis: Redis, commands: Sequence[Command], servers: set[str |
     `servers` gets the ids of the processes that answered: more than one if the address leads to another by now. A
     script that the server does not know (after a restart or a failover) is sent again with its source.
     """
-    answers = await batches.send(redis, commands, servers)
+    return await replies(redis, commands, await batches.taken(redis, commands), servers)
+
+
+async def replies(
+    redis: Redis, commands: Sequence[Command], batch: Batch, servers: set[str | None] | None = None
+) -> list[Any]:
+    """The same for a batch of these commands, which may have been written already."""
+    answers = await batch.replies(servers)
     unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
     if unknown:
-        again = await batches.send(redis, [sent_whole(commands[index]) for index in unknown], servers)
-        for index, answer in zip(unknown, again, strict=True):
+        whole = await batches.taken(redis, [sent_whole(commands[index]) for index in unknown])
+        for index, answer in zip(unknown, await whole.replies(servers), strict=True):
             answers[index] = answer
     return answers

@@ -21,7 +21,8 @@ from gateway.ledger.idempotency import KeyClaimed, Request, Requests, StoredResp
 from gateway.ledger.key_records import AccountKey, KeyRecord
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
-from gateway.redis_link.connections import abandon, connect_ledger
+from gateway.redis_link.connections import connect_ledger
+from gateway.redis_link.open_connections import abandon
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
 from tests.ledger.world import DAY, HOUR, PARTITIONS, POLICY, World, the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count
 
-from gateway.redis_link.in_flight import InFlightLimit
+from gateway.redis_link.in_flight import InFlightLimit, run_surely
 
 PATIENCE_SECONDS = 30  # nothing here takes so long: it only ends a test that would hang
 
@@ -127,3 +127,19 @@ async def test_a_batch_that_is_cancelled_before_it_begins_is_sent_all_the_same()
     await sender.until_sent(2)
     assert sender.sent == [[0, 1], [2]]
     sender.all_back()
+
+
+async def test_what_must_run_runs_although_it_was_cancelled_before_it_began() -> None:
+    tasks: set[asyncio.Task[None]] = set()
+    ran: list[str] = []
+
+    async def work() -> None:
+        ran.append("once")
+
+    run_surely(tasks, work)
+    for task in list(tasks):
+        task.cancel()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while tasks:
+            await asyncio.sleep(0)
+    assert ran == ["once"]
