@@ -23,6 +23,7 @@ from gateway.archive.restoring import (
     account_fields,
     as_of,
     beside,
+    files,
     generation,
     leading_to,
     set_hash,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 ACCOUNTS_AT_ONCE = 500
 _ROWS_AT_ONCE = 1_000
 _DAY_MS = 86_400_000
+_DELETED_AFTER_MS = 30 * _DAY_MS  # files are deleted by then; of what only the archive has, nobody notes it
 
 Progress = Callable[[int, int], None]
 """Called with how many accounts are written, of how many."""
@@ -136,6 +138,8 @@ class Rebuild:
         since = moment(self.kept_from)
         await self._write_journals(archive, whole, since)
         opened = await self._write_generations(archive, whole, since)
+        async for row in _each(archive, _FILES, list(whole), since, moment(self.now - _DELETED_AFTER_MS)):
+            await self._add(self._partition(row["account"]), files(row["id"], fields_of(row["fields"])))
         kept_ms = self.policy.keep_archived_ms or 400 * _DAY_MS
         async for row in _each(archive, _USAGE, list(whole), since.date()):
             partition = self._partition(row["account"])
@@ -261,6 +265,12 @@ _GENERATIONS = """
         SELECT account, min(place) AS first FROM generations
         WHERE account = ANY($1) AND (finished_at IS NULL OR finished_at >= $2) GROUP BY account
     ) kept ON g.account = kept.account AND g.place >= kept.first
+"""
+# Of what stays in the archive only, those whose files are still there: a plan may keep them for longer.
+_FILES = """
+    SELECT account, id, fields FROM generations
+    WHERE account = ANY($1) AND finished_at < $2 AND NOT fields ? 'outputs_deleted'
+    AND finished_at + split_part(fields->>'terms', ',', 5)::bigint * interval '1 millisecond' > $3
 """
 _OUTCOMES = """
     SELECT substr(id, 5, 2) AS home, tool, model, state, fields->>'error' AS code, count(*) AS number

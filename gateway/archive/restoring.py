@@ -13,6 +13,7 @@ from gateway.archive.rows import fields_of
 from gateway.domain import partition_of_generation
 from gateway.ledger import keys
 from gateway.ledger.archiving import Command
+from gateway.ledger.generation_records import outputs_kept_ms
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.persons import PERSON_SECONDS
 
@@ -84,13 +85,18 @@ def generation(account: str, identifier: str, place: int, stored: Mapping[str, s
         if stored["state"] == "waiting":
             yield "ZADD", keys.waiting(partition, account, stored["tool"]), str(place), identifier
         return
-    finished_at, outputs_kept = int(stored["finished_at"]), int(stored["terms"].split(",")[4])
+    yield from files(identifier, stored)
+    if stored["state"] == "failed" and int(stored["finished_at"]) > now - _FAILED_SHOWN_MS:
+        yield "ZADD", keys.failed(partition), stored["finished_at"], identifier
+        yield "PEXPIRE", keys.failed(partition), str(_FAILED_SHOWN_MS)
+
+
+def files(identifier: str, stored: Mapping[str, str]) -> Iterator[Command]:
+    """When an ended generation's files are to be deleted."""
     has_files = int(stored.get("delivered", 0)) > 0 or "stored_inputs" in stored
     if has_files and "outputs_deleted" not in stored:
-        yield "ZADD", keys.outputs(partition), str(finished_at + outputs_kept), identifier
-    if stored["state"] == "failed" and finished_at > now - _FAILED_SHOWN_MS:
-        yield "ZADD", keys.failed(partition), str(finished_at), identifier
-        yield "PEXPIRE", keys.failed(partition), str(_FAILED_SHOWN_MS)
+        due = int(stored["finished_at"]) + outputs_kept_ms(stored)
+        yield "ZADD", keys.outputs(partition_of_generation(identifier)), str(due), identifier
 
 
 def beside(partition: int, row: Any) -> Iterator[Command]:

@@ -130,6 +130,13 @@ def encode_output(output: Output) -> str:
     )
 
 
+def _decode_outputs(fields: Mapping[str, str]) -> tuple[Output, ...]:
+    if fields["delivered"] == "0":
+        return ()
+    indices = sorted(int(name[7:]) for name in fields if name.startswith("output:"))
+    return tuple(_decode_output(index, fields) for index in indices)
+
+
 def _decode_output(index: int, fields: Mapping[str, str]) -> Output:
     object_key, content_type, size, width, height, sha256, duration = json.loads(fields[f"output:{index}"])
     return Output(
@@ -147,10 +154,15 @@ def _decode_output(index: int, fields: Mapping[str, str]) -> Output:
     )
 
 
-def encode_terms(terms: Terms, outputs_kept_ms: int) -> str:
-    """The limits copied into a generation, without the head start, which its plan decides."""
+def encode_terms(terms: Terms) -> str:
+    """The limits copied into a generation, without what its plan decides: how long outputs are kept, head start."""
     times = (terms.queue_timeout_ms, terms.provider_timeout_ms, terms.waiting_timeout_ms)
-    return ",".join(map(str, (*times, terms.attempts_max, outputs_kept_ms)))
+    return ",".join(map(str, (*times, terms.attempts_max)))
+
+
+def outputs_kept_ms(fields: Mapping[str, str]) -> int:
+    """How long a stored generation's outputs are kept after its end."""
+    return int(fields["terms"].split(",")[4])
 
 
 def first_fields(
@@ -211,9 +223,6 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
     price = int(fields["price"])
     state = State(fields["state"])
     final = state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
-    indices = (
-        sorted(int(name[7:]) for name in fields if name.startswith("output:")) if fields["delivered"] != "0" else ()
-    )
     return outcomes.Generation(
         id=generation,
         account=fields["account"],
@@ -224,8 +233,9 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         committed_millicredits=int(fields.get("committed", 0)),
         refunded_millicredits=int(fields.get("refunded", 0)),
         allocation=decode_allocation(fields["allocation"], fields.get("worth", "")),
-        outputs=tuple(_decode_output(index, fields) for index in indices),
+        outputs=_decode_outputs(fields),
         outputs_deleted="outputs_deleted" in fields,
+        outputs_kept_ms=outputs_kept_ms(fields) if final else 0,
         progress_thousandths=1000 if state is State.SUCCEEDED else int(fields.get("progress", 0)),
         attempt=int(fields["attempt"]),
         failures=int(fields["failures"]),

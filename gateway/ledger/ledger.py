@@ -254,8 +254,8 @@ def _terms(terms: PlanTerms) -> str:
     return ";".join((numbers, tools, json.dumps(allow) if allow else ""))
 
 
-def _seats(terms: PlanTerms) -> str:
-    return "" if terms.seats is None else str(terms.seats)
+def _or_none(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _policy_fields(policy: Policy) -> list[str]:
@@ -268,13 +268,15 @@ def _policy_fields(policy: Policy) -> list[str]:
         "grace": str(policy.refund_grace_ms),
         "leftover": str(int(policy.keep_upgrade_leftover)),
         "spent": "debt" if policy.spent_is_owed else "forgive",
-        "keep:archived": "" if policy.keep_archived_ms is None else str(policy.keep_archived_ms),
+        "keep:archived": _or_none(policy.keep_archived_ms),
         "free": _terms(policy.free),
-        "seats:free": _seats(policy.free),
+        "seats:free": _or_none(policy.free.seats),
+        "outputs:free": _or_none(policy.free.outputs_kept_ms),
     }
     for plan, terms in policy.plans.items():
         fields[f"plan:{plan}"] = _terms(terms)
         fields[f"price:{plan}"] = ",".join(f"{months}:{cents}" for months, cents in terms.price_cents.items())
         fields[f"sale:{plan}"] = "1"
-        fields[f"seats:{plan}"] = _seats(terms)
+        fields[f"seats:{plan}"] = _or_none(terms.seats)
+        fields[f"outputs:{plan}"] = _or_none(terms.outputs_kept_ms)
     return [item for pair in fields.items() for item in pair]

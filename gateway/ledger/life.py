@@ -114,7 +114,8 @@ class GenerationOperations(LedgerCore):
             volume=volume and encode_volume(volume, request.outputs),
             pro=pro,
             **_asked(request),
-            terms=encode_terms(terms, self.outputs_kept_ms),
+            terms=encode_terms(terms),
+            kept_ms=self.outputs_kept_ms,
             fields=to_json([text for pair in fields.items() for text in pair]).decode(),
             dispatch_ms=self.dispatch_ms,
         )

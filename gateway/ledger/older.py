@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from gateway.clock import now_ms
 from gateway.ledger import outcomes
 from gateway.ledger.archiving import StoredGeneration, StoredUsage
-from gateway.ledger.generation_records import decode_fields, decode_tags
+from gateway.ledger.generation_records import decode_fields, decode_tags, outputs_kept_ms
 from gateway.ledger.journal_records import Entry
 from gateway.ledger.records import decode_entry
 
@@ -146,8 +146,7 @@ def _is_same(value: object, wanted: str) -> bool:
 def decode_older(stored: StoredGeneration) -> outcomes.Generation:
     """An archived generation. Its outputs have gone when their time was over, though nobody could note it here."""
     fields = dict(stored.fields)
-    outputs_kept_ms = int(fields["terms"].split(",")[4])
-    if int(fields.get("delivered", 0)) and now_ms() > int(fields["finished_at"]) + outputs_kept_ms:
+    if int(fields.get("delivered", 0)) and now_ms() > int(fields["finished_at"]) + outputs_kept_ms(fields):
         fields.setdefault("outputs_deleted", "1")
     return decode_fields(stored.id, fields)
 

@@ -72,6 +72,7 @@ class Generation:
     allocation: tuple[AllocationShare, ...]
     outputs: tuple[Output, ...] = ()
     outputs_deleted: bool = False
+    outputs_kept_ms: int = 0
     progress_thousandths: int = 0
     attempt: int
     failures: int
@@ -108,6 +109,11 @@ class Generation:
     released: int = 0
     lost: tuple[Cost, ...] = ()
     """What attempts cost beyond the delivered outputs (R31)."""
+
+    @property
+    def outputs_expire_at(self) -> int | None:
+        """When its outputs are to be deleted (ms); None while it is open, and without outputs."""
+        return self.finished_at + self.outputs_kept_ms if self.outputs and self.finished_at is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ class PlanTerms:
 
     `concurrency` by tool (a tool without an entry: 1); `allow` limits settings: tool → setting → allowed values.
     `seats`: how many members an account may have; None: any number.
+    `outputs_kept_ms`: how long outputs are kept after the end; None: as the gateway is set.
     `price_cents`: months per billing interval → the price of the interval.
     """
 
@@ -26,6 +27,7 @@ class PlanTerms:
     concurrency: Mapping[str, int] = field(default_factory=dict)
     max_waiting: int
     seats: int | None = None
+    outputs_kept_ms: int | None = None
     head_start_ms: int = 0
     allow: Mapping[str, Mapping[str, tuple[SettingValue, ...]]] = field(default_factory=dict)
 

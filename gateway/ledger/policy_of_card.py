@@ -33,7 +33,7 @@ def policy_of(card: RateCard, *, now_ms: int | None = None) -> Policy:
         refund_grace_ms=card.refunds.grace_ms,
         keep_upgrade_leftover=card.subscriptions.upgrade_leftover == "keep",
         spent_is_owed=card.payments.spent == "debt",
-        keep_archived_ms=None if card.archive.keep_days is None else card.archive.keep_days * _DAY_MS,
+        keep_archived_ms=_days_ms(card.archive.keep_days),
         free=_free_terms(card.free),
         plans={plan_id: _plan_terms(plan) for plan_id, plan in card.plans.items()},
     )
@@ -85,7 +85,13 @@ def _offset_ms(zone: ZoneInfo, second: int) -> int:
 
 
 def _free_terms(free: Free) -> PlanTerms:
-    return PlanTerms(concurrency=free.concurrency, max_waiting=free.max_waiting, seats=free.seats, allow=free.allow)
+    return PlanTerms(
+        concurrency=free.concurrency,
+        max_waiting=free.max_waiting,
+        seats=free.seats,
+        outputs_kept_ms=_days_ms(free.output_days),
+        allow=free.allow,
+    )
 
 
 def _plan_terms(plan: Plan) -> PlanTerms:
@@ -95,9 +101,14 @@ def _plan_terms(plan: Plan) -> PlanTerms:
         concurrency=plan.concurrency,
         max_waiting=plan.max_waiting,
         seats=plan.seats,
+        outputs_kept_ms=_days_ms(plan.output_days),
         head_start_ms=plan.head_start_ms,
         allow=plan.allow,
     )
+
+
+def _days_ms(days: int | None) -> int | None:
+    return None if days is None else days * _DAY_MS
 
 
 def _prices(plan: Plan) -> dict[int, int]:

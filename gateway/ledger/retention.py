@@ -18,7 +18,10 @@ OPEN_DAYS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """In days: outputs after the end, generations in their account's list, journal entries, usage counters."""
+    """In days: outputs after the end, generations in their account's list, journal entries, usage counters.
+
+    A plan may say otherwise of its outputs; `publish` then keeps lists as long as those need (`keep:lists`).
+    """
 
     outputs: int = RECORD_DAYS
     lists: int = RECORD_DAYS + OPEN_DAYS
@@ -47,22 +50,29 @@ class Retention:
 
     def as_published(self, published: Mapping[str, str]) -> Retention:
         """The published retention; what is not published is taken from this."""
+        told = _as_set(published)
         days = {
-            name: int(published[field]) // _DAY_MS
+            name: int(told[field]) // _DAY_MS
             for name, field in zip(asdict(self), self.fields, strict=True)
-            if field in published
+            if field in told
         }
         return replace(self, **days)
 
     def difference(self, published: Mapping[str, str]) -> str | None:
         """How another gateway's published retention differs, as a sentence; None if it does not."""
+        told = _as_set(published)
         names = {"outputs": "OUTPUT", "lists": "LIST", "journal": "JOURNAL", "usage": "USAGE"}
         found = [
-            f"FAREBOX_{names[name]}_DAYS is {days} here and {int(published[field]) // _DAY_MS} at another gateway"
+            f"FAREBOX_{names[name]}_DAYS is {days} here and {int(told[field]) // _DAY_MS} at another gateway"
             for (name, days), field in zip(asdict(self).items(), self.fields, strict=True)
-            if field in published and published[field] != self.fields[field]
+            if field in told and told[field] != self.fields[field]
         ]
         return "; ".join(found) + ": configure all gateways the same and restart them" if found else None
+
+
+def _as_set(published: Mapping[str, str]) -> dict[str, str]:
+    """The published retention as the gateway was set, without what plans add to lists."""
+    return {**published, **({"keep:lists": published["keep:lists_set"]} if "keep:lists_set" in published else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from gateway.pricing.fields import (
     Zone,
     as_tuple,
 )
+from gateway.pricing.keeping import Archive, OutputDays
 from gateway.pricing.measures import (
     COUNTED_KINDS,
     INPUT_AUDIO_SECONDS,
@@ -82,6 +83,7 @@ class Free(Table):
     concurrency: Concurrency = Field(default_factory=dict)
     max_waiting: Annotated[Whole, Field(ge=0, le=1_000_000)] = 20
     seats: Seats | None = None
+    output_days: OutputDays | None = None
     allow: Allow = Field(default_factory=dict)
     discounts: Discounts = Field(default_factory=dict)
 
@@ -101,15 +103,6 @@ class Free(Table):
         return verified and (self.for_everyone or not subscribed)
 
 
-class Archive(Table):
-    """`[archive]`: for how many days the ledger keeps what the archive has. Left out: as long as without an archive.
-
-    Two days at least: idempotency keys and corrections of yesterday need the ledger's own copy.
-    """
-
-    keep_days: int | None = Field(None, ge=2, le=3650)
-
-
 class Plan(Table):
     """`[plans.<id>]`: a subscription plan with its monthly allotment (R2) and its limits (R6, R14, R15)."""
 
@@ -119,6 +112,7 @@ class Plan(Table):
     concurrency: Concurrency = Field(default_factory=dict)
     max_waiting: Annotated[Whole, Field(ge=0, le=1_000_000)] = 20
     seats: Seats | None = None
+    output_days: OutputDays | None = None
     head_start_ms: DurationMs = Field(0, alias="head_start")
     allow: Allow = Field(default_factory=dict)
     discounts: Discounts = Field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -163,15 +163,18 @@ def _values(setting: Setting) -> str:
 def _plans_table(card: RateCard) -> Table:
     table = table_titled("Plans: credits per month, and the price per interval")
     table.add_column("plan", no_wrap=True)
-    for heading in ("credits", *Interval, "head start"):
+    kept = {plan_id: plan.output_days for plan_id, plan in card.plans.items()} | {FREE_PLAN: card.free.output_days}
+    for heading in ("credits", *Interval, "head start", *(["outputs kept"] if any(kept.values()) else [])):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_row(FREE_PLAN, f"{format_credits(card.free.daily_millicredits)} a day")
+    nothing = ("",) * (len(Interval) + 1)
+    table.add_row(FREE_PLAN, f"{format_credits(card.free.daily_millicredits)} a day", *nothing, *_days(kept, FREE_PLAN))
     for plan_id, plan in card.plans.items():
         table.add_row(
             escape(plan_id),
             format_credits(plan.monthly_millicredits),
             *(_price(plan, interval) for interval in Interval),
             _minutes(plan.head_start_ms),
+            *_days(kept, plan_id),
         )
     return table
 
@@ -211,6 +214,13 @@ def _price(plan: Plan, interval: Interval) -> str:
 
 def _minutes(duration_ms: int) -> str:
     return f"{duration_ms / 60_000:g} min" if duration_ms else ""
+
+
+def _days(kept: Mapping[str, int | None], plan_id: str) -> Iterator[str]:
+    """A plan's cell in the column for it, if there is one."""
+    if any(kept.values()):
+        days = kept[plan_id]
+        yield "" if days is None else f"{days} days"
 
 
 def _bundles_table(card: RateCard) -> Table:

@@ -200,6 +200,7 @@ class FreePlanOut(Answer):
     concurrency: Counts = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
     seats: int | None = Field(description="How many members the account may have; null: any number.")
+    output_days: int = Field(description="For how many days after a generation's end its outputs are kept.")
     allow: Allow = Field(description="The settings values that a tool is limited to.")
     discounts: Factors = Field(
         default={},
@@ -218,6 +219,7 @@ class PlanOut(Answer):
     concurrency: Counts = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
     seats: int | None = Field(description="How many members the account may have; null: any number.")
+    output_days: int = Field(description="For how many days after a generation's end its outputs are kept.")
     head_start_seconds: Credits = Field(description="How far ahead of others its generations are queued.")
     allow: Allow = Field(description="The settings values that a tool is limited to.")
     discounts: Factors = Field(

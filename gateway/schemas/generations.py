@@ -273,6 +273,13 @@ class GenerationOut(Answer):
     price: Price
     credits: GenerationCredits
     outputs: list[OutputOut]
+    outputs_expire_at: Time | SkipJsonSchema[None] = Field(
+        default=None,
+        description=(
+            "Only present once it has ended with outputs: when they are going to be deleted, as the plan said on which "
+            "it was ordered."
+        ),
+    )
     outputs_deleted: bool = Field(default=False, description="Present and true once the outputs have been deleted.")
     progress: Credits = Field(description="From 0 to 1.")
     queue_position: int | None = Field(

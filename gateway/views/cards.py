@@ -44,16 +44,17 @@ def rate_card_shape(card: RateCard, pauses: Mapping[tuple[PauseKind, str], Pause
     )
 
 
-def plans_shape(card: RateCard) -> card_schemas.PlansOut:
-    """The plans on sale, and what accounts without one get."""
+def plans_shape(card: RateCard, *, output_days: int) -> card_schemas.PlansOut:
+    """The plans on sale, and what accounts without one get. `output_days`: how long outputs are kept by default."""
     free = card.free
     return card_schemas.PlansOut(
-        data=[_plan_shape(card, plan_id, plan) for plan_id, plan in card.plans.items()],
+        data=[_plan_shape(card, plan_id, plan, output_days) for plan_id, plan in card.plans.items()],
         free=card_schemas.FreePlanOut(
             daily_credits=millicredits_to_credits(free.daily_millicredits),
             concurrency=dict(free.concurrency),
             max_waiting=free.max_waiting,
             seats=free.seats,
+            output_days=free.output_days or output_days,
             allow=_allow_shape(free.allow),
             **_discounts(free),
             estimated_generations=_estimates_shape(card, FREE_PLAN),
@@ -69,7 +70,7 @@ def price_shape(price: PlanPrice) -> card_schemas.PriceOut:
     return card_schemas.PriceOut(**{interval: amount for interval, amount in sold.items() if amount is not None})
 
 
-def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> card_schemas.PlanOut:
+def _plan_shape(card: RateCard, plan_id: str, plan: Plan, output_days: int) -> card_schemas.PlanOut:
     return card_schemas.PlanOut(
         id=plan_id,
         name=plan.name,
@@ -78,6 +79,7 @@ def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> card_schemas.PlanOu
         concurrency=dict(plan.concurrency),
         max_waiting=plan.max_waiting,
         seats=plan.seats,
+        output_days=plan.output_days or output_days,
         head_start_seconds=Decimal(plan.head_start_ms) / 1000,
         allow=_allow_shape(plan.allow),
         **_discounts(plan),

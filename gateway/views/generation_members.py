@@ -140,6 +140,7 @@ class GenerationMembers(TypedDict):
     delayed: NotRequired[DelayMembers]
     retry_of: NotRequired[str]
     cancel_requested: NotRequired[bool]
+    outputs_expire_at: NotRequired[str]
     outputs_deleted: NotRequired[bool]
     withheld: NotRequired[bool]
     inputs: NotRequired[list[InputMembers]]

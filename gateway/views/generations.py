@@ -107,9 +107,16 @@ def generation_members(
         members["retry_of"] = generation.retry_of
     if generation.cancel_requested and generation.finished_at is None:
         members["cancel_requested"] = True
+    if generation.finished_at is not None:
+        _add_end_of_outputs(members, generation)
+    return members
+
+
+def _add_end_of_outputs(members: GenerationMembers, generation: outcomes.Generation) -> None:
     if generation.outputs_deleted:
         members["outputs_deleted"] = True
-    return members
+    elif generation.outputs_expire_at is not None:
+        members["outputs_expire_at"] = utc(generation.outputs_expire_at)
 
 
 def _add_what_holds_it(members: GenerationMembers, generation: outcomes.Generation, standing: Standing) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timedelta
 
 import obstore
 import pytest
 from yarl import URL
 
 from gateway.api import services
+from gateway.domain import Interval, operation_id
 from tests.api.visitor import PICTURE, Visitor
 from tests.cases import cases
 
@@ -162,6 +164,18 @@ async def test_404_an_output_that_is_not_there_says_why(gateway: Visitor, key: s
     assert body["outputs_deleted"] is True
     assert (body["outputs"][0]["url"], body["outputs"][0]["deleted"]) == (None, True)
     assert "deleted" in (await gateway.call("GET", url)).message
+
+
+async def test_a_generation_says_until_when_its_plan_keeps_its_outputs(gateway: Visitor, key: str) -> None:
+    await gateway.ledger.subscribe(account="acme", plan="standard", interval=Interval.MONTHLY, operation=operation_id())
+    generation = await gateway.made(key)
+    assert "outputs_expire_at" not in (await gateway.call("GET", f"/v1/generations/{generation}", key)).body
+    await gateway.finish(generation)
+    body = (await gateway.call("GET", f"/v1/generations/{generation}", key)).body
+    kept = datetime.fromisoformat(body["outputs_expire_at"]) - datetime.fromisoformat(body["finished_at"])
+    assert kept == timedelta(days=90)
+    await gateway.ledger.outputs_deleted(generation=generation)
+    assert "outputs_expire_at" not in (await gateway.call("GET", f"/v1/generations/{generation}", key)).body
 
 
 async def test_an_output_can_be_fetched_as_soon_as_it_is_delivered(gateway: Visitor, key: str) -> None:

@@ -224,6 +224,7 @@ async def test_the_rate_card_and_the_plans_are_public(gateway: Visitor) -> None:
     assert basic["allow"] == {"video": {"resolution": ["480p", "720p"]}}
     assert basic["estimated_generations"]["image"] == {"model": "sketch", "generations": 600}
     assert plans["free"]["daily_credits"] == 100
+    assert [one["output_days"] for one in (plans["free"], *plans["data"])] == [30, 30, 90], "30: FAREBOX_OUTPUT_DAYS"
     assert plans["upgrade_leftover"] == "keep"
     assert plans["rate_card"] == card["version"]
 

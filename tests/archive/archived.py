@@ -11,7 +11,8 @@ from gateway.archive.archivist import Archivist
 from gateway.archive.rows import entry_text
 from gateway.domain import partition_of_account
 from gateway.ledger import keys
-from tests.ledger.world import PARTITIONS, World
+from tests.ledger.ageing import age_journal
+from tests.ledger.world import DAY, PARTITIONS, World
 
 
 @dataclass(slots=True)
@@ -38,3 +39,17 @@ class Archived:
 
     async def row(self, statement: str, *values: Any) -> Any:
         return await self.connection.fetchrow(statement, *values)
+
+
+async def old(world: World, days: int) -> list[str]:
+    """Generations and entries of `ann` of long ago; the generations."""
+    partition = partition_of_account("ann", PARTITIONS)
+    made = [await world.spend(price) for price in (0, 1_000, 2_000)]
+    for generation in made:
+        await world.finish(generation)
+        key = world.ledger.generation_key(generation)
+        for name in ("created_at", "finished_at"):
+            await world.redis.hincrby(key, name, -days * DAY)
+        await world.redis.zincrby(keys.recent(partition, "ann"), -days * DAY, generation)
+    await age_journal(world, days * DAY)
+    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ from gateway.archive import rebuilding, restoring
 from gateway.archive.rebuilding import Rebuild
 from gateway.archive.restoring import as_of
 from gateway.archive.rows import moment
-from gateway.domain import Bucket, Scope, State, member_id
+from gateway.domain import Bucket, Scope, State, member_id, partition_of_generation
 from gateway.errors import LedgerBroken, RebuildRefused
 from gateway.ledger import keys, outcomes
 from gateway.ledger.accounts import key_id_of
 from gateway.ledger.audit import audit
-from tests.archive.archived import Archived
-from tests.ledger.world import World, the
+from tests.archive.archived import Archived, old
+from tests.ledger.world import DAY, FREE, World, the
 
 ACCOUNTS = [f"acc-{number}" for number in range(10)]
 
@@ -114,6 +115,26 @@ async def empty(world: World) -> None:
     names = list(await world.contents())
     for name in names:
         await world.redis.delete(name)
+
+
+async def test_outputs_are_deleted_though_only_the_archive_has_their_generation(archived: Archived) -> None:
+    """They stayed for ever: a rebuilt ledger knew only of outputs of the generations that came back."""
+    world = archived.world
+    world.holds = False
+    await world.publish(keep_archived_ms=7 * DAY, free=replace(FREE, outputs_kept_ms=90 * DAY))
+    made = await old(world, 45)
+    ended = {one: (await world.generation(one)).outputs_expire_at for one in made}
+    await world.publish(free=replace(FREE, outputs_kept_ms=10 * DAY))
+    await old(world, 45)  # deleted a month ago, and nobody could note it
+    await archived.copy()
+    await empty(world)
+    await rebuilt(archived)
+    assert not await world.redis.exists(*map(world.ledger.generation_key, made))
+    partition = partition_of_generation(made[0])
+    due = await world.redis.zrange(keys.outputs(partition), 0, -1, withscores=True)
+    assert {name.decode(): int(at) for name, at in due} == ended
+    await world.ledger.start()
+    assert not (report := await audit(world.ledger)).differences, report
 
 
 async def test_a_ledger_that_is_not_empty_is_refused(archived: Archived) -> None:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from gateway.archive.reading import ArchiveReader
 from gateway.domain import partition_of_account
 from gateway.errors import ArchiveUnavailable
-from gateway.ledger import keys
+from gateway.ledger import keys, outcomes
 from gateway.ledger.audit import audit
 from gateway.ledger.trimming import trim_all
-from tests.archive.archived import Archived
-from tests.ledger.ageing import age_journal
-from tests.ledger.world import DAY, PARTITIONS, World
+from tests.archive.archived import Archived, old
+from tests.ledger.world import DAY, FREE, PARTITIONS, World, the
 
 PARTITION = partition_of_account("ann", PARTITIONS)
-
-
-async def old(world: World, days: int) -> list[str]:
-    """Generations and entries of long ago; the generations."""
-    made = [await world.spend(price) for price in (0, 1_000, 2_000)]
-    for generation in made:
-        await world.finish(generation)
-        key = world.ledger.generation_key(generation)
-        for name in ("created_at", "finished_at"):
-            await world.redis.hincrby(key, name, -days * DAY)
-        await world.redis.zincrby(keys.recent(PARTITION, "ann"), -days * DAY, generation)
-    await age_journal(world, days * DAY)
-    return made
 
 
 async def kept(world: World) -> tuple[int, int, int, int]:
@@ -132,3 +121,24 @@ async def test_while_postgresql_is_away_the_ledger_goes_on_and_all_is_copied_lat
     await archived.copy()
     assert await archived.entries() == await archived.journal()
     assert await world.ledger.unarchived_since() is None
+
+
+async def test_outputs_outlive_their_record_in_the_ledger_as_long_as_their_plan_says(archived: Archived) -> None:
+    """The record is read from the archive, and says of them what is true."""
+    world = archived.world
+    world.holds = False
+    await world.publish(keep_archived_ms=7 * DAY, free=replace(FREE, outputs_kept_ms=90 * DAY))
+    (long, *_) = await old(world, 45)
+    await world.publish(free=FREE)
+    (short, *_) = await old(world, 45)
+    await archived.copy()
+    await trim_all(world.ledger, rest=0)
+    world.ledger.older = ArchiveReader(archived.archivist.url)
+    try:
+        for generation, deleted in ((long, False), (short, True)):
+            assert not await world.redis.exists(world.ledger.generation_key(generation))
+            read = the(outcomes.Generation, await world.ledger.generation(generation=generation))
+            assert read.outputs_deleted is deleted
+    finally:
+        await world.ledger.older.close()
+    assert not (await audit(world.ledger)).differences

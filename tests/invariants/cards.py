@@ -19,7 +19,7 @@ _STANDARD = PlanTerms(
 )  # fmt: skip
 _PRO = PlanTerms(
     monthly_millicredits=1_000_001, price_cents={1: 2_700, 12: 25_000}, concurrency={"image": 4, "video": 1},
-    max_waiting=4,
+    max_waiting=4, outputs_kept_ms=20 * DAY,
 )  # fmt: skip
 _UTC = Policy(
     version="sha256:first", file_time_ms=1, timezone="UTC", zone_changes=((0, 0),), reset_ms=0,

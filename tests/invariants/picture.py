@@ -189,7 +189,7 @@ def _generation(g: Generation) -> dict[str, str]:
         "submission": g.submission, "ref_attempt": g.ref_attempt, "ref_at": g.ref_at,
         "queued_at": g.queued_at, "started_at": g.started_at, "finished_at": g.finished_at,
         "progress": g.progress, "cancel_requested": g.cancel_requested, "error": g.error,
-        "terms": ",".join(map(str, (*limits, 30 * DAY, g.head_start))),
+        "terms": ",".join(map(str, (*limits, g.outputs_kept, g.head_start))),
         "allocation": ",".join(
             f"{LETTERS[share.grant.bucket]}:{KINDS[share.grant.kind]}{share.grant.number}:{share.amount}"
             for share in g.shares
@@ -257,7 +257,7 @@ def _partition(model: Model, partition: int, partitions: int) -> Picture:
             totals.update({"open": 1, "held": g.request.price_millicredits, f"{g.state}:{g.request.tool}": 1})
             deadlines[g.id] = g.deadline
         elif g.outputs:
-            outputs[g.id] = (g.finished_at or 0) + 30 * DAY
+            outputs[g.id] = (g.finished_at or 0) + g.outputs_kept
         if g.state == "failed":
             failed[g.id] = g.finished_at or 0
     newest = max(failed.values(), default=0)  # when the list was last shortened

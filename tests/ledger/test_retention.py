@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from gateway.domain import partition_of_account
+from gateway.domain import operation_id, partition_of_account, partition_of_generation
 from gateway.errors import SettingsError
 from gateway.ledger import keys, outcomes
 from gateway.ledger.audit import audit
@@ -15,7 +16,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.retention import Retention
 from gateway.settings import load_settings
 from tests.ledger.ageing import age_journal
-from tests.ledger.world import DAY, PARTITIONS, World, open_world, the
+from tests.ledger.world import DAY, FREE, PARTITIONS, POLICY, World, open_world, the
 
 LONG = Retention(outputs=90, lists=100, journal=60, usage=500)
 PARTITION = partition_of_account("ann", PARTITIONS)
@@ -109,14 +110,90 @@ async def test_a_gateway_that_is_set_otherwise_says_so(keeping: World) -> None:
 
 async def test_a_ledger_of_before_keeps_what_it_kept(world: World) -> None:
     """Its policy says nothing of it, until a gateway of this version publishes."""
+    kept = ("outputs", "lists", "lists_set", "journal", "usage", "journal_least", "promised")
+    names = [*(f"keep:{name}" for name in kept), *(f"outputs:{plan}" for plan in ("free", "standard", "pro"))]
     for partition in range(PARTITIONS):
-        names = [f"keep:{name}" for name in ("outputs", "lists", "journal", "usage", "journal_least")]
         await world.redis.hdel(keys.policy(partition), *names)
     ended = await world.finish(await world.spend())
     the(outcomes.Generation, ended.generation)
     (usage,) = [name for name in await world.contents() if ":usage:" in name]
     assert 399 * DAY < await world.redis.pttl(usage) <= 400 * DAY
     assert await world.ledger.kept_otherwise() is None
+
+
+STANDARD, PRO = POLICY.plans["standard"], POLICY.plans["pro"]
+KEEPING = {"standard": replace(STANDARD, outputs_kept_ms=90 * DAY), "pro": PRO}
+
+
+async def outputs_kept(world: World, generation: str) -> int:
+    """End it; for how long its outputs are kept, as the list of what is to be deleted says."""
+    ended = (await world.finish(generation)).generation
+    partition = partition_of_generation(generation)
+    deleted_at = await world.redis.zscore(keys.outputs(partition), generation)
+    record_gone_at = await world.redis.pexpiretime(keys.generation(partition, generation))
+    assert ended.finished_at is not None
+    assert ended.outputs_expire_at == deleted_at, "callers are told the same"
+    assert record_gone_at >= deleted_at, "as long as its outputs are there, its record is"
+    return int(deleted_at) - ended.finished_at
+
+
+async def lists_kept(world: World) -> int:
+    """How many days lists are kept."""
+    return int((await world.ledger.published())["keep:lists"]) // DAY
+
+
+async def test_a_plan_says_how_long_its_outputs_are_kept_and_else_the_gateway_does(world: World) -> None:
+    await world.publish(free=replace(FREE, outputs_kept_ms=7 * DAY), plans=KEEPING)
+    for account, plan, days in (("ann", None, 7), ("bob", "standard", 90), ("cid", "pro", 30)):
+        await world.account(account, plan=plan)
+        assert await outputs_kept(world, await world.spend(account=account)) == days * DAY
+    assert await lists_kept(world) == 100, "who is erased is found in the lists"
+    assert await world.ledger.kept_otherwise() is None, "which is no difference between gateways"
+    told = Retention().as_published(await world.ledger.published())
+    assert told == Retention(), "and who publishes for them does not make it the setting"
+
+
+async def test_what_was_promised_with_the_order_stays_whatever_plan_follows(world: World) -> None:
+    await world.publish(plans=KEEPING)
+    await world.account("ann", plan="standard")
+    long, short = await world.spend(), await world.spend(account=(await world.account("bob")).id)
+    await world.subscribe("ann", "pro")
+    await world.subscribe("bob", "standard")
+    assert await outputs_kept(world, long) == 90 * DAY
+    assert await outputs_kept(world, short) == 30 * DAY
+    assert await outputs_kept(world, await world.spend(account="bob")) == 90 * DAY
+
+
+async def test_a_plan_that_lapses_with_the_order_says_nothing_of_it_any_more(world: World) -> None:
+    await world.publish(plans=KEEPING)
+    await world.account("ann", plan="standard")
+    await world.ledger.unsubscribe(account="ann", operation=operation_id())
+    await world.advance(40 * DAY)
+    assert await outputs_kept(world, await world.spend()) == 30 * DAY
+
+
+async def test_a_plan_that_is_no_longer_sold_keeps_outputs_as_long_as_before(world: World) -> None:
+    await world.publish(plans=KEEPING)
+    await world.account("ann", plan="standard")
+    await world.publish(plans={"pro": PRO})
+    assert await outputs_kept(world, await world.spend()) == 90 * DAY
+    assert await lists_kept(world) == 100
+
+
+async def test_lists_stay_until_what_was_promised_longer_is_gone(world: World) -> None:
+    """They were trimmed by the new setting at once: a person's outputs were there for 50 more days, and not erased."""
+    await world.publish(plans=KEEPING)
+    assert await lists_kept(world) == 100
+    await world.publish(plans={"standard": replace(STANDARD, outputs_kept_ms=60 * DAY), "pro": PRO})
+    await world.later(50 * DAY)
+    await world.publish(plans=POLICY.plans)
+    assert await lists_kept(world) == 100
+    await world.later(99 * DAY)
+    await world.publish()
+    assert await lists_kept(world) == 100
+    await world.later(2 * DAY)
+    await world.publish()
+    assert await lists_kept(world) == 40
 
 
 def test_a_list_is_never_shorter_than_what_is_kept() -> None:

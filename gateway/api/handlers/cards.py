@@ -7,7 +7,7 @@ from aiohttp import web
 from gateway.api.http.parse import read_query
 from gateway.api.http.respond import answer
 from gateway.api.ownership.target_account import account_of, target_account
-from gateway.api.services import PAUSE_BOARD, RATE_CARDS, STARTUP
+from gateway.api.services import PAUSE_BOARD, RATE_CARDS, SETTINGS, STARTUP
 from gateway.schemas.base import OfAccount
 from gateway.views.cards import discounts_shape, plans_shape, rate_card_shape
 
@@ -26,4 +26,4 @@ async def discounts(request: web.Request) -> web.Response:
 
 async def plans(request: web.Request) -> web.Response:
     """`GET /v1/plans`."""
-    return answer(plans_shape(request.app[RATE_CARDS].card))
+    return answer(plans_shape(request.app[RATE_CARDS].card, output_days=request.app[SETTINGS].output_days))

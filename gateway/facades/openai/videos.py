@@ -17,7 +17,7 @@ from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import cancel_own, own_generation, own_page, queue_positions
 from gateway.api.ownership.target_account import own
-from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
+from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, UPLOAD_ADDRESSES
 from gateway.domain import FINAL_STATES, State
 from gateway.facades.calls import created_headers, generation_of, models_of, order
 from gateway.facades.held import send_whole
@@ -37,7 +37,6 @@ POLL_AFTER_MS = 1000
 _REMIXED_FROM = "remixed_from_video_id"
 _LIST_MAX = 100
 _PAGES_MAX = 20  # of the list, which contains images too; after these a next page is offered
-_DAY_SECONDS = 86_400
 _STATUSES = {
     State.WAITING: "queued",
     State.QUEUED: "queued",
@@ -199,9 +198,8 @@ def _shape(request: web.Request, video: Generation, position: int | None) -> dic
         "error": None,
         "credits": of_thousandths(video.price_millicredits - video.refunded_millicredits),
     }
-    if video.finished_at is not None and video.outputs:
-        kept = request.app[SETTINGS].output_days * _DAY_SECONDS
-        members["expires_at"] = int(video.finished_at // 1000 + kept)
+    if video.outputs_expire_at is not None:
+        members["expires_at"] = video.outputs_expire_at // 1000
     if video.state in {State.FAILED, State.CANCELLED}:
         members["error"] = failure_of(video)
     if position is not None:

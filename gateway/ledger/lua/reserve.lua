@@ -22,7 +22,8 @@ local
   basis, volume, -- what the price was made for: `lib/pricing.lua`, `lib/volumes.lua`
   providers, pro, -- comma-separated; "1" or "0"
   settings, request, -- JSON; the first: name → JSON text
-  terms, fields, -- without the head start; the others, which are only stored (JSON: field, value, …)
+  terms, kept_ms, -- without what the plan decides; how long outputs are kept, unless it says otherwise
+  fields, -- the others, which are only stored (JSON: field, value, …)
   dispatch_ms
   = unpack(ARGV)
 local CHECK_AGAIN_MS, id = 60000, generation -- the time is of one that is paused: it is not dispatched
@@ -47,7 +48,7 @@ if existing then
 end
 
 if paused and paused[4] == "refuse" then return {"paused", unpack(paused)} end
-local p = policy.load(a.fields.plan)
+local p = policy.load(a.fields.plan, "outputs:" .. (a.fields.plan or "free"))
 steps.roll(a, p)
 local plan, own = a.fields.plan, policy.terms(p, a.fields.plan)
 if pro == "1" and not plan then return {"subscription_required"} end
@@ -81,7 +82,7 @@ local now, order = amounts.text(a.real), accounts.count(a, "order")
 a.fields.order = order < a.real and now or amounts.text(order + 1)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)
 accounts.check(a, keys_version ~= "" and key)
-local place, state, limits = a.fields.order, waits and "waiting" or "queued", terms .. "," .. own.head_start
+local place, state, limits = a.fields.order, waits and "waiting" or "queued", policy.limits(p, plan, terms, kept_ms)
 local decided = {
   "account", a.id, "state", state, "created_at", now, "allocation", holds.encode(allocation), "entries", entry,
 }

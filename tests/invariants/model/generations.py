@@ -46,6 +46,7 @@ class Generation:
     request: GenerationRequest
     terms: Terms
     head_start: int
+    outputs_kept: int
     shares: list[Share]
     operation: str  # that made the last move
     order: int

@@ -65,9 +65,11 @@ class Model(Concurrency):
             return "WaitingRoomFull", entitled.max_waiting
         changes = a.take(shares, hold=True)
         order = max([self.clock, *(earlier + 1 for earlier in self.recent[account].values())])
+        kept = entitled.outputs_kept_ms or 30 * DAY
         g = Generation(
-            generation, account, request, terms, entitled.head_start_ms, shares, operation, order, self.clock, "waiting"
-        )
+            generation, account, request, terms, entitled.head_start_ms, kept, shares, operation, order, self.clock,
+            "waiting",
+        )  # fmt: skip
         g.key, g.token, g.counted, g.member = key, token, counted, a.keys[key].member if key in a.keys else None
         self.spend(account, token, price)
         if volume:

@@ -86,6 +86,8 @@ credits = 1
             '[free]: `concurrency` names the tool "vidoe", which is not in this card; did you mean "video"?',
         ),
         ("[free]\nconcurrency = { video = 0 }", "[free]: `concurrency.video` must be at least 1"),
+        ("[free]\noutput_days = 0", "[free]: `output_days` must be at least 1"),
+        ("[free]\noutput_days = 3651", "[free]: `output_days` must be at most 3650"),
         ("[free]\nmax_waiting = 1.5", "[free]: `max_waiting` must be a whole number, without quotes"),
         ('[free]\nallow = { video = { speed = "x" } }', "`allow.video.speed` is not a setting of any video model"),
         (

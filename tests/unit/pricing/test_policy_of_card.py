@@ -79,6 +79,7 @@ for = "without_subscription"
 reset_time = "05:30"
 timezone = "Asia/Kolkata"
 allow = { video = { audio = false } }
+output_days = 7
 [refunds]
 grace = "36h"
 [subscriptions]
@@ -101,6 +102,7 @@ credits = 1
     assert policy.zone_changes == ((NOW_MS - YEAR_MS, 5 * HOUR_MS + 30 * 60_000),)
     assert (policy.refund_grace_ms, policy.keep_upgrade_leftover) == (36 * HOUR_MS, False)
     assert policy.free.allow == {"video": {"audio": (False,)}}
+    assert policy.free.outputs_kept_ms == 7 * 24 * HOUR_MS
 
 
 @pytest.mark.parametrize(("tool", "provider_timeout_ms"), [("image", 600_000), ("video", 45 * 60_000)])

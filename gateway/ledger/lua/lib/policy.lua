@@ -54,6 +54,13 @@ function policy.terms(p, plan)
   return p.terms[field]
 end
 
+-- The terms of a generation ordered on a plan: its tool's, and the plan's own. If that does not say how long outputs
+-- are kept: `outputs_kept`.
+function policy.limits(p, plan, of_tool, outputs_kept)
+  local kept = policy.rule(p, "outputs:" .. (plan or "free"))
+  return of_tool .. "," .. (kept and kept ~= "" and kept or outputs_kept) .. "," .. policy.terms(p, plan).head_start
+end
+
 -- How many generations of a tool may be in work at once (R14).
 function policy.concurrency(p, plan, tool)
   local tools = "," .. policy.terms(p, plan).tools
