@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -13,6 +14,7 @@ from gateway.ledger.records import BUCKETS
 if TYPE_CHECKING:
     from gateway.ledger.outcomes import Generation
 
+_COST = re.compile(r"([^,]*),(\d*),(\d*)", re.ASCII)
 UNKNOWN = "?"
 """A worth that nobody knows; it counts as 0."""
 _OTHER = "other"  # credits of a day that had too many different worths: their revenue is stored beside them
@@ -67,8 +69,8 @@ def _amount(micro: int | None) -> str:
 
 
 def decode_costs(text: str) -> tuple[Cost, ...]:
-    """The reverse."""
-    read = (one.split(",") for one in text.split(";") if one)
+    """The reverse; what is no cost is left out, as in `lib/margin.lua`."""
+    read = (match.groups() for one in text.split(";") if (match := _COST.fullmatch(one)) is not None)
     return tuple(
         Cost(provider, int(assumed) if assumed else None, int(reported) if reported else None)
         for provider, assumed, reported in read

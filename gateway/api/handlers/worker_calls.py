@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -17,17 +18,29 @@ from pydantic import ValidationError
 
 from gateway.api import limits
 from gateway.api.access.auth import CALLER
-from gateway.api.errors import InvalidRequest, NotFound
+from gateway.api.errors import InvalidKey, InvalidRequest, NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
-from gateway.api.services import CALLBACK_LINKS, DISPATCHER, HUB, INTAKE, LEDGER, OUTPUTS, QUEUE, SETTINGS, SLOTS
+from gateway.api.services import (
+    CALLBACK_LINKS,
+    CALLERS,
+    DISPATCHER,
+    HUB,
+    INTAKE,
+    LEDGER,
+    OUTPUTS,
+    QUEUE,
+    SETTINGS,
+    SLOTS,
+)
 from gateway.api.streams.event_stream import EventStream
 from gateway.domain import Output, State
-from gateway.errors import FieldProblem, OutputMissing
+from gateway.errors import FieldProblem, LedgerUnavailable, OutputMissing
 from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
-from gateway.outputs import attempt_of, generation_of, output_key
+from gateway.outputs import OutputStore, attempt_of, generation_of, output_key
 from gateway.queue.job_times import JobTimes
+from gateway.remote.bounds import faults
 from gateway.remote.callback_addresses import CallbackAddresses
 from gateway.remote.calls import RemoteCall, call_named
 from gateway.remote.dispatching import Dispatching
@@ -36,7 +49,7 @@ from gateway.schemas.worker_calls import CheckOut, WorkerCallIn, WorkerCallOut, 
 from gateway.tasks import cancel
 
 WAIT_SECONDS_MAX = 20.0
-_LOOK_SECONDS = 2.0  # a gateway that stops ends the stream within this time
+LOOK_SECONDS = 2.0  # a gateway that stops ends the stream within this time
 
 
 async def call(request: web.Request) -> web.Response:
@@ -49,9 +62,10 @@ async def call(request: web.Request) -> web.Response:
     given = await read_body(request, WorkerCallIn)
     arguments = _arguments(remote, given.arguments)
     if name == "ledger.deliver":
-        _check_output(**arguments)
-    if "wait_seconds" in arguments:
-        arguments["wait_seconds"] = min(arguments["wait_seconds"], WAIT_SECONDS_MAX)
+        await _check_output(request.app[OUTPUTS], **arguments)
+    for argument, most in (("wait_seconds", WAIT_SECONDS_MAX), ("claim_ms", request.app[LEDGER].lease_ms)):
+        if argument in arguments:
+            arguments[argument] = min(arguments[argument], most)
     kind, method = name.split(".")
     done: Awaitable[Any] = getattr(_target(request.app, kind), method)(**arguments)
     return answer(WorkerCallOut(**remote.write_answer(await done)))
@@ -61,9 +75,12 @@ async def checks(request: web.Request) -> web.StreamResponse:
     """`GET /v1/worker/checks`: a stream of the running generations to check, because of a cancel or a callback."""
     async with _check_requests(request.app) as found:
         stream = await EventStream.open(request)
-        with request.app[HUB].watch_shutdown() as watch, contextlib.suppress(ConnectionError):  # the worker is gone
+        # Until the worker is gone, or its key is revoked.
+        with request.app[HUB].watch_shutdown() as watch, contextlib.suppress(ConnectionError, InvalidKey):
             while not watch.closing:
                 one = await found()
+                with contextlib.suppress(LedgerUnavailable):
+                    await request.app[CALLERS].authenticate(request)
                 if one is not None:
                     await stream.send(("check", one.json_text(), None))
                 await stream.keep_alive()
@@ -73,13 +90,13 @@ async def checks(request: web.Request) -> web.StreamResponse:
 async def put_object(request: web.Request) -> web.Response:
     """`PUT /v1/worker/objects/{object}`: an output of the worker's; it is on disk once this is answered.
 
-    Only of an attempt that is running: what was delivered stays as it is.
+    Only of an attempt that is running: what was delivered stays as it is, also while the body arrives.
     """
     key = key_in_path(request.match_info["object"])
-    if not key.startswith("outputs/") or not await _is_being_made(request.app[LEDGER], key):
-        raise _no_such_object(key)
-    owner = f"{request[CALLER].key_id} {key}"  # one at a time of each output
+    await _check_is_being_made(request.app[LEDGER], key)
+    owner = f"{request[CALLER].key_id} {key}"  # the uploads of each output are counted by themselves
     async with request.app[INTAKE].received(request, owner, limits.OUTPUT_MAX_BYTES) as body:
+        await _check_is_being_made(request.app[LEDGER], key)
         await request.app[INTAKE].store(request.app[OUTPUTS], key, body)
         return answer(WorkerObjectOut(bytes=body.bytes, sha256=body.sha256))
 
@@ -99,7 +116,7 @@ async def get_object(request: web.Request) -> web.Response:
 def _arguments(remote: RemoteCall, given: Mapping[str, Any]) -> dict[str, Any]:
     """The call's arguments; InvalidRequest names those that are wrong."""
     try:
-        return remote.read_arguments(given)
+        read = remote.read_arguments(given)
     except ValidationError as error:
         fields = [
             FieldProblem(".".join(("arguments", *map(str, one["loc"]))), one["msg"]) for one in error.errors()[:20]
@@ -108,10 +125,17 @@ def _arguments(remote: RemoteCall, given: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, ArithmeticError):  # a setting that is marked as a decimal and is none
         problem = FieldProblem("arguments.generation", "has a setting that is no decimal")
         raise InvalidRequest(f"The arguments of {remote.name} are invalid.", fields=[problem]) from None
+    problems = [FieldProblem(f"arguments.{one.path}", one.message) for one in islice(faults(read), limits.FAULTS_MAX)]
+    if problems:
+        raise InvalidRequest(f"The arguments of {remote.name} are invalid.", fields=problems)
+    return read
 
 
-def _check_output(*, generation: str, attempt: int, output: Output, **_: object) -> None:
-    """Refuse to record another object than the attempt's own: whose it is, its generation's owner could read it."""
+async def _check_output(outputs: OutputStore, *, generation: str, attempt: int, output: Output, **_: object) -> None:
+    """Refuse to record another object than the attempt's own: whose it is, its generation's owner could read it.
+
+    Nor one that is not in the store: whoever pays for it could not download it.
+    """
     try:
         expected = output_key(generation, attempt, output.index, output.content_type)
     except ValueError as error:
@@ -120,20 +144,30 @@ def _check_output(*, generation: str, attempt: int, output: Output, **_: object)
     if output.object_key != expected:
         problem = FieldProblem("arguments.output.object_key", f"must be {expected}")
         raise InvalidRequest("The output is not this attempt's.", fields=[problem])
+    try:
+        stored = await outputs.head(output.object_key)
+    except OutputMissing:
+        problem = FieldProblem("arguments.output.object_key", "must be stored first, by PUT /v1/worker/objects/…")
+        raise InvalidRequest("The output has not been stored.", fields=[problem]) from None
+    if stored.size != output.bytes:
+        problem = FieldProblem("arguments.output.bytes", f"must be {stored.size}, as is stored")
+        raise InvalidRequest("The output has been stored with another size.", fields=[problem])
 
 
-async def _is_being_made(ledger: Ledger, key: str) -> bool:
-    """Whether the attempt that an output's key names is running, and has not delivered it."""
+async def _check_is_being_made(ledger: Ledger, key: str) -> None:
+    """NotFound unless the attempt that an output's key names is running, and has not delivered it."""
     try:
         generation, attempt = generation_of(key), attempt_of(key)
     except ValueError:
-        return False
+        raise _no_such_object(key) from None
     found = await ledger.generation(generation=generation)
-    return (
-        isinstance(found, outcomes.Generation)
-        and (found.state, found.attempt) == (State.RUNNING, attempt)
-        and all(output.object_key != key for output in found.outputs)
-    )
+    if (
+        not key.startswith("outputs/")
+        or not isinstance(found, outcomes.Generation)
+        or (found.state, found.attempt) != (State.RUNNING, attempt)
+        or any(output.object_key == key for output in found.outputs)
+    ):
+        raise _no_such_object(key)
 
 
 def _target(app: web.Application, kind: str) -> object:
@@ -164,7 +198,7 @@ async def _check_requests(app: web.Application) -> AsyncIterator[Callable[[], Aw
 
     async def next_one() -> CheckOut | None:
         try:
-            return await asyncio.wait_for(waiting.get(), _LOOK_SECONDS)
+            return await asyncio.wait_for(waiting.get(), LOOK_SECONDS)
         except TimeoutError:
             return None
 

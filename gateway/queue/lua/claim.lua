@@ -7,7 +7,7 @@
 -- Returns  {job, its text or "", …}
 -- Writes   claims; queue entries; wake-up lists, which are emptied when no job is left
 local claim_prefix, job_prefix, limit, claim_ms = unpack(ARGV)
-limit = tonumber(limit)
+limit = math.max(1, tonumber(limit)) -- with less, the loop would not end
 local queue_key = KEYS[1]
 local time = redis.call("TIME")
 local now = string.format("%d", time[1] * 1000 + math.floor(time[2] / 1000))

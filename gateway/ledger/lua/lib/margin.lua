@@ -43,9 +43,11 @@ local function divide(rows, of, shares, weight, costs)
   end
 end
 
--- A cost is "provider,assumed,reported" in micro-units; either may be missing. What is reported counts.
+-- A cost is "provider,assumed,reported" in micro-units; either may be missing. What is reported counts. What is no cost
+-- is left out: it must not keep its generation from ending.
 local function book(by_provider, text, lost)
   local provider, assumed, reported = string.match(text, "^([^,]*),(%d*),(%d*)$")
+  if not provider then return end
   assumed, reported = tonumber(assumed), tonumber(reported)
   local costs = by_provider[provider] or {cost = 0, reported = 0, compared = 0, beside = 0, losses = 0}
   by_provider[provider] = costs
