@@ -4,8 +4,9 @@ Environment, all of it optional:
 
     QUICK=1          take three minutes, and only report
     ONLY=http,start  measure those subjects: http creates reserve connections sizes million pick-up burst memory streams
-                     start idle usage archive rebuild year pages waiting
+                     start idle usage archive rebuild year aged pages waiting
     REBUILD_ACCOUNTS=1000000   of ONLY=rebuild, which is 5,000 otherwise
+    AGED_GENERATIONS=10000000  of ONLY=aged, which is 200,000 otherwise; AGED_FOLDER: its files, to go on with later
 
 The table and the plots are also written to build/bench/index.html.
 
@@ -26,6 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import (
+    aged,
     archive,
     creates,
     curves,
@@ -65,6 +67,7 @@ SUBJECTS = (
     Subject("archive", 60, archive.measure),
     Subject("rebuild", 30, rebuilding.measure),
     Subject("year", 80, year.measure),
+    Subject("aged", 150, aged.measure),
     Subject("pages", 20, pages.measure),
     Subject("waiting", 60, waiting.measure),
 )

@@ -7,7 +7,8 @@ That is how a million accounts are there within seconds, exactly as the scripts 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,11 @@ class RawConnection:
 
     async def send(self, commands: bytes, count: int) -> None:
         """Send `count` commands and wait for as many answers; RuntimeError if one is an error."""
+        async for answer in self.answers(commands, count):
+            _check(answer)
+
+    async def answers(self, commands: bytes, count: int) -> AsyncIterator[Any]:
+        """Send `count` commands; the answer to each."""
         self._writer.write(commands)
         answered = 0
         while answered < count:
@@ -96,7 +102,7 @@ class RawConnection:
                     raise ConnectionError("Redis closed the connection")
                 self._answers.feed(data)
                 continue
-            _check(answer)
+            yield answer
             answered += 1
 
     async def send_all(self, blocks: Iterable[bytes], commands_in_each: int) -> None:
@@ -115,6 +121,35 @@ class RawConnection:
         """Close the connection."""
         self._writer.close()
         await self._writer.wait_closed()
+
+
+@asynccontextmanager
+async def tapped(redis_socket: Path) -> AsyncIterator[tuple[Path, list[Command]]]:
+    """A socket that leads to this Redis, and the commands that have gone through it so far."""
+    heard: list[Command] = []
+    path = redis_socket.with_name("tapped.sock")
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_unix_connection(str(redis_socket))
+        backwards = asyncio.create_task(_copy(to_reader, writer, lambda _: None))
+        commands = hiredis.Reader()
+
+        def hear(data: bytes) -> None:
+            commands.feed(data)
+            heard.extend(iter(commands.gets, False))  # noqa: FBT003 - what it says when there is no more
+
+        await _copy(reader, to_writer, hear)
+        await backwards
+
+    async with await asyncio.start_unix_server(forward, str(path)):
+        yield path, heard
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hear: Callable[[bytes], None]) -> None:
+    while data := await reader.read(_BATCH_BYTES):
+        hear(data)
+        writer.write(data)
+    writer.close()
 
 
 def _check(answer: Any) -> None:
