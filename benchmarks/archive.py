@@ -29,7 +29,7 @@ from gateway.clock import now_ms
 from gateway.domain import Bucket, Output, generation_id, operation_id, partition_of_account
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import terms_of
-from gateway.redis_link.batches import Command, send
+from gateway.redis_link.batches import Command, taken
 
 ACCOUNTS = 400
 LIVES = 60  # of an account: 120 entries and 60 generations
@@ -153,7 +153,7 @@ async def _read(redis: Redis) -> float:
         asked += [(command, name, *rest) async for name in redis.scan_iter(f"*:{kind}:*", count=1000)]
     started = time.perf_counter()
     for first in range(0, len(asked), _READ_AT_ONCE):
-        await send(redis, asked[first : first + _READ_AT_ONCE])
+        await (await taken(redis, asked[first : first + _READ_AT_ONCE])).replies()
     return time.perf_counter() - started
 
 
