@@ -40,7 +40,9 @@ _AGAIN_SECONDS = 2.0  # after an error
 _STANDBY_SECONDS = 3.0
 _MARKED_AHEAD_MAX = 2_000  # accounts from before the archive: so many are marked, then copied, then the next
 _KEYS_KNOWN = 20_000
-_OPERATORS_SECONDS = 60.0
+_EACH_SECONDS = 60.0  # heartbeat and operators' keys
+
+COPIED_BEFORE, HEARTBEAT = "copied_before", "heartbeat"  # names of `state`
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +58,7 @@ class Archivist:
     writer: ArchiveWriter = field(init=False)
     _keys: LRUCache[str, tuple[tuple[str, ...], ApiKeys]] = field(init=False)
     _problem: str | None = None
-    _operators_due: float = 0.0
+    minute_due: float = 0.0
 
     def __post_init__(self) -> None:
         self.writer = ArchiveWriter(self.url, self.ledger.partitions)
@@ -85,6 +87,7 @@ class Archivist:
         self.figures.writes.set(1)
         await self.ledger.switch_archive(on=True)
         log.info("archivist_copies")
+        await self.notice_set_back()
         await self._copy_what_was_before()
         while True:
             stored, full = await self.round()
@@ -111,7 +114,7 @@ class Archivist:
                 full = full or any(_is_full(changes) for changes in by_partition.values())
         self.figures.lag.set(max(0, now_ms() - oldest) / 1000)
         await copy_audit_log(self.ledger, self.writer)
-        await self._copy_operators()
+        await self._each_minute()
         return stored, full
 
     def _take(self, first: int) -> asyncio.Task[dict[int, Taken]]:
@@ -128,11 +131,36 @@ class Archivist:
 
         return asyncio.create_task(take(), name=f"take changes from partition {first}")
 
-    async def _copy_operators(self) -> None:
-        """The list of operators' keys with their records: a few, written when they change."""
-        if monotonic() < self._operators_due:
+    async def _each_minute(self) -> None:
+        if monotonic() < self.minute_due:
             return
-        self._operators_due = monotonic() + _OPERATORS_SECONDS
+        self.minute_due = monotonic() + _EACH_SECONDS
+        heartbeat = int(await self.writer.state(HEARTBEAT) or 0) + 1
+        await self.writer.note(HEARTBEAT, heartbeat)
+        await self.ledger.note_archive_heartbeat(heartbeat)
+        await self._copy_operators()
+
+    async def notice_set_back(self) -> None:
+        """Have everything compared and copied, if ledger or archive is a restored backup: their heartbeats differ.
+
+        Otherwise only accounts that change would be, and meanwhile the others' journals would be trimmed.
+        """
+        archive, ledger = int(await self.writer.state(HEARTBEAT) or 0), await self.ledger.archive_heartbeat()
+        if archive - ledger in {0, 1}:  # 1: killed in between
+            return
+        log.warning(
+            "archive_set_back" if archive < ledger else "ledger_set_back",
+            archive=archive,
+            ledger=ledger,
+            consequence="everything in the ledger is compared with the archive, and copied again where it differs",
+        )
+        await self.writer.note(COPIED_BEFORE, None)
+        newest = max(archive, ledger)
+        await self.writer.note(HEARTBEAT, newest)
+        await self.ledger.note_archive_heartbeat(newest)
+
+    async def _copy_operators(self) -> None:
+        """The list of operators' keys with their records: a few."""
         flat = await self.ledger.command("HGETALL", keys.OPERATORS)
         listed = {name.decode(): text.decode() for name, text in flat.items()}
         ids = [name[4:] for name in listed if name.startswith("key:")]
@@ -150,6 +178,9 @@ class Archivist:
             log.warning("archive_behind", account=account, entry=entry, consequence="copied again from there")
             await self.ledger.rewind_archived(account=account, entry=entry)
         ready = [change for change in changes if change.account not in behind]
+        for change in ready:
+            if change.reached < cursors.get(change.account, 0):  # it was killed, or the ledger was set back
+                await self._compare(change, cursors)
         stored = await self.writer.store(ready, await self._api_keys(ready), cursors, moment(now_ms()))
         await asyncio.gather(
             *(
@@ -161,6 +192,23 @@ class Archivist:
         )
         self._count(stored)
         return len(changes)
+
+    async def _compare(self, change: Changes, cursors: dict[str, int]) -> None:
+        """Take out of the archive what the ledger no longer has; the account's cursor is before it then."""
+        found = await self.writer.taken_back(change)
+        if found is None:
+            return
+        log.error(
+            "archive_ahead",
+            account=found.account,
+            entry=found.first,
+            entries=len(found.entries),
+            consequence="the ledger was set back and no longer has them: they were taken out of the archive",
+        )
+        await self.ledger.mark_generations(found.account, found.generations - found.made, now=now_ms())
+        await self.writer.take_out(found, moment(now_ms()))
+        self.figures.taken_back.inc(len(found.entries))
+        cursors[found.account] = found.first - 1
 
     async def _api_keys(self, changes: Sequence[Changes]) -> dict[str, ApiKeys]:
         """The records of the accounts' API keys, which have digests, never the keys."""
@@ -184,7 +232,7 @@ class Archivist:
 
     async def _copy_what_was_before(self) -> None:
         """Copy accounts from before the archive, once: some are marked, then copied, then the next."""
-        if await self.writer.state("copied_before") is not None:
+        if await self.writer.state(COPIED_BEFORE) is not None:
             return
         log.info("archive_begins", consequence="everything in the ledger is copied first")
         marked = 0
@@ -196,7 +244,7 @@ class Archivist:
                 marked = 0
                 await self._drain()
         await self._drain()
-        await self.writer.note("copied_before", {"at": now_ms()})
+        await self.writer.note(COPIED_BEFORE, {"at": now_ms()})
         log.info("archive_complete")
 
     async def _drain(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -17,7 +18,9 @@ SCHEMA = "farebox"
 """The schema of all tables, so that the archive can share a database."""
 
 _CONNECT_SECONDS = 10.0
-_READ_SECONDS = 30.0  # for one page
+READ_SECONDS = 10.0
+"""For one page; and as long for a connection to read it with."""
+
 _NEEDED = ("asyncpg", "alembic", "sqlalchemy")
 _SETTINGS = {"application_name": "farebox", "timezone": "UTC", "search_path": SCHEMA}
 
@@ -53,9 +56,25 @@ async def open_pool(url: str, *, connections_max: int) -> Pool:
             min_size=0,
             max_size=connections_max,
             timeout=_CONNECT_SECONDS,
-            command_timeout=_READ_SECONDS,
+            command_timeout=READ_SECONDS,
             server_settings=_SETTINGS,
         )
+
+
+@contextlib.contextmanager
+def time_limit(connection: Connection | None, seconds: float) -> Iterator[None]:
+    """Close the connection if this takes longer: a server that hangs, or is cut off, never responds with an error.
+
+    A time-out of the driver is not enough: what follows it, a rollback, waits for the same server.
+    """
+    if connection is None:
+        yield
+        return
+    closing = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+    try:
+        yield
+    finally:
+        closing.cancel()
 
 
 @contextlib.contextmanager

@@ -24,6 +24,11 @@ class ArchivistFigures:
             "Accounts found with entries that neither ledger nor archive has.",
             registry=registry,
         )
+        self.taken_back = Counter(
+            "farebox_archive_taken_back",
+            "Journal entries taken out of the archive, because the ledger was set back and no longer has them.",
+            registry=registry,
+        )
         self.writes = Gauge(
             "farebox_archivist_writes",
             "1 if this archivist is the one that copies, 0 if it stands by.",

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.archive.connection import SCHEMA, connect, translated
+from gateway.archive.connection import SCHEMA, connect, time_limit, translated
 from gateway.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _LOCK = 0x66617265626F78  # "farebox": PostgreSQL's advisory locks are numbers
-
+_LOOK_SECONDS = 30.0
 
 NEWEST = "0001"
 """This version's revision: the newest in `migrations/versions`."""
@@ -39,7 +39,7 @@ async def migrate(url: str) -> tuple[str | None, str]:
 async def _revision(url: str) -> str | None:
     connection = await connect(url)
     try:
-        with translated("migrate"):
+        with translated("migrate"), time_limit(connection, _LOOK_SECONDS):
             if await connection.fetchval("SELECT to_regclass('farebox.migrations')") is None:
                 return None
             revision: str | None = await connection.fetchval("SELECT version_num FROM farebox.migrations")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from gateway.archive.connection import check_url, open_pool, translated
+from gateway.archive.connection import READ_SECONDS, check_url, open_pool, translated
 from gateway.archive.rows import entry_text, fields_of, moment
 from gateway.ledger.archiving import StoredGeneration, StoredUsage
 
@@ -101,7 +101,8 @@ class ArchiveReader:
     async def _fetch(self, statement: str, *values: object) -> list[Any]:
         with translated("read"):
             pool = await self._opened()
-            rows: list[Any] = await pool.fetch(statement, *values)
+            async with pool.acquire(timeout=READ_SECONDS) as connection:
+                rows: list[Any] = await connection.fetch(statement, *values)
         return rows
 
     async def _opened(self) -> Pool:

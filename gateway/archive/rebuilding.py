@@ -198,6 +198,8 @@ class Rebuild:
             await self.restorer.flush()
         await self.ledger.publish(self.policy)
         await self.ledger.switch_archive(on=True)
+        heartbeat = await archive.fetchval("SELECT value FROM state WHERE name = 'heartbeat'")
+        await self.ledger.note_archive_heartbeat(0 if heartbeat is None else int(heartbeat))
         for partition in range(self.ledger.partitions):  # journals begin anywhere
             await self.restorer.add(partition, ("HSET", keys.policy(partition), "keep:journal_least", "0"))
         await self.restorer.flush()

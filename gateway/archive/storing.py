@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from gateway.archive.connection import SCHEMA, connect, translated
+from gateway.archive.comparing import LostEntries, find_taken_back, take_out
+from gateway.archive.connection import SCHEMA, connect, time_limit, translated
 from gateway.archive.rows import ENTRY_COLUMNS, GENERATION_COLUMNS, Row, as_json, entry_row, generation_row, moment
 from gateway.domain import EntryKind, partition_of_account
 from gateway.errors import ArchiveUnavailable
@@ -31,6 +32,9 @@ _ACCOUNT_COLUMNS = (
     "account", "partition", "last_entry", "at_entry", "copied_at", "fields", "api_keys", "webhooks", "billing",
 )  # fmt: skip
 _HOUR_MS = 3_600_000
+WRITE_SECONDS = 120.0
+"""For a batch, which takes less than one: a PostgreSQL that hangs is an archive that is away."""
+
 _KIND, _GENERATION = ENTRY_COLUMNS.index("kind"), ENTRY_COLUMNS.index("generation")
 _USAGE_COLUMNS = ("account", "day", "sums", "by_key", "by_tag")
 _STAGED = {"generations": GENERATION_COLUMNS, "usage": _USAGE_COLUMNS, "accounts": _ACCOUNT_COLUMNS}
@@ -91,7 +95,7 @@ class ArchiveWriter:
         """The open connection; ArchiveUnavailable if PostgreSQL does not respond."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self.url)
-            with translated("prepare"):
+            with self._using("prepare"):
                 for table in _STAGED:
                     await self._connection.execute(_STAGE.format(table))
         return self._connection
@@ -106,9 +110,7 @@ class ArchiveWriter:
 
     async def close(self) -> None:
         """Close the connection, which gives up the claim."""
-        connection, self._connection, self._is_claimed = self._connection, None, False
-        if connection is not None:
-            connection.terminate()
+        self._drop()
 
     async def cursors(self, accounts: Sequence[str]) -> dict[str, int]:
         """The last entry that the archive has of each of these accounts; those it does not have are left out."""
@@ -131,6 +133,19 @@ class ArchiveWriter:
         connection = await self._claimed()
         with self._using("state"):
             await connection.execute(_NOTE, name, as_json(value))
+
+    async def taken_back(self, change: Changes) -> LostEntries | None:
+        """What the archive has of an account and the ledger no longer has: it was set back."""
+        connection = await self._claimed()
+        with self._using("compare"):
+            return await find_taken_back(connection, change)
+
+    async def take_out(self, found: LostEntries, now: datetime) -> None:
+        """Take that out; its text stays in `state`."""
+        connection = await self._claimed()
+        with self._using("take out"):
+            async with connection.transaction():
+                await take_out(connection, found, now)
 
     async def store_calls(self, rows: Sequence[Row], *, cursor: str) -> None:
         """Write entries of the audit log, each in place of an earlier one of its request, with the cursor."""
@@ -169,16 +184,20 @@ class ArchiveWriter:
                 async with connection.transaction():
                     return await self._store(connection, changes, api_keys, cursors, now, merges_all=True)
 
+    def _drop(self) -> None:
+        connection, self._connection, self._is_claimed = self._connection, None, False
+        self._months.clear()  # what comes next may be a restored backup
+        if connection is not None:
+            connection.terminate()
+
     @contextlib.contextmanager
     def _using(self, what: str) -> Iterator[None]:
         """Translate errors, and close the connection after any: whatever state it is in, a new one is clean."""
         try:
-            with translated(what):
+            with translated(what), time_limit(self._connection, WRITE_SECONDS):
                 yield
         except BaseException:
-            connection, self._connection, self._is_claimed = self._connection, None, False
-            if connection is not None:
-                connection.terminate()
+            self._drop()
             raise
 
     async def _claimed(self) -> Connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -120,6 +120,14 @@ class ArchiveOperations(LedgerCore):
         )
         return all(value == b"1" for value in found)
 
+    async def archive_heartbeat(self) -> int:
+        """The last number that an archivist noted here and in its archive; 0: none."""
+        return int(await self.command("HGET", keys.policy(0), "archive:heartbeat") or 0)
+
+    async def note_archive_heartbeat(self, number: int) -> None:
+        """Note it."""
+        await self.command("HSET", keys.policy(0), "archive:heartbeat", number)
+
     async def take_changes(self, *, partition: int, marks_max: int, entries_max: int) -> Taken:
         """What changed in some accounts of the partition; again the same until `note_archived` confirms it."""
         _, (oldest, *found) = await self.run(
@@ -163,6 +171,12 @@ class ArchiveOperations(LedgerCore):
             if len(ids) < _MARKS_AT_ONCE:
                 return
             start += _MARKS_AT_ONCE
+
+    async def mark_generations(self, account: str, generations: Iterable[str], *, now: int) -> None:
+        """Mark an account and some of its generations, so that they are copied again."""
+        key = keys.unarchived(partition_of_account(account, self.partitions))
+        for mark in (account, *(f"{account} {one}" for one in generations)):
+            await self.command("ZADD", key, "NX", now, mark)
 
     async def restore(self, partition: int, commands: Sequence[Command]) -> None:
         """Write what the archive has of a partition, in one script; LedgerBroken if something is of another one."""

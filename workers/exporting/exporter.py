@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 from pydantic_core import from_json
 
-from gateway.archive.connection import connect, translated
+from gateway.archive.connection import connect, time_limit, translated
 from gateway.errors import ArchiveUnavailable
 from gateway.json_text import to_json
 from workers.exporting.cloud_events import CloudEvent, event_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 500
 _IDLE_SECONDS = 1.0
 _AGAIN_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
+_ANSWER_SECONDS = 300.0  # of PostgreSQL: the first look for what is next may read much
 _CURSOR = "exported"
 # A range of numbers, because the index finds ranges and gives no order. There are gaps where a transaction failed.
 _ENTRIES = "SELECT * FROM entries WHERE number > $1 AND number <= $2 ORDER BY number"
@@ -79,7 +80,8 @@ class Exporter:
             with translated("export"):
                 await self._until(archive, "SELECT pg_try_advisory_lock(hashtext('farebox export'))")
                 await self._until(archive, "SELECT to_regclass('entries') IS NOT NULL")  # the archivist makes it
-                noted = await archive.fetchval("SELECT value FROM state WHERE name = $1", _CURSOR)
+                with time_limit(archive, _ANSWER_SECONDS):
+                    noted = await archive.fetchval("SELECT value FROM state WHERE name = $1", _CURSOR)
                 cursor = 0 if noted is None else int(from_json(noted))
                 while True:
                     events = await self._following(archive, cursor)
@@ -88,18 +90,23 @@ class Exporter:
                         continue
                     await self._send(events)
                     cursor = events[-1].number
-                    await archive.execute(_NOTE, _CURSOR, to_json(cursor).decode())
+                    with time_limit(archive, _ANSWER_SECONDS):
+                        await archive.execute(_NOTE, _CURSOR, to_json(cursor).decode())
         finally:
             archive.terminate()
 
     async def _until(self, archive: Connection, condition: str) -> None:
-        while not await archive.fetchval(condition):  # noqa: ASYNC110 - PostgreSQL gives no event to wait for
-            await asyncio.sleep(self.idle_seconds)
+        while True:
+            with time_limit(archive, _ANSWER_SECONDS):
+                if await archive.fetchval(condition):
+                    return
+            await asyncio.sleep(self.idle_seconds)  # PostgreSQL gives no event to wait for
 
     async def _following(self, archive: Connection, cursor: int) -> list[CloudEvent]:
-        rows = await archive.fetch(_ENTRIES, cursor, cursor + _AT_ONCE)
-        if not rows and (first := await archive.fetchval(_NEXT, cursor)) is not None:
-            rows = await archive.fetch(_ENTRIES, first - 1, first - 1 + _AT_ONCE)
+        with time_limit(archive, _ANSWER_SECONDS):
+            rows = await archive.fetch(_ENTRIES, cursor, cursor + _AT_ONCE)
+            if not rows and (first := await archive.fetchval(_NEXT, cursor)) is not None:
+                rows = await archive.fetch(_ENTRIES, first - 1, first - 1 + _AT_ONCE)
         return [event_of(row, self.source) for row in rows]
 
     async def _send(self, events: Sequence[CloudEvent]) -> None:
