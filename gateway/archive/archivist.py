@@ -227,7 +227,8 @@ class Archivist:
             records = await asyncio.gather(*(self.ledger.command("GET", keys.key(name)) for name in names))
             kept = {name: record.decode() for name, record in zip(names, records, strict=True) if record is not None}
             found[account] = kept
-            self._keys[account] = names, kept
+            if len(kept) == len(names):  # a key's record is written a moment after the account lists it
+                self._keys[account] = names, kept
         return found
 
     async def _copy_what_was_before(self) -> None:

@@ -31,7 +31,7 @@ _ERASE = """
     UPDATE generations
     SET fields = jsonb_set(
         fields - ARRAY['tags', 'webhook', 'webhook_form', 'webhook_only'], '{request}', to_jsonb($2::text)
-    )
+    ) || CASE WHEN fields->>'delivered' <> '0' THEN '{"outputs_deleted": "1"}'::jsonb ELSE '{}' END
     WHERE id = $1
 """
 _NEVER = 253_402_300_799_000  # the end of the year 9999, in milliseconds

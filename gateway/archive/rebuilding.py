@@ -166,10 +166,12 @@ class Rebuild:
     ) -> defaultdict[str, Counter[str]]:
         """Write them as their accounts knew them; how many are open, by account and its field for that."""
         opened: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        unknown: list[str] = []  # ordered after what came back: the ledger that is made now has never heard of them
         async for row in _each(archive, _GENERATIONS, list(accounts), since):
             account = row["account"]
             fields = as_of(fields_of(row["fields"]), accounts[account]["at_entry"])
             if fields is None:
+                unknown.append(row["id"])
                 continue
             partition = self._partition(account)
             await self._add(partition, generation(account, row["id"], row["place"], fields, self.now))
@@ -178,6 +180,8 @@ class Rebuild:
                 self.done.open += 1
                 word = "waiting" if fields["state"] == "waiting" else "work"
                 opened[account][f"{word}:{fields['tool']}"] += 1
+        if unknown:
+            await archive.execute("DELETE FROM generations WHERE id = ANY($1)", unknown)
         return opened
 
     def _partition(self, account: str) -> int:

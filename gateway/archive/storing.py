@@ -273,12 +273,20 @@ def new_entries(changes: Sequence[Changes], cursors: Mapping[str, int]) -> tuple
 
 
 async def make_month(connection: Connection, table: str, month: date) -> None:
-    """Create a table's partition for a month, if there is none."""
-    following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    await connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {table}_{month:%Y_%m} PARTITION OF {table} "
-        f"FOR VALUES FROM ('{month}') TO ('{following}')"
-    )
+    """Attach a table's partition for a month, if there is none; one that was detached is attached again.
+
+    A table that is created as a partition needs its parent to itself: it waits for all who read, such as `pg_dump`, and
+    all who come to read wait for it. Attaching waits for no reader.
+    """
+    name, following = f"{table}_{month:%Y_%m}", date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    async with connection.transaction():
+        await connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+        )
+        if not await connection.fetchval("SELECT relispartition FROM pg_class WHERE oid = to_regclass($1)", name):
+            await connection.execute(
+                f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{month}') TO ('{following}')"
+            )
 
 
 def _months_of(changes: Iterable[Changes]) -> set[str]:

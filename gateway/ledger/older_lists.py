@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain import partition_of_account
 from gateway.errors import ArchiveUnavailable
 from gateway.ledger import keys, outcomes
+from gateway.ledger.archiving import StoredGeneration
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.journal_records import Entry
 from gateway.ledger.older import EXAMINED_MAX, EntryFilter, Older, OlderFilter, PageBuilder, decode_older
@@ -73,7 +75,7 @@ class OlderLists(LedgerCore):
                 raise
             return outcomes.Page(tuple(builder.data), builder.last)  # the rest is a page of its own, later
         builder.add(
-            rows,
+            _after(rows, asked.before),
             id_of=lambda one: one.id,
             wanted=lambda one: decode_older(one) if only.admits(one.fields) else None,
             is_too_old=lambda one: int(one.fields["created_at"]) < (asked.created_after or 0),
@@ -120,3 +122,8 @@ class OlderLists(LedgerCore):
         if keys_version is None:
             return False
         return int(await self.command("HGET", self.account_key(account), "keys_version") or 0) != keys_version
+
+
+def _after(rows: Sequence[StoredGeneration], before: str | None) -> Sequence[StoredGeneration]:
+    """Those after `before`: the ledger may have trimmed it since it was found there, and then it is among them."""
+    return next((rows[index:] for index, one in enumerate(rows, start=1) if one.id == before), rows)

@@ -82,3 +82,27 @@ async def test_months_are_made_again_in_a_restored_archive(archived: Archived) -
     await world.grant()
     await archived.copy()
     assert await archived.entries() == await archived.journal()
+
+
+async def test_a_new_month_waits_for_nobody_who_reads(archived: Archived) -> None:
+    """Its partitions needed the tables to themselves: a backup by pg_dump on the first held up copies and reads."""
+    async with archived.connection.transaction():
+        await archived.connection.execute(
+            "LOCK TABLE farebox.entries, farebox.generations, farebox.usage, farebox.audit_log IN ACCESS SHARE MODE"
+        )
+        await archived.world.finish(await archived.world.spend())
+        await archived.copy()
+    assert await archived.entries() == await archived.journal()
+
+
+async def test_a_month_that_was_detached_is_attached_again_when_it_is_needed(archived: Archived) -> None:
+    await archived.copy()
+    (table,) = await archived.connection.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'farebox.entries'::regclass"
+    )
+    await archived.connection.execute(f"ALTER TABLE farebox.entries DETACH PARTITION {table['name']}")
+    await archived.archivist.writer.close()
+    assert await archived.archivist.writer.claim()
+    await archived.world.grant()
+    await archived.copy()
+    assert await archived.entries() == await archived.journal()

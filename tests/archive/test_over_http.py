@@ -148,7 +148,7 @@ async def test_what_only_the_archive_has_has_ended_and_is_not_changed(site: Site
 
 async def test_a_person_is_erased_from_the_archive_too(site: Site) -> None:
     key = await site.gateway.account()
-    await a_past(site.gateway, key)
+    made = await a_past(site.gateway, key)
     await site.copy()
     assert await words(site) == set(WORDS)
     await site.forget("acme")
@@ -159,6 +159,8 @@ async def test_a_person_is_erased_from_the_archive_too(site: Site) -> None:
         body = {"done": reply.status == 200} | reply.body
     await site.copy()
     assert await words(site) == set()
+    shown = (await site.gateway.call("GET", f"/v1/generations/{made[0]}", site.gateway.admin)).body
+    assert [output["url"] for output in shown["outputs"]] == [None, None], "as of what Redis still has"
 
 
 async def test_a_gateway_that_does_not_know_the_archive_erases_and_exports_nothing(

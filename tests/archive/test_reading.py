@@ -15,6 +15,8 @@ from gateway.ledger.accounts import key_id_of
 from gateway.ledger.audit import audit
 from gateway.ledger.audit_log import CallFilter, LoggedCall, OperatorCall
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.older import OlderFilter
+from gateway.ledger.older_lists import ListRead
 from tests.archive.archived import Archived
 from tests.ledger.world import PARTITIONS, World, the
 
@@ -22,6 +24,7 @@ PARTITION = partition_of_account("ann", PARTITIONS)
 KEY, OTHER_KEY = "fbx_of-ann", "fbx_of-bob"
 PAST = 30
 MEMBER = member_id("ann")
+EVERY = OlderFilter(state=None, tool=None, model=None, key=None, tags={}, metadata={}, words=())
 
 
 @pytest.fixture
@@ -136,6 +139,23 @@ async def test_pages_across_the_boundary_are_whole(past: Archived) -> None:
     await past.copy()
     again = [one.id for page in await walk(world.ledger.generations, limit=4) for one in page.data]
     assert again == [one.id for one in listed]
+
+
+async def test_a_list_that_is_trimmed_while_it_is_read_repeats_nothing(past: Archived) -> None:
+    world = past.world
+    first = the(outcomes.Page, await world.ledger.generations(account="ann", keys_version=None, limit=3))
+    await world.spend()
+    reader = ArchiveReader(past.archivist.url)
+    world.ledger.older = reader
+    rest = the(
+        outcomes.Page, await world.ledger.generations(account="ann", keys_version=None, limit=100, before=first.next)
+    )
+    page = outcomes.Page((), None)  # read before what follows was trimmed
+    await trim(past)
+    asked = ListRead("ann", None, None, 100, first.next, None, None)
+    again = the(outcomes.Page, await world.ledger.older_generations(asked, page, EVERY))
+    assert [one.id for one in again.data] == [one.id for one in rest.data]
+    await reader.close()
 
 
 async def test_what_neither_has_is_not_found(past: Archived) -> None:

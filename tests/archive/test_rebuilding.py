@@ -198,6 +198,38 @@ def test_a_generation_that_ended_after_its_account_was_copied_is_open_again() ->
     assert as_of(ended, 2) is None
 
 
+async def test_what_was_ordered_after_an_account_was_copied_is_gone_from_the_archive_too(archived: Archived) -> None:
+    """It was shown as delivered and charged, by an account that had never heard of it and kept its credits."""
+    world = archived.world
+    world.holds = False
+    await world.finish(await world.spend(1_000))
+    await archived.copy()
+    row = await archived.row("SELECT fields, at_entry FROM farebox.accounts WHERE account = 'ann'")
+    lost = await world.spend(2_000)
+    await world.finish(lost)
+    await archived.copy()
+    await archived.connection.execute(  # as while a long journal is copied in parts
+        "UPDATE farebox.accounts SET fields = $1, at_entry = $2 WHERE account = 'ann'", *row
+    )
+    await empty(world)
+    assert (await rebuilt(archived)).cut == 1
+    assert await archived.row("SELECT count(*) AS left FROM farebox.generations WHERE id = $1", lost) == (0,)
+    assert not (await audit(world.ledger)).differences
+
+
+async def test_a_key_whose_record_was_late_comes_back(archived: Archived) -> None:
+    """An archivist that saw the account between the two writes remembered it as a key without a record."""
+    world, key_id = archived.world, key_id_of("fbx_late")
+    await world.ledger.add_key(key="fbx_late", scope=Scope.ACCOUNT, account="ann", label=None)
+    record = await world.redis.getdel(keys.key(key_id))
+    await archived.copy()
+    await world.redis.set(keys.key(key_id), record)
+    await world.grant()
+    await archived.copy()
+    row = await archived.row("SELECT api_keys->>$1 AS record FROM farebox.accounts WHERE account = 'ann'", key_id)
+    assert row["record"] == record.decode()
+
+
 async def test_without_an_account_whole_in_the_archive_it_says_so(archived: Archived) -> None:
     world = archived.world
     await world.grant("ann", 5, Bucket.TOP_UP)
