@@ -150,7 +150,7 @@ async def test_a_list_that_is_trimmed_while_it_is_read_repeats_nothing(past: Arc
     rest = the(
         outcomes.Page, await world.ledger.generations(account="ann", keys_version=None, limit=100, before=first.next)
     )
-    page = outcomes.Page((), None)  # read before what follows was trimmed
+    page: outcomes.Page[outcomes.Generation] = outcomes.Page((), None)  # read before what follows was trimmed
     await trim(past)
     asked = ListRead("ann", None, None, 100, first.next, None, None)
     again = the(outcomes.Page, await world.ledger.older_generations(asked, page, EVERY))
