@@ -172,6 +172,7 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
     grants = parse_grants(fields)
     held = {bucket: int(fields.get(f"held:{bucket}", 0)) for bucket in BUCKETS}
     _check_journal(account, fields, entries, grants, held)
+    _check_expiries(account, fields, grants)
     _check_holds(account, mine, grants, held)
     _check_counts(partition, account, fields, mine)
     _check_usage(partition, account, mine)
@@ -190,6 +191,13 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
             f"{generation} is missing from recent"
         )
     _check_lists(partition, account, mine)
+
+
+def _check_expiries(account: str, fields: dict[str, str], grants: dict[str, Grant]) -> None:
+    """No call leaves credits that are gone with the next one: what had expired by then has gone."""
+    now, recurring = int(fields.get("time", 0)), {fields.get("daily"), fields.get("monthly")}
+    over = [one for one, grant in grants.items() if grant.expires and grant.expires <= now and one not in recurring]
+    assert not over, f"{account} has kept what had expired at {now}: {over}"
 
 
 def _check_lists(partition: Partition, account: str, mine: dict[str, dict[str, str]]) -> None:

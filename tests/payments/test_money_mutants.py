@@ -99,7 +99,7 @@ MUTANTS = [
     ),
     Mutant(
         "what went back of an invoice stays given",
-        "return math.max(0, whole - back), whole",
+        "return math.max(0, left), whole",
         "return whole, whole",
         "what_a_refund_took_is_no_debt",
     ),
@@ -192,6 +192,24 @@ MUTANTS = [
         'record(a, grant.id .. "," .. amounts.text(grant.available))',
         "",
         "what_was_not_used_of_a_cycle_is_not_owed_when_its_money_goes_back_later",
+    ),
+    Mutant(
+        "what operators add while a plan waits for its payment expires at once",
+        "return refreshes > a.now and math.min(refreshes, ends) or ends",
+        "return math.min(refreshes, ends)",
+        "what_operators_add_while_a_plan_waits_for_its_payment_lasts_as_long_as_it_waits",
+    ),
+    Mutant(
+        "what is left of a month that is over comes along to another plan",
+        "or old.expires <= a.now ",
+        "",
+        "what_is_left_of_a_month_that_is_over_does_not_come_along_to_another_plan",
+    ),
+    Mutant(
+        "refunds and disputes are added over the product of their denominators",
+        "return one / a * other",
+        "return one * other",
+        "refunds_and_a_dispute_of_one_payment_take_whole_millicredits",
     ),
 ]
 

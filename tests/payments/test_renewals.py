@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import floor
+from random import Random
 from typing import Any
 
 import pytest
 
-from gateway.domain import Interval, operation_id
+from gateway.domain import Bucket, Interval, operation_id
 from gateway.ledger import outcomes
-from gateway.ledger.payments import RENEWAL_GRACE_MS, Billed, Checkout
+from gateway.ledger.operators import GivenBack
+from gateway.ledger.payments import RENEWAL_GRACE_MS, Billed, Checkout, Returned
+from tests.ledger.test_subscribe import anniversary
 from tests.ledger.world import DAY, HOUR, World, the
 from tests.payments.shop import PRO, STANDARD, billing, buy_plan, line_of, read
 
@@ -239,6 +244,53 @@ async def paid_month(shop: Shop) -> int:
     assert plan is not None
     await shop.paid(through=plan.refreshes_at - shop.start)
     return plan.refreshes_at
+
+
+async def test_what_operators_add_while_a_plan_waits_for_its_payment_lasts_as_long_as_it_waits(shop: Shop) -> None:
+    """The cycle that should have begun has not, and the last one's end is over: nothing may expire by that."""
+    first = await paid_month(shop)
+    generation = await shop.world.spend(100_000 + 40_000)
+    await shop.world.finish(generation)
+    second = anniversary(shop.start, 2)
+    await shop.say(lines=(line_of(first, second),))
+    await shop.world.advance_to(second + HOUR)
+    ledger, why = shop.world.ledger, "a gift"
+    for added in (
+        await ledger.adjust(
+            account="ann", operation=operation_id(), bucket=Bucket.SUBSCRIPTION, millicredits=5_000, reason=why
+        ),
+        await ledger.adjust_generation(generation=generation, operation=operation_id(), reason=why),
+    ):
+        assert isinstance(added, outcomes.Applied | GivenBack)
+    given = STANDARD + 5_000 + 40_000
+    await shop.world.advance_to(second + RENEWAL_GRACE_MS - 1)
+    assert await shop.subscription_credits() == given
+    await shop.world.advance(1)
+    assert (await shop.plan(), await shop.subscription_credits()) == (None, 0)
+
+
+async def test_what_is_left_of_a_month_that_is_over_does_not_come_along_to_another_plan(shop: Shop) -> None:
+    """The plan waited for its payment; the change showed credits that the next call found expired."""
+    await shop.world.advance_to(await paid_month(shop) + HOUR)
+    changed = await shop.world.ledger.change(account="ann", operation="op", plan="pro", interval=None, when="now")
+    assert the(outcomes.Applied, changed).account.available_millicredits[Bucket.SUBSCRIPTION] == PRO
+    assert await shop.subscription_credits() == PRO
+
+
+async def test_refunds_and_a_dispute_of_one_payment_take_whole_millicredits(shop: Shop) -> None:
+    """The product of their denominators is beyond what a script can count with: it took parts of a millicredit."""
+    cents, dice = 99_999, Random(1)
+    await shop.say(started_at=shop.start, lines=(line_of(shop.start, shop.start + MONTH, cents, invoice="in_1"),))
+    for report in range(1, 60):
+        refunded = Fraction(dice.randrange(1, cents), cents)
+        disputed = Fraction(dice.randrange(1, cents - int(refunded * cents) + 1), cents)
+        backs = {"refund": refunded, "dispute:dp_1": disputed}
+        facts = (
+            Returned(invoice="in_1", source=source, amount=back.numerator, of=back.denominator, at=report)
+            for source, back in backs.items()
+        )
+        await shop.say(returned=tuple(facts))
+        assert await shop.subscription_credits() == floor(STANDARD * (1 - refunded - disputed)), backs
 
 
 async def test_a_renewal_heard_of_first_counts_cycles_from_the_real_start(shop: Shop) -> None:

@@ -32,9 +32,11 @@ function cycles.refreshes(a)
   return calendar.add_months(tonumber(a.fields.anchor), tonumber(a.fields.cycle) + 1)
 end
 
--- When the allotment expires: at the next cycle, or when the subscription ends before that.
+-- When the allotment expires: at the next cycle, or when the subscription ends before that. While the plan waits for the
+-- payment of a cycle that should have begun, it is when it stops waiting.
 function cycles.bucket_ends(a)
-  return math.min(cycles.refreshes(a), cycles.ends(a) or math.huge)
+  local refreshes, ends = cycles.refreshes(a), cycles.ends(a) or math.huge
+  return refreshes > a.now and math.min(refreshes, ends) or ends
 end
 
 -- The next step of each kind (`expiring` is a grant, the others are times or nil), and when the first is `due`.

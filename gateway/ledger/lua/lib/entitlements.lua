@@ -1,19 +1,15 @@
 -- The credits that a line of a paid invoice adds to the cycles of its era, or deducts: an allotment, or a share of one.
---- @include "lib/amounts" "lib/calendar" "lib/periods" "lib/plans"
+--- @include "lib/amounts" "lib/calendar" "lib/fractions" "lib/periods" "lib/plans"
 local entitlements = {}
 local CYCLES_MAX = 60
 
 -- The share of an invoice's money that was not returned. Refunds and disputes add up.
 local function kept(s, line)
-  local back, whole = 0, 1
-  for _, one in ipairs(s.returned[line.invoice] or {}) do
-    if one.whole == whole then
-      back = back + one.part
-    else
-      back, whole = back * one.whole + one.part * whole, whole * one.whole
-    end
-  end
-  return math.max(0, whole - back), whole
+  local returned = s.returned[line.invoice] or {}
+  local whole = fractions.whole(returned)
+  local left = whole
+  for _, one in ipairs(returned) do left = left - fractions.of(whole, one) end
+  return math.max(0, left), whole
 end
 
 -- A line's credits, reduced by the share of its invoice that was returned.

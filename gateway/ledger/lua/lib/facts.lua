@@ -42,7 +42,7 @@ local readers = {
     local invoice, of = string.match(name, "^([^|]+)|"), s.returned
     local part, whole = string.match(value, "^-?%d+,(%d+)/(%d+)$")
     of[invoice] = of[invoice] or {}
-    of[invoice][#of[invoice] + 1] = {part = tonumber(part), whole = tonumber(whole)}
+    of[invoice][#of[invoice] + 1] = {part = tonumber(part), of = tonumber(whole)}
   end,
   cycle = function(s, name, value)
     local grant, given, set_off, left = string.match(value, "^(%a%d+),(%d+),(-?%d+),(%d*)$")

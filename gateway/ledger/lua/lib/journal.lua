@@ -21,6 +21,7 @@ function journal.add(a, at, kind, deltas, g, reason)
     local bucket = one[1]
     local delta = deltas[bucket]
     if delta and (delta[1] ~= 0 or delta[2] ~= 0) then
+      if delta[1] % 1 ~= 0 or delta[2] % 1 ~= 0 then error("an entry of " .. a.id .. " would have no whole amount") end
       a.available = a.available + delta[1]
       a.held = a.held + delta[2]
       local held = a.held_by_bucket[bucket] + delta[2]

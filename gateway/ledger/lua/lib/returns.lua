@@ -2,10 +2,9 @@
 -- refund and each dispute counts, and the credits due back are those for all the money they have returned.
 -- Fields of a checkout: `back|<what>` = "at,part,whole" of the payment. `what` is "charge" (the sum of its refunds),
 -- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made at that time and failed later.
---- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks" "lib/worth"
+--- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/fractions" "lib/marks" "lib/worth"
 local returns = {}
 local FACTS_MAX = 100
-local WHOLE_MAX = 90000000 -- its square stays below 2^53
 
 -- Keep a fact, unless a later one is known or there is no room. Returns whether it is new, or nil: no room.
 function returns.note(c, what, at, part, whole, made)
@@ -24,15 +23,9 @@ function returns.note(c, what, at, part, whole, made)
   return true
 end
 
-local function common(one, other)
-  local a, b = one, other
-  while b > 0 do a, b = b, math.fmod(a, b) end
-  return one / a * other
-end
-
--- The facts, and a common denominator for their parts; for one payment it is small.
+-- The facts, and what their parts are parts of.
 local function facts_of(f)
-  local facts, whole = {}, 1
+  local facts = {}
   for name, text in pairs(f) do
     local what = string.match(name, "^back|(.+)$")
     if what then
@@ -40,11 +33,9 @@ local function facts_of(f)
       facts[#facts + 1] = {
         what = what, at = tonumber(at), part = tonumber(part), of = tonumber(of), made = tonumber(made),
       }
-      whole = whole <= WHOLE_MAX and common(whole, tonumber(of)) or whole
     end
   end
-  if whole > WHOLE_MAX then whole = 1000000 end
-  return facts, whole
+  return facts, fractions.whole(facts)
 end
 
 -- How many of the bundle's credits must be taken back.
@@ -53,7 +44,7 @@ function returns.due(f)
   if #facts == 0 then return tonumber(f.due or 0) end
   local sum = {parts = 0, at = math.huge}
   for _, fact in ipairs(facts) do
-    fact.parts = amounts.share(whole, fact.part, fact.of)
+    fact.parts = fractions.of(whole, fact)
     if fact.what == "charge" then sum = fact end
   end
   local refunds, bounced, disputed = 0, 0, 0

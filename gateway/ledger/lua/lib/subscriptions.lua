@@ -9,10 +9,11 @@ function subscriptions.on_sale(p, plan, own)
 end
 
 -- Leftover credits of the allotment keep their expiry or are dropped, as the card says. Its grant is not `monthly` now.
+-- The expiry is over if the plan waits for the payment of its next cycle.
 function subscriptions.leave(a, p)
   local old = a.fields.monthly and grants.find(a, a.fields.monthly)
   a.fields.monthly = nil
-  if old and (policy.rule(p, "leftover") ~= "1" or (old.available == 0 and old.held == 0)) then
+  if old and (policy.rule(p, "leftover") ~= "1" or old.expires <= a.now or (old.available == 0 and old.held == 0)) then
     local left = old.available
     grants.remove(a, old.id)
     if left > 0 then journal.add(a, a.now, "expire", {s = {-left, 0}}, nil, "left of " .. a.fields.plan) end
