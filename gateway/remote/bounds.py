@@ -27,7 +27,7 @@ _MOST = {
     "reported": _MICRO_MAX,
 }
 _NAMES = frozenset({"tool", "provider", "providers"})
-_ID = re.compile(ID_PATTERN, re.ASCII)
+_ID = re.compile(ID_PATTERN.strip("^$"), re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
