@@ -72,16 +72,26 @@ class Replacement:
         self._settings = settings
         self._show = show
         self._task: asyncio.Task[None] | None = None
+        self._again = False
 
     def begin(self) -> None:
-        """Begin, unless a replacement is under way."""
+        """Begin; once more after a replacement that is under way: its first processes may be of an older version."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._replace_all())
+            self._task = asyncio.create_task(self._replace_until_done())
+        elif not self._again:
+            self._again = True
+            self._show("farebox", "replacing all processes once more after this")
 
     async def end(self) -> None:
         """Stop replacing, because everything stops."""
         if self._task is not None:
             await cancel(self._task)
+
+    async def _replace_until_done(self) -> None:
+        await self._replace_all()
+        while self._again:
+            self._again = False
+            await self._replace_all()
 
     async def _replace_all(self) -> None:
         for program in reversed(self._programs):

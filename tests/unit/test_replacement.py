@@ -50,7 +50,6 @@ async def test_the_next_is_ended_when_the_new_one_serves(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(several_gateways, "is_served", is_served)
     made.begin()
-    made.begin()  # one is under way
     await until(lambda: "all processes are replaced" in said)
     assert notebook.done == ["end gateway-2", "start gateway-2", "end gateway-1", "start gateway-1"]
     assert serving == ["gateway-2", "gateway-2", "gateway-1", "gateway-1"]
@@ -71,3 +70,24 @@ async def test_a_version_that_does_not_start_leaves_the_others(monkeypatch: pyte
     await until(lambda: any("the others are not replaced" in line for line in said))
     assert notebook.done == ["end gateway-2", "start gateway-2"]
     await made.end()
+
+
+async def test_what_is_installed_while_others_are_replaced_replaces_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second SIGHUP was dropped: half of the processes stayed at the version in between, and nothing said so."""
+    made, notebook, said = replacement(tmp_path)
+
+    async def is_served(_: Settings, name: str) -> bool:
+        if name == "gateway-1" and len(notebook.done) == 4:
+            for _again in range(2):  # however often it is asked meanwhile, once is enough
+                made.begin()
+        return True
+
+    monkeypatch.setattr(several_gateways, "is_served", is_served)
+    made.begin()
+    await until(lambda: said.count("all processes are replaced") == 2)
+    once = ["end gateway-2", "start gateway-2", "end gateway-1", "start gateway-1"]
+    assert notebook.done == once * 2
+    await made.end()
+    assert notebook.done == once * 2
