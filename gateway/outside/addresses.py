@@ -45,13 +45,23 @@ _NOT_PUBLIC = "must resolve to a public address"
 _NO_HOST = "must have a valid host name or IP address"
 _PRIVATE_NAMES = (".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa")
 _LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
-_PRIVATE: tuple[Network, ...] = (
-    *(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
-    # Carriers' and overlay networks, but for Alibaba's metadata.
-    *ipaddress.IPv4Network("100.64.0.0/10").address_exclude(ipaddress.IPv4Network("100.100.100.200/32")),
-    # Unique local addresses, but for Amazon's metadata.
-    *ipaddress.IPv6Network("fc00::/7").address_exclude(ipaddress.IPv6Network("fd00:ec2::/32")),
+_PRIVATE: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(text)
+    # The last two: carriers' and overlay networks, and unique local addresses.
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
+_METADATA = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "100.100.100.200/32",  # Alibaba
+        "fd00:ec2::/32",  # Amazon
+        "fd20:ce::254/128",  # Google
+        "fd00:42::42/128",  # Scaleway
+        "fd00:a9fe:a9fe::1/128",  # Akamai
+        "fd00:c1::a9fe:a9fe/128",  # Oracle
+    )
+)
+"""Where clouds serve a machine's credentials within networks that are otherwise private. No setting admits them."""
 
 
 class AddressRefused(OSError):
@@ -138,6 +148,8 @@ class AddressGuard:
     def admits(self, address: str, *, plain: bool = False) -> bool:
         """Whether a socket may be connected to this address; `plain`: without TLS."""
         known = ipaddress.ip_address(address.partition("%")[0])
+        if within(unmapped(known), _METADATA):
+            return False
         return within(unmapped(known), self.networks) or ((self.plain_anywhere or not plain) and is_public(known))
 
     def problem(self, url: str) -> str | None:
@@ -186,8 +198,8 @@ class AddressGuard:
             return None
         if is_public(unmapped(address)):
             return _HTTPS
-        # No hint for link-local addresses: clouds serve a machine's credentials there.
-        hint = self.setting is not None and not address.is_link_local
+        # No hint for addresses at which clouds serve a machine's credentials.
+        hint = self.setting is not None and not address.is_link_local and not within(unmapped(address), _METADATA)
         return _NOT_PUBLIC + (f". {self.setting}={address}/{address.max_prefixlen} would allow it" if hint else "")
 
     def connector(self, *, plain: bool = False, limit: int = 100, keepalive_seconds: float = 15) -> TCPConnector:

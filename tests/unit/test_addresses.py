@@ -160,12 +160,26 @@ def test_inputs_may_lie_in_a_network_that_an_operator_allows() -> None:
         assert guard.problem_of_input(f"https://{host}/cat.png") is not None
 
 
-@pytest.mark.parametrize(
-    "address", ["169.254.169.254", "fe80::1", "100.100.100.200", "fd00:ec2::254", "168.63.129.16", "0.0.0.0"]
-)
+IN_PRIVATE_NETWORKS = ["100.100.100.200", "::ffff:100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:42::42",
+                       "fd00:a9fe:a9fe::1", "fd00:c1::a9fe:a9fe"]  # fmt: skip
+"""Where Alibaba, Amazon, Google, Scaleway, Akamai and Oracle serve a machine's credentials."""
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "168.63.129.16", "0.0.0.0", *IN_PRIVATE_NETWORKS])
 def test_what_a_providers_server_names_is_never_where_clouds_keep_credentials(address: str) -> None:
     for host in ("gpu.internal", "10.0.0.5", "127.0.0.1"):
         assert not AddressGuard.beside(host).admits(address, plain=True)
+
+
+def test_no_network_that_an_operator_allows_leads_to_credentials() -> None:
+    """`fd00::/8`, as the documentation has it, let a customer's webhook call the metadata of the gateway's machine."""
+    guard = AddressGuard(parse_networks("100.64.0.0/10, fd00::/8"), setting="FAREBOX_WEBHOOK_NETWORKS")
+    assert guard.admits("100.64.0.1", plain=True)
+    assert guard.admits("fd00:1::5", plain=True)
+    for address in IN_PRIVATE_NETWORKS:
+        assert not guard.admits(address)
+        host = f"[{address}]" if ":" in address else address
+        assert guard.problem(f"https://{host}/hooks") == "must resolve to a public address"
 
 
 def test_what_a_server_on_this_machine_names_may_be_on_it_and_else_never() -> None:
