@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from gateway.domain import Cost, State
-from gateway.errors import ProviderFailed
+from gateway.errors import LedgerUnavailable, ProviderFailed
 from gateway.ledger.margin_records import Margin
 from gateway.ledger.outcomes import Ended
 from gateway.metering import Unit
@@ -101,6 +101,30 @@ async def test_a_failed_job_costs_nothing_unless_its_provider_says_so(scene: Two
         assert (await scene.made()).request.provider == "b"
     booked = (await by_provider(scene))["a"]
     assert (booked.cost, booked.losses, booked.reported, booked.generations) == (30_000, 30_000, 30_000, 0)
+
+
+async def test_a_settle_whose_reply_comes_after_the_next_attempt_is_booked_once(
+    scene: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was sent again, refused as stale, and what the job had cost was booked as lost for a second time."""
+    dear, settle = ProviderFailed("out of memory"), scene.place.ledger.settle
+    dear.cost = 0.03
+    scene.scripts(a=[[Pending(), dear]])
+    generation = await scene.ordered()
+
+    async def cut_off(**arguments: Any) -> object:
+        outcome = await settle(**arguments)
+        if arguments["failure"] is None:
+            return outcome
+        monkeypatch.setattr(scene.place.ledger, "settle", settle)
+        assert (await scene.made(generation)).state is State.SUCCEEDED  # another worker was faster
+        raise LedgerUnavailable("its reply was lost")
+
+    monkeypatch.setattr(scene.place.ledger, "settle", cut_off)
+    made = await scene.made(generation)
+    assert (made.request.provider, made.lost) == ("b", (Cost("a", None, 30_000),))
+    booked = await by_provider(scene)
+    assert {name: (one.cost, one.losses) for name, one in booked.items()} == {"a": (30_000, 30_000), "b": (21_000, 0)}
 
 
 async def test_what_was_made_and_is_refused_by_checks_is_lost_and_the_rest_is_not(scene: Two) -> None:

@@ -202,18 +202,20 @@ class Ending:
             if isinstance(outcome, Ended):
                 await self._state.book_lost(outcome.generation)
                 return await self._conclude("renew", outcome, stop_provider=True)
-        await self._book_lost()
+        await self._book_lost(settling=transition == "settle")
         self._state.log.warning("stale_attempt_refused", transition=transition)
         return "stale"
 
-    async def _book_lost(self) -> None:
+    async def _book_lost(self, *, settling: bool) -> None:
         """Another attempt, or whatever ended the generation, cannot know what this one made."""
         state = self._state
         if state.lost:
-            found = await state.context.retry_until_answered(
+            read = await state.context.retry_until_answered(
                 "generation", lambda: state.ledger.generation(generation=state.generation.id)
             )
-            await state.book_lost(found if isinstance(found, Generation) else None)
+            found = read if isinstance(read, Generation) else None
+            if not (settling and state.has_settled(found)):
+                await state.book_lost(found)
 
 
 def _word_for(error: ProviderError) -> str:

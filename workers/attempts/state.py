@@ -58,6 +58,15 @@ class AttemptState:
                 "book_loss", lambda: self.ledger.book_loss(generation=self.generation.id, job=job, lost=lost)
             )
 
+    def has_settled(self, found: Generation | None) -> bool:
+        """Whether a settle of this attempt was applied, by its losses: they follow those of earlier attempts.
+
+        If its reply comes too late, another attempt has begun, and the settle that is sent again is refused as stale.
+        """
+        lost = tuple(cost for cost in self.lost.values() if (cost.assumed, cost.reported) != (None, None))
+        earlier = len(self.generation.lost)
+        return found is not None and found.lost[earlier : earlier + len(lost)] == lost
+
     def notify(self) -> None:
         """Notify streams that the generation has changed."""
         self.context.dispatcher.dispatch([], [ChangeNotice(self.generation.account, self.generation.id)])
