@@ -73,7 +73,7 @@ def _open_tools(totals: Totals) -> set[str]:
 
 
 async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
-    """Each tool's depth; empty while the queue's Redis does not respond."""
+    """Each tool's depth; without those whose queue's Redis does not respond."""
     try:
         return {depth.tool: depth for depth in await app[QUEUE].depths(tools)}
     except QueueUnavailable:

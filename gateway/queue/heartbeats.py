@@ -6,11 +6,13 @@ earlier versions do not report which providers they can call; for their tools th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from gateway.errors import QueueUnavailable
 from gateway.queue.keys import CARETAKERS, callable_key, workers_key
 from gateway.queue.redis_calls import execute
 from gateway.queue.servers import QueueServers
@@ -24,7 +26,10 @@ KEPT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The processes seen recently. `callable_providers` has no entry for a tool whose workers do not report it."""
+    """The processes seen recently. `workers` has no entry for a tool of which nothing is known.
+
+    `callable_providers` has none either, nor for one whose workers do not report it.
+    """
 
     workers: Mapping[str, int]
     callable_providers: Mapping[str, frozenset[str]]
@@ -54,24 +59,36 @@ async def caretaker_gone(redis: Redis, caretaker: str) -> None:
 
 
 async def alive(servers: QueueServers, tools: Collection[str]) -> Alive:
-    """The processes alive: in one round trip to each server, plus one for the time."""
-    workers: dict[str, int] = {}
-    said: dict[str, frozenset[str]] = {}
-    caretakers = 0
+    """The processes alive: in one round trip to each server, plus one for the time.
+
+    Of tools whose own server does not respond nothing is known. QueueUnavailable if the shared one does not.
+    """
     groups: dict[Redis, list[str]] = {servers.shared: [], **dict(servers.sharing(tools))}
-    for server, some in groups.items():
-        since = await _now(server) - COUNTED_SECONDS
-        commands: list[Command] = [("ZCOUNT", CARETAKERS, f"({since}", "+inf")]  # on the shared one only
-        for tool in some:
-            commands += [
-                ("ZCOUNT", workers_key(tool), f"({since}", "+inf"),
-                ("ZRANGEBYSCORE", callable_key(tool), f"({since}", "+inf"),
-            ]
-        counted, *answers = await execute(server, *commands)
-        caretakers += counted
-        workers |= zip(some, answers[::2], strict=True)
-        for tool, names in zip(some, answers[1::2], strict=True):
-            said[tool] = frozenset(name.decode() for name in names)
+    answers = await asyncio.gather(*(_alive_at(*group) for group in groups.items()), return_exceptions=True)
+    found = Alive({}, {}, 0)
+    for server, answer in zip(groups, answers, strict=True):
+        if isinstance(answer, Alive):
+            found = Alive(
+                {**found.workers, **answer.workers},
+                {**found.callable_providers, **answer.callable_providers},
+                found.caretakers + answer.caretakers,  # on the shared one only
+            )
+        elif server is servers.shared or not isinstance(answer, QueueUnavailable):
+            raise answer
+    return found
+
+
+async def _alive_at(server: Redis, tools: list[str]) -> Alive:
+    since = await _now(server) - COUNTED_SECONDS
+    commands: list[Command] = [("ZCOUNT", CARETAKERS, f"({since}", "+inf")]
+    for tool in tools:
+        commands += [
+            ("ZCOUNT", workers_key(tool), f"({since}", "+inf"),
+            ("ZRANGEBYSCORE", callable_key(tool), f"({since}", "+inf"),
+        ]
+    caretakers, *answers = await execute(server, *commands)
+    said = {tool: frozenset(name.decode() for name in names) for tool, names in zip(tools, answers[1::2], strict=True)}
+    workers = dict(zip(tools, answers[::2], strict=True))
     return Alive(workers, {tool: names for tool, names in said.items() if names}, caretakers)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import chain
@@ -230,12 +230,15 @@ class Queue:
 
     async def callable_providers(self, tool: str) -> frozenset[str]:
         """The providers that workers of a tool can call; none if they do not report it."""
-        return (await alive(self.servers, [tool])).callable_providers.get(tool, frozenset())
+        found = await alive(self.servers, [tool])
+        if tool not in found.workers:
+            raise QueueUnavailable(f"the Redis with the jobs of {tool} is not responding")
+        return found.callable_providers.get(tool, frozenset())
 
     # --- monitoring ---------------------------------------------------------------------------------------------------
 
     async def positions(self, jobs: Sequence[tuple[str, str]]) -> list[int | None]:
-        """For each (tool, job), how many jobs run before it (0: it is next); None if it is not queued."""
+        """For each (tool, job), how many jobs run before it (0: it is next); None if it is not queued, or not known."""
         return await self._ranks([(tool, queue_key(tool), job) for tool, job in jobs])
 
     async def rerouted_positions(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
@@ -245,15 +248,18 @@ class Queue:
     async def _ranks(self, members: Sequence[tuple[str, str, str]]) -> list[int | None]:
         """Calls from concurrent requests share round trips: one per request would cost more than the rest of it."""
         asked = [self._calls[self.servers.of(tool)].command("ZRANK", key, job) for tool, key, job in members]
-        ranks = await asyncio.gather(*asked)
+        ranks = await _of_those_that_respond(asked)
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def depths(self, tools: Iterable[str]) -> list[Depth]:
-        """The state of each tool's queue, in one round trip to each server."""
+        """The state of each tool's queue, in one round trip to each server; without those whose server is away.
+
+        QueueUnavailable if none responds.
+        """
         tools = list(tools)
-        found = await asyncio.gather(*(self._depths(*some) for some in self.servers.sharing(tools)))
-        depths = {depth.tool: depth for depth in chain(*found)}
-        return [depths[tool] for tool in tools]
+        found = await _of_those_that_respond(self._depths(*some) for some in self.servers.sharing(tools))
+        depths = {depth.tool: depth for answer in found for depth in answer or ()}
+        return [depths[tool] for tool in tools if tool in depths]
 
     async def waits(self, tools: Iterable[str]) -> dict[str, dict[int, int]]:
         """How many generations of each tool were queued how long (classes of `wait_times.py`) before their start."""
@@ -339,6 +345,16 @@ class Queue:
     async def _send(self, tool: str, *commands: Command) -> list[Any]:
         """Send commands to a tool's server in one round trip; QueueUnavailable if one fails."""
         return await execute(self.servers.of(tool), *commands)
+
+
+async def _of_those_that_respond(asked: Iterable[Awaitable[T]]) -> list[T | None]:
+    """The answers; None from servers that do not respond. QueueUnavailable if none does."""
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    errors = [answer for answer in found if isinstance(answer, BaseException)]
+    unexpected = [error for error in errors if not isinstance(error, QueueUnavailable)]
+    if unexpected or (errors and len(errors) == len(found)):
+        raise (unexpected or errors)[0]
+    return [None if isinstance(answer, BaseException) else answer for answer in found]
 
 
 def _places(tool: str, providers: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 A gateway checks every two seconds which processes were seen recently (`gateway.queue.heartbeats`). A missing one is
 reported after ten seconds, so that starting up causes no alarm. Generations that have had no worker for longer than the
-operator allows are no longer accepted. While the queue's Redis is unavailable, nothing is reported or refused.
+operator allows are no longer accepted. While the queue's Redis is unavailable, nothing is reported or refused; while a
+tool's own is, nothing of that tool.
 """
 
 from __future__ import annotations
@@ -146,6 +147,8 @@ def _missing(found: Alive, providers: dict[str, set[str]]) -> Iterator[Missing]:
     if not found.caretakers:
         yield Missing()
     for tool, wanted in providers.items():
+        if tool not in found.workers:
+            continue  # its own Redis does not respond
         if not found.workers[tool]:
             yield Missing(tool)
         elif tool in found.callable_providers:

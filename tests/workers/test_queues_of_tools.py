@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from gateway.queue.keys import queue_key
 from gateway.queue.messages import ChangeNotice, SubscriptionState
 from gateway.queue.queue import Queue
 from gateway.queue.servers import QueueServers
+from gateway.queue.workforce import Workforce
 from gateway.settings import Settings, load_settings
 from gateway.startup.misspelt import misspelt
 from tests.api.visitor import open_gateway
@@ -77,11 +80,30 @@ async def test_while_it_is_away_other_tools_are_dispatched_and_a_caretaker_queue
             return bool(await queue.redis.zcard(queue_key("image")))
 
         await until(queued)
-    with pytest.raises(QueueUnavailable):
-        await queue.depths(TOOLS)
     assert await queue.servers.problems() == [
         "the Redis of FAREBOX_QUEUE_URL_TALKING_HEAD is not responding: work is accepted and starts when it is back"
     ]
+
+
+async def test_while_it_is_away_the_other_tools_are_watched_as_ever(queue: Queue, own_redis: RedisServer) -> None:
+    """Of no tool was it known whether it had workers, and the metrics and samples of all queues were missing."""
+    card: Any = SimpleNamespace(models={tool: SimpleNamespace(tool=tool, offers={"fal": None}) for tool in TOOLS})
+    workforce = Workforce(queue, lambda: card, accept_seconds=0, clock=iter(range(0, 9000, 100)).__next__)
+    await caretaker_seen(queue.redis, "c")
+    await worker_seen(queue.servers.of("talking-head"), "talking-head", "b", ["fal"])
+    own_redis.kill()
+    assert [depth.tool for depth in await queue.depths(TOOLS)] == ["image"]
+    await queue.redis.zadd(queue_key("image"), {"a": 1})
+    assert await queue.positions([("image", "a"), ("talking-head", "b")]) == [0, None]
+    for asked in (queue.depths(["talking-head"]), queue.positions([("talking-head", "b")])):
+        with pytest.raises(QueueUnavailable):
+            await asked
+    with pytest.raises(QueueUnavailable):
+        await queue.callable_providers("talking-head")
+    await workforce.check()
+    assert [one.tool for one in workforce.missing] == ["image"]
+    assert not workforce.takes("image", ["fal"])
+    assert workforce.takes("talking-head", ["fal"])
 
 
 async def test_workers_and_caretakers_find_its_jobs_there(stage: Stage, own_redis: RedisServer) -> None:
