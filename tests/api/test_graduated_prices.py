@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.api.services import LEDGER
+from gateway.ledger import outcomes
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.load import load_card
 from tests.api.visitor import CARD, Visitor, open_gateway
@@ -109,6 +111,29 @@ async def test_a_repeated_request_is_counted_once(gateway: Visitor, key: str) ->
     for _ in range(2):
         await gateway.call("POST", "/v1/generations", key, asked(outputs=4), headers)
     assert (await quoted(gateway, key))["credits"] == 4
+
+
+async def test_an_equal_request_that_was_faster_is_repeated_though_it_would_cost_more_by_now(
+    gateway: Visitor, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both in flight, and then what had lowered the price is cancelled: nobody is told that nothing was reserved."""
+    first, ledger, headers = (
+        (await ordered(gateway, key, outputs=4))["id"],
+        gateway.app[LEDGER],
+        {"Idempotency-Key": "k"},
+    )
+    reserve = ledger.reserve
+    made: list[Any] = []
+
+    async def overtaken(**_: Any) -> Any:
+        monkeypatch.setattr(ledger, "reserve", reserve)
+        made.append((await gateway.call("POST", "/v1/generations", key, asked(max_credits=4), headers)).body)
+        await gateway.call("POST", f"/v1/generations/{first}/cancel", key)
+        return outcomes.VolumeMoved(1)
+
+    monkeypatch.setattr(ledger, "reserve", overtaken)
+    again = await gateway.call("POST", "/v1/generations", key, asked(max_credits=4), headers)
+    assert (again.status, again.body["id"]) == (200, made[0]["id"])
 
 
 async def estimated(gateway: Visitor, key: str | None, *items: dict[str, Any]) -> Any:

@@ -174,7 +174,13 @@ class Ordering:
                 self.prices.correct(caller, outcome.priced_for)
             else:
                 standing = standing._replace(before=outcome.ordered)
-            priced = self._priced_again(caller, body, priced, standing)
+            try:
+                priced = self._priced_again(caller, body, priced, standing)
+            except ApiError:
+                replayed = await self._replayed(caller, digests)  # an equal request in flight may have been faster
+                if replayed is None:
+                    raise
+                return replayed
             outcome = await self._reserve(caller, generation, priced, digests)
         match outcome:
             case outcomes.Reserved():
