@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from uuid import uuid4
 
 import structlog
 from cachetools import LRUCache
@@ -42,7 +43,7 @@ _MARKED_AHEAD_MAX = 2_000  # accounts from before the archive: so many are marke
 _KEYS_KNOWN = 20_000
 _EACH_SECONDS = 60.0  # heartbeat and operators' keys
 
-COPIED_BEFORE, HEARTBEAT = "copied_before", "heartbeat"  # names of `state`
+COPIED_BEFORE, HEARTBEAT, LEDGER = "copied_before", "heartbeat", "ledger"  # names of `state`
 
 log = structlog.get_logger(__name__)
 
@@ -78,22 +79,49 @@ class Archivist:
             await self.writer.close()
 
     async def _copy_for_ever(self) -> None:
+        await self.begin()
+        while True:
+            stored, full = await self.round()
+            self._report(None)
+            if not full:
+                await asyncio.sleep(self.rest_seconds if stored else max(self.rest_seconds, _IDLE_SECONDS))
+
+    async def begin(self) -> None:
+        """Become the archivist that copies, and copy what was there before there was one.
+
+        ArchiveUnavailable if the archive is another ledger's.
+        """
         before, after = await migrate(self.url)
         if before != after:
             log.info("archive_migrated", revision_before=before, revision=after)
         while not await self.writer.claim():
             self.figures.writes.set(0)
             await asyncio.sleep(_STANDBY_SECONDS)
+        await self.check_ledger()
         self.figures.writes.set(1)
         await self.ledger.switch_archive(on=True)
         log.info("archivist_copies")
         await self.notice_set_back()
         await self._copy_what_was_before()
-        while True:
-            stored, full = await self.round()
-            self._report(None)
-            if not full:
-                await asyncio.sleep(self.rest_seconds if stored else max(self.rest_seconds, _IDLE_SECONDS))
+
+    async def check_ledger(self) -> None:
+        """Give ledger and archive a name that both note; ArchiveUnavailable if they have noted different ones.
+
+        A ledger that began anew would write over its accounts in the archive, from which it is yet to be rebuilt.
+        """
+        noted, own = await self.writer.state(LEDGER), await self.ledger.archived_as()
+        if noted is None and own is None:
+            own = uuid4().hex
+            await self.ledger.note_archived_as(own)  # first: an archive that has a name has copies of its ledger
+        if noted is None:
+            await self.writer.note(LEDGER, own)
+        elif noted != own:
+            await self.writer.close()
+            self.figures.writes.set(0)
+            raise ArchiveUnavailable(
+                "the archive is of another ledger, or of this one before its Redis was emptied. If that was lost: "
+                "`farebox rebuild --from-archive`. Otherwise set FAREBOX_ARCHIVE_URL to a database of its own"
+            )
 
     async def round(self) -> tuple[int, bool]:
         """Copy what all partitions have now; how many accounts that were, and whether there may be more at once."""

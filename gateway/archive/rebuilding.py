@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from gateway.archive.connection import connect, translated
 from gateway.archive.restoring import (
     OPEN,
@@ -202,8 +204,10 @@ class Rebuild:
             await self.restorer.flush()
         await self.ledger.publish(self.policy)
         await self.ledger.switch_archive(on=True)
-        heartbeat = await archive.fetchval("SELECT value FROM state WHERE name = 'heartbeat'")
-        await self.ledger.note_archive_heartbeat(0 if heartbeat is None else int(heartbeat))
+        noted: dict[str, Any] = {row["name"]: from_json(row["value"]) for row in await archive.fetch(_NOTED)}
+        await self.ledger.note_archive_heartbeat(int(noted.get("heartbeat", 0)))
+        if "ledger" in noted:
+            await self.ledger.note_archived_as(str(noted["ledger"]))
         for partition in range(self.ledger.partitions):  # journals begin anywhere
             await self.restorer.add(partition, ("HSET", keys.policy(partition), "keep:journal_least", "0"))
         await self.restorer.flush()
@@ -282,4 +286,5 @@ _OUTCOMES = """
     SELECT substr(id, 5, 2) AS home, tool, model, state, fields->>'error' AS code, count(*) AS number
     FROM generations WHERE finished_at IS NOT NULL GROUP BY 1, 2, 3, 4, 5
 """
+_NOTED = "SELECT name, value FROM state WHERE name IN ('heartbeat', 'ledger')"
 _USAGE = "SELECT account, day, sums, by_key, by_tag FROM usage WHERE account = ANY($1) AND day >= $2"

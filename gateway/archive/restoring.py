@@ -24,7 +24,8 @@ _MADE_BY_MS = 40 * _DAY_MS
 _BILLING_MS = 400 * _DAY_MS
 _WORDS_AT_ONCE = 60_000  # 3 MB: if all are of one partition, its script takes 30 ms
 _FIELDS_AT_ONCE = 1_000
-_END_FIELDS = ("committed", "refunded", "finished_at", "error", "charged", "given_back", "given_back_by", "booked")
+_END_FIELDS = ("committed", "refunded", "finished_at", "error", "charged", "booked")
+_CORRECTION_FIELDS = ("given_back", "given_back_by", "given_back_on")
 
 
 @dataclass(slots=True)
@@ -142,9 +143,8 @@ def as_of(fields: dict[str, str], entry: int) -> dict[str, str] | None:
         return fields
     if not known:
         return None
-    changed = {name: value for name, value in fields.items() if name not in _END_FIELDS}
+    later = _CORRECTION_FIELDS if len(known) > 1 else (*_END_FIELDS, *_CORRECTION_FIELDS)
+    changed = {name: value for name, value in fields.items() if name not in later}
     if len(known) == 1:
         changed["state"] = "queued"
-    else:
-        changed |= {name: fields[name] for name in ("committed", "refunded", "finished_at", "error") if name in fields}
     return {**changed, "entries": "\n".join(known)}

@@ -37,6 +37,7 @@ async def switch_off(ledger: Ledger, archivist: Archivist) -> SwitchedOff:
             "FAREBOX_ARCHIVE_URL from what starts them"
         )
     if await ledger.has_archive():
+        await archivist.check_ledger()
         while (await archivist.round())[0]:
             pass
     await ledger.switch_archive(on=False)

@@ -120,6 +120,15 @@ class ArchiveOperations(LedgerCore):
         )
         return all(value == b"1" for value in found)
 
+    async def archived_as(self) -> str | None:
+        """The name by which its archive knows this ledger; None: it never had one."""
+        name = await self.command("HGET", keys.policy(0), "archive:ledger")
+        return None if name is None else str(name.decode())
+
+    async def note_archived_as(self, name: str) -> None:
+        """Note that name."""
+        await self.command("HSET", keys.policy(0), "archive:ledger", name)
+
     async def archive_heartbeat(self) -> int:
         """The last number that an archivist noted here and in its archive; 0: none."""
         return int(await self.command("HGET", keys.policy(0), "archive:heartbeat") or 0)

@@ -196,6 +196,9 @@ def test_a_generation_that_ended_after_its_account_was_copied_is_open_again() ->
     assert as_of(ended, 5) == ended
     assert as_of(ended, 4) == {"state": "queued", "entries": "3|…", "delivered": "1"}
     assert as_of(ended, 2) is None
+    corrected = {**ended, "charged": "s:1", "given_back": "7", "given_back_on": "…", "entries": "3|…\n5|…\n6|…"}
+    assert as_of(corrected, 5) == {**ended, "charged": "s:1"}
+    assert as_of(corrected, 4) == {"state": "queued", "entries": "3|…", "delivered": "1"}
 
 
 async def test_what_was_ordered_after_an_account_was_copied_is_gone_from_the_archive_too(archived: Archived) -> None:

@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.archive.archivist import COPIED_BEFORE, Archivist
 from gateway.archive.figures import ArchivistFigures
 from gateway.archive.rebuilding import Rebuild
+from gateway.errors import ArchiveUnavailable
 from gateway.ledger.audit import audit
 from gateway.tasks import cancel
 from tests.archive.archived import Archived
@@ -29,9 +31,7 @@ class Saved:
         return cls({name: await world.redis.dump(name) for name in await world.contents()})
 
     async def restore(self, world: World) -> None:
-        world.holds = False  # what was handed out before is no longer there
-        for name in await world.contents():
-            await world.redis.delete(name)
+        await emptied(world)  # so what was handed out before is no longer there
         for name, dump in self._dumps.items():
             await world.redis.restore(name, 0, dump)
 
@@ -60,8 +60,7 @@ async def test_entries_that_a_failover_took_back_do_not_hide_those_that_follow(a
     assert lost not in {row["id"] for row in rows}
     assert {row["id"]: row["state"] for row in rows}[old] == "failed"
     balance = await world.available()
-    for name in await world.contents():
-        await world.redis.delete(name)
+    await emptied(world)
     await Rebuild(world.ledger, archived.archivist.url, world.policy, await world.now()).run()
     assert await world.available() == balance
     assert not (await audit(world.ledger)).differences
@@ -115,6 +114,33 @@ async def test_archivists_that_are_killed_between_two_notes_copy_nothing_again(a
     await archived.archivist.writer.note(COPIED_BEFORE, {"at": 1})
     await archived.archivist.notice_set_back()
     assert await archived.archivist.writer.state(COPIED_BEFORE) == {"at": 1}
+
+
+async def test_a_ledger_that_began_anew_does_not_write_over_the_archive(archived: Archived) -> None:
+    """Redis was lost, everything started on an empty one, and `ann` signed up again: nothing of her was left then."""
+    world, archivist = archived.world, archived.archivist
+    await archivist.begin()
+    await world.grant()
+    await archived.copy()
+    before, balance = await archived.entries(), await world.available()
+    await archivist.writer.close()
+    await emptied(world)
+    await world.publish()
+    await world.account("ann")
+    with pytest.raises(ArchiveUnavailable, match="rebuild"):
+        await archivist.begin()
+    assert not await world.ledger.has_archive()
+    await emptied(world)
+    await Rebuild(world.ledger, archivist.url, world.policy, await world.now()).run()
+    await archivist.begin()
+    assert await world.available() == balance
+    assert await archived.entries() == before
+
+
+async def emptied(world: World) -> None:
+    world.holds = False
+    for name in await world.contents():
+        await world.redis.delete(name)
 
 
 async def runs_until(archived: Archived, done: Callable[[Any], bool]) -> None:
