@@ -50,7 +50,7 @@ class Restorer:
         self._of, self._alone, self._words = defaultdict(list), [], 0
         await asyncio.gather(
             *(self.ledger.restore(partition, commands) for partition, commands in restored.items()),
-            *(self.ledger.command(*command) for command in alone),
+            self.ledger.commands(alone),
         )
 
 

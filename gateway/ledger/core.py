@@ -115,8 +115,8 @@ class LedgerCore:
             raise translated(error, "servers") from None
 
     async def commands(self, commands: Sequence[Command]) -> list[Any]:
-        """Run plain commands that the queue has on the ledger's server, in the next batch of scripts."""
-        return await asyncio.gather(*(self._calls.command(*words) for words in commands))
+        """Run plain commands one after the other, in one batch of scripts; on a cluster, those of each node."""
+        return await asyncio.gather(*self._calls.commands(commands))
 
     async def published(self) -> dict[str, str]:
         """The policy last published."""

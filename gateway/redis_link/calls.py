@@ -1,18 +1,19 @@
 """Calls to one Redis or a cluster: scripts and plain commands, sent together when they are made together.
 
-Calls made in the same iteration of the event loop share a pipeline to their server; each gets its own reply. The ledger
-and the queue both use this class, with their own error translation and confirmation.
+Calls made in the same iteration of the event loop share pipelines to their server; each gets its own reply. Only those
+made by one `commands` run in their order. The ledger and the queue both use this class, with their own error
+translation and confirmation.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
-from gateway.redis_link.batches import Word
+from gateway.redis_link.batches import Command, Word
 from gateway.redis_link.cluster import Cluster
 from gateway.redis_link.connections import LedgerCluster, newer_master
 from gateway.redis_link.lane import Call, Confirmation, Lane
@@ -55,11 +56,15 @@ class Calls:
         """Run a script with its arguments by name."""
         if self._guard is not None and (never := self._guard(keys[0])) is not None:
             keys = (*keys, never)
-        return self._call(name, self._scripts.command(name, keys, **arguments))
+        return self._call([(name, self._scripts.command(name, keys, **arguments))])[0]
 
     def command(self, *words: Word) -> asyncio.Future[Any]:
         """Run a plain command, in the same batch and with the same guarantees as scripts."""
-        return self._call(str(words[0]), words)
+        return self._call([(str(words[0]), words)])[0]
+
+    def commands(self, commands: Iterable[Command]) -> list[asyncio.Future[Any]]:
+        """The same for several that run in this order, one after the other, if they are for the same server."""
+        return self._call([(str(words[0]), words) for words in commands])
 
     async def servers(self) -> Sequence[Any]:
         """Every server that holds a part of the data: the one, or all masters of the cluster."""
@@ -76,10 +81,11 @@ class Calls:
         if isinstance(self._server, Cluster):
             await self._server.aclose()
 
-    def _call(self, name: str, command: tuple[Word, ...]) -> asyncio.Future[Any]:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._server.submit(Call(name, command, answer))
-        return answer
+    def _call(self, commands: Sequence[tuple[str, Command]]) -> list[asyncio.Future[Any]]:
+        loop = asyncio.get_running_loop()
+        calls = [Call(name, command, loop.create_future()) for name, command in commands]
+        self._server.submit(*calls)
+        return [call.answer for call in calls]
 
     def _finish(self, call: Call, answer: Any) -> None:
         if isinstance(answer, BaseException):

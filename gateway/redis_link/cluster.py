@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -74,11 +75,15 @@ class Cluster:
         self._lanes: dict[Place, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def submit(self, call: Call) -> None:
-        """Send a call to the node that has its key."""
-        call.slot = _slot_of(call.command)
-        call.give_up_at = asyncio.get_running_loop().time() + _GIVE_UP_SECONDS
-        self._send(call)
+    def submit(self, *calls: Call) -> None:
+        """Send each call to the node that has its key; those of one node in this order, while nothing fails."""
+        there: defaultdict[Place | None, list[Call]] = defaultdict(list)
+        for call in calls:
+            call.slot = _slot_of(call.command)
+            call.give_up_at = asyncio.get_running_loop().time() + _GIVE_UP_SECONDS
+            there[self._map.owners[call.slot]].append(call)
+        for place, some in there.items():
+            self._send(some, place)
 
     async def masters(self) -> Sequence[Any]:
         """A client of each master. ConnectionError if no node answers."""
@@ -134,12 +139,12 @@ class Cluster:
 
     # --- where calls go ---------------------------------------------------------------------------------------------
 
-    def _send(self, call: Call, place: Place | None = None) -> None:
-        place = place or self._map.owners[call.slot]
-        if place is None:
+    def _send(self, calls: Sequence[Call], place: Place | None) -> None:
+        if place is not None:
+            self._lane(place).submit(*calls)
+            return
+        for call in calls:
             self._spawn(self._again(call, ResponseError(_NOBODY), pause=False))
-        else:
-            self._lane(place).submit(call)
 
     def _lane(self, place: Place) -> Lane:
         lane = self._lanes.get(place)
@@ -173,11 +178,11 @@ class Cluster:
             self._spawn(self._look())
             if there != place:
                 self._map.owners[call.slot] = there
-                self._send(call, there)
+                self._send([call], there)
                 return
         if word == "ASK" and not guarded and asyncio.get_running_loop().time() < call.give_up_at:
             call.asking = True
-            self._send(call, _place(rest, place))
+            self._send([call], _place(rest, place))
         elif word in {*_LATER, "MOVED"}:
             self._spawn(self._again(call, refusal))
         elif word == "ASK":  # not one of a script's keys is here any more, but others of its partition may be
@@ -201,7 +206,7 @@ class Cluster:
         elif self._map.owners[call.slot] is None:
             self._spawn(self._again(call, error))
         else:
-            self._send(call)
+            self._send([call], self._map.owners[call.slot])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

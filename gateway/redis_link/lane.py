@@ -78,9 +78,9 @@ class Lane:
         self._in_flight = InFlightLimit(self._flush)
         self._reading: set[asyncio.Task[None]] = set()
 
-    def submit(self, call: Call) -> None:
-        """Send a call with the next batch."""
-        self._waiting.append(call)
+    def submit(self, *calls: Call) -> None:
+        """Send calls with the next batch, in this order; calls of different turns or `submit`s have no order."""
+        self._waiting += calls
         if len(self._waiting) < _ENOUGH or not self._written():
             self._in_flight.want()
 

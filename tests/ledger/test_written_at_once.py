@@ -85,6 +85,15 @@ async def test_enough_calls_are_there_before_their_turn_ends(redis_url: str, oth
         assert count_of(other) == MANY
 
 
+async def test_what_must_run_in_order_is_never_parted(redis_url: str, other: redis.Redis) -> None:
+    """A job is written before its queue entry, and a hash deleted before it is set, in one batch however long it is."""
+    async with calls_to(redis_url, idle=4) as (calls, _):
+        before = [calls.command("INCR", "count") for _ in range(7)]
+        answers = calls.commands(("INCR", "count") for _ in range(3 * MANY))
+        until(other, 7 + 3 * MANY)
+        assert await replies(*before, *answers) == list(range(1, 7 + 3 * MANY + 1))
+
+
 async def test_a_script_that_the_server_does_not_know_is_sent_again(redis_url: str, other: redis.Redis) -> None:
     other.script_flush()
     async with calls_to(redis_url) as (calls, _):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from gateway.domain import ALL_ACCOUNTS
@@ -39,15 +38,17 @@ async def check_keys(reader: Reader, found: Sequence[Key]) -> Findings:
 
 async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bool]]:
     """For each key its TTL, and whether its owner exists."""
-    command = reader.ledger.command
-    lives = asyncio.gather(*(command("PTTL", key.name) for key in known))
-    owned = await asyncio.gather(*(command(*_about_owner(reader, key)) for key in known))
+    lives = [("PTTL", key.name) for key in known]
+    answers = await reader.ledger.commands([*lives, *(_about_owner(reader, key) for key in known)])
+    lives_ms, owned = answers[: len(known)], answers[len(known) :]
     for index, answer in enumerate(owned):
         if isinstance(answer, bytes):  # an API key's record: scope, then account
             _, separator, rest = answer.decode(errors="replace").partition(",")
             account = rest.partition(",")[0]
-            owned[index] = separator and (not account or await command("EXISTS", reader.account_key(account)))
-    return await lives, [bool(one) for one in owned]
+            owned[index] = separator and (
+                not account or await reader.ledger.command("EXISTS", reader.account_key(account))
+            )
+    return lives_ms, [bool(one) for one in owned]
 
 
 def _about_owner(reader: Reader, key: Key) -> tuple[str, str]:
