@@ -19,6 +19,8 @@ from gateway.outside.outgoing import Outgoing
 from gateway.outside.visible import visible_lines
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
+# The answer comes once the gateway has written the file to its store: 256 MiB over 10 Mbit/s take four minutes.
+_STORED_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=300)
 _ERRORS_FROM = 300  # our API never redirects
 
 
@@ -112,7 +114,8 @@ class GatewayClient:
     async def put(self, path: str, data: bytes) -> dict[str, Any]:
         """Send bytes and return the JSON response."""
         headers = {"Content-Type": "application/octet-stream"}
-        async with self._requested("PUT", URL(self.address + path), headers, data=data) as response:
+        at, within = URL(self.address + path), _STORED_TIMEOUT
+        async with self._requested("PUT", at, headers, data=data, timeout=within) as response:
             content = await response.read()
             if response.status >= _ERRORS_FROM:
                 raise GatewayRefused(response.status, _envelope(content), _seconds(response))
@@ -149,7 +152,8 @@ class GatewayClient:
         if self._outgoing is None:
             raise RuntimeError("use the client as a context manager")
         try:
-            async with self._outgoing.request(method, at, headers=headers, timeout=_TIMEOUT, **options) as response:
+            options = {"timeout": _TIMEOUT, **options}
+            async with self._outgoing.request(method, at, headers=headers, **options) as response:
                 yield response
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise GatewayUnreachable(

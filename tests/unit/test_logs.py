@@ -51,6 +51,15 @@ def test_no_line_shows_a_key_or_a_prompt(log_format: str, capsys: pytest.Capture
     ("line", "cut"),
     [
         (f"key {_KEY}, next", "key fbx_…, next"),
+        (f"token {_KEY.replace('fbx', 'fbt')}, next", "token fbt_…, next"),
+        (
+            "https://s3.example.com/o?X-Amz-Expires=3600&X-Amz-Security-Token=a%2Fb&X-Amz-Signature=c0ffee not found",
+            "https://s3.example.com/o?X-Amz-Expires=3600&X-Amz-Security-Token=…&X-Amz-Signature=… not found",
+        ),
+        (
+            "https://storage.googleapis.com/b/o?X-Goog-Signature=c0ffee",
+            "https://storage.googleapis.com/b/o?X-Goog-Signature=…",
+        ),
         ("sk_live_abcdefghij and whsec_abcdefghij", "sk_live_… and whsec_…"),
         ('{"authorization": "Bearer abc.def"}', '{"authorization": "Bearer …"}'),
         ("rediss://ann:p4ss@ledger:6379/0", "rediss://ann:…@ledger:6379/0"),

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
 from gateway.api import limits
 from gateway.api.services import CALLBACK_LINKS, OUTPUTS, QUEUE
-from gateway.client.calls import GatewayClient
+from gateway.client import calls
+from gateway.client.calls import GatewayClient, GatewayUnreachable
 from gateway.domain import Cost, State, generation_id, operation_id
 from gateway.ledger import outcomes
 from gateway.ledger.audit import audit
+from gateway.outputs import OutputStore, output_key
 from gateway.pricing.reload import RateCards
 from gateway.remote.calls import CALLS
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
@@ -186,6 +189,32 @@ async def test_a_cancel_reaches_it_at_once_and_so_do_stop_jobs(gateway: Visitor,
 
         await until(is_done)
     assert "job_crashed" not in (tmp_path / "worker.log").read_text()
+
+
+async def test_it_waits_for_a_store_that_takes_longer_than_any_call(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hung up after half a minute and sent the file again, and so it went on until the generation's time was up."""
+    worker, made = await gateway.operator_key("worker"), await gateway.made(await gateway.account())
+    await gateway.begin(made)
+    object_key, put_file = output_key(made, 1, 0, "image/png"), OutputStore.put_file
+    asked, waited = asyncio.Event(), asyncio.Event()
+
+    async def put_slowly(store: OutputStore, *arguments: Any) -> None:
+        asked.set()
+        await waited.wait()
+        await put_file(store, *arguments)
+
+    monkeypatch.setattr(OutputStore, "put_file", put_slowly)
+    monkeypatch.setattr(calls, "_TIMEOUT", aiohttp.ClientTimeout(sock_read=0.01))
+    async with GatewayClient(gateway.address, worker) as client:
+        storing = asyncio.create_task(RemoteStore(client).put(object_key, b"picture"))
+        await asyncio.wait({storing, asyncio.create_task(asked.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        with pytest.raises(GatewayUnreachable):
+            await client.call("GET", "/v1/worker/checks")  # a stream: it has no end
+        waited.set()
+        await storing
+    assert await gateway.app[OUTPUTS].get(object_key) == b"picture"
 
 
 async def test_many_workers_of_one_key_are_told_what_to_check(
