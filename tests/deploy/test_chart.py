@@ -66,11 +66,11 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @functools.cache
-def rendered(*values: str) -> Objects:
+def rendered(*values: str, card: Path = ROOT / "pricing.toml") -> Objects:
     """The objects by kind and name."""
     chosen = [word for value in (*NEEDED, *values) for word in ("--set", value)]
-    card = f"rateCard.content={ROOT / 'pricing.toml'}"
-    answer = helm("template", "shop", str(CHART), "--namespace", "media", *chosen, "--set-file", card)
+    content = f"rateCard.content={card}"
+    answer = helm("template", "shop", str(CHART), "--namespace", "media", *chosen, "--set-file", content)
     assert answer.returncode == 0, answer.stderr
     found: Objects = defaultdict(dict)
     for one in yaml.safe_load_all(answer.stdout):
@@ -172,6 +172,25 @@ def test_keda_asks_a_path_that_exists_and_scales_what_has_no_fixed_number() -> N
         assert trigger["authenticationRef"]["name"] in objects["TriggerAuthentication"]
     assert rendered()["Deployment"]["shop-worker-image"]["spec"]["replicas"] == 2
     assert "shop-gateway" in objects["Service"]
+
+
+def test_a_tool_may_be_scaled_to_nothing() -> None:
+    """0 was taken for a number that is not given, and a worker of the tool kept running."""
+    scaled = rendered(*EVERYTHING, "workers.tools.video.minReplicas=0")["ScaledObject"]
+    assert scaled["shop-worker-video"]["spec"]["minReplicaCount"] == 0
+    assert scaled["shop-worker-image"]["spec"]["minReplicaCount"] == 1
+
+
+def test_changed_settings_replace_the_pods_and_changed_prices_do_not() -> None:
+    def templates(objects: Objects) -> dict[str, Any]:
+        return {name: one["spec"]["template"] for name, one in objects["Deployment"].items()}
+
+    before = templates(rendered())
+    other_card = CHART / "values.yaml"  # any other text
+    assert templates(rendered(card=other_card)) == before
+    changed = templates(rendered("settings.FAREBOX_LOG_LEVEL=debug"))
+    assert set(changed) == set(before)
+    assert all(changed[name] != before[name] for name in before)
 
 
 def test_only_the_gateway_is_called_and_no_process_reaches_the_clouds_metadata() -> None:

@@ -61,7 +61,7 @@ def test_every_service_runs_a_command_with_settings_that_exist() -> None:
 
 def test_the_example_of_the_environment_has_each_variable_that_must_be_set() -> None:
     text = (COMPOSE / "compose.yaml").read_text()
-    wanted = set(re.findall(r"\$\{(\w+):\?\}", text)) | {"STORE_S3_CONFIG"}
+    wanted = set(re.findall(r"\$\{(\w+):\?\}", text))
     offered = set(re.findall(r"^(\w+)=", (COMPOSE / "env.example").read_text(), re.MULTILINE))
     assert offered == wanted
 

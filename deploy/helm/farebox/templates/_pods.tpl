@@ -43,10 +43,12 @@ spec:
       labels:
         {{- include "farebox.labels" $root | nindent 8 }}
         app.kubernetes.io/component: {{ .component }}
-      {{- with $root.Values.podAnnotations }}
       annotations:
+        # Processes read settings when they start: changed ones replace the pods.
+        farebox/settings: {{ list $root.Values.publicUrl $root.Values.gateway.trustedProxies $root.Values.settings | toJson | sha256sum }}
+        {{- with $root.Values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
-      {{- end }}
+        {{- end }}
     spec:
       serviceAccountName: {{ $root.Release.Name }}
       automountServiceAccountToken: false
