@@ -206,6 +206,12 @@ MUTANTS = [
         "what_is_left_of_a_month_that_is_over_does_not_come_along_to_another_plan",
     ),
     Mutant(
+        "a renewal shows credits of a cycle that is over",
+        "steps.roll(a, p) -- it may have waited",
+        "-- it may have waited",
+        "an_operator_who_renews_a_plan_that_waits_is_shown_the_cycle_that_begins_with_it",
+    ),
+    Mutant(
         "refunds and disputes are added over the product of their denominators",
         "return one / a * other",
         "return one * other",

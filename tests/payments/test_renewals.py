@@ -277,6 +277,15 @@ async def test_what_is_left_of_a_month_that_is_over_does_not_come_along_to_anoth
     assert await shop.subscription_credits() == PRO
 
 
+async def test_an_operator_who_renews_a_plan_that_waits_is_shown_the_cycle_that_begins_with_it(shop: Shop) -> None:
+    """It began with the next call: the answer still had what was left of the last one."""
+    end = await paid_month(shop)
+    await shop.world.advance_to(end + HOUR)
+    renewed = await shop.world.subscribe("ann", "standard", paid_through=end + 60 * DAY)
+    assert renewed.account.available_millicredits[Bucket.SUBSCRIPTION] == 0, "no invoice covers this one"
+    assert renewed.account == await shop.world.look()
+
+
 async def test_refunds_and_a_dispute_of_one_payment_take_whole_millicredits(shop: Shop) -> None:
     """The product of their denominators is beyond what a script can count with: it took parts of a millicredit."""
     cents, dice = 99_999, Random(1)

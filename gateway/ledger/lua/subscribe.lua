@@ -5,7 +5,7 @@
 -- Returns  {"not_found"} {"refused", "unknown_plan" | "starts_in_future" | "paid_through_past", account's now}
 --          {"refused", "too_few_seats", seats and who would have to go} {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
---- @include "lib/amounts" "lib/zones" "lib/journal" "lib/promotion" "lib/operations" "lib/subscriptions"
+--- @include "lib/amounts" "lib/zones" "lib/journal" "lib/steps" "lib/promotion" "lib/operations" "lib/subscriptions"
 --- @include "lib/seats"
 local
   operation, plan, interval,
@@ -31,6 +31,7 @@ if f.plan == plan and (not started_at or started_at == tonumber(f.anchor)) then
     f.interval, f.paid_through, f.cancelled_to = interval, paid, nil
     local until_when = paid and "paid through " .. zones.day("0,0", paid_through) or "until cancelled"
     journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " renewed, " .. until_when)
+    steps.roll(a, p) -- it may have waited for a payment, and so did its next cycle
   end
 else
   subscriptions.start(a, p, plan, interval, started_at or a.now, paid_through)
