@@ -19,6 +19,7 @@ from gateway.api.services import (
 from gateway.clock import now_ms
 from gateway.domain import PauseKind
 from gateway.errors import LedgerUnavailable, QueueUnavailable
+from gateway.ledger.archiving import ARCHIVE_LAG_MAX_MS
 from gateway.ledger.audit import LastAudit, last_audit, next_audit_in_ms
 from gateway.ledger.pause_records import Pause
 from gateway.ledger.sums import Totals
@@ -191,10 +192,6 @@ async def pauses_if_known(app: web.Application) -> list[Pause]:
         return await app[LEDGER].pauses() if app[STARTUP].ready else []
     except LedgerUnavailable:
         return []
-
-
-ARCHIVE_LAG_MAX_MS = 300_000
-"""How far the archive may be behind before operators are told: a restart of PostgreSQL takes less."""
 
 
 async def archive_problem(app: web.Application) -> str | None:

@@ -71,6 +71,11 @@ _NOTE = """
 """
 
 
+CLAIM = f"{SCHEMA} archivist"
+GAPS = "gaps"
+"""The name in `state` of what is known of gaps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What one transaction wrote. `gaps`: account → the first entry that is nowhere, between two that are here."""
@@ -104,7 +109,7 @@ class ArchiveWriter:
         """Whether this process is the one that writes. The claim ends with its connection."""
         connection = await self.connection()
         with self._using("claim"):
-            claimed = await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", f"{SCHEMA} archivist")
+            claimed = await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", CLAIM)
         self._is_claimed = bool(claimed)
         return self._is_claimed
 
@@ -239,6 +244,8 @@ class ArchiveWriter:
             if merged:
                 await connection.copy_records_to_table(f"staged_{table}", columns=_STAGED[table], records=merged)
                 await connection.execute(_MERGES[table])
+        if gaps:
+            await _note_gaps(connection, gaps, now)
         return Stored(len(accounts), len(entries), len(fresh) + len(generations), gaps)
 
     def _account_row(self, change: Changes, api_keys: ApiKeys, now: datetime) -> Row:
@@ -257,6 +264,15 @@ class ArchiveWriter:
             table, _, month = name.partition(" ")
             await make_month(connection, table, date.fromisoformat(month))
         self._months |= wanted
+
+
+async def _note_gaps(connection: Connection, gaps: Mapping[str, int], now: datetime) -> None:
+    """Note the newest gap and how many there have been, for `farebox doctor`: an archivist's metrics end with it."""
+    known = await connection.fetchval("SELECT value FROM state WHERE name = $1", GAPS)
+    number = len(gaps) + (0 if known is None else from_json(known)["number"])
+    account, entry = list(gaps.items())[-1]
+    newest = {"number": number, "account": account, "entry": entry, "at": now.isoformat(timespec="seconds")}
+    await connection.execute(_NOTE, GAPS, as_json(newest))
 
 
 def new_entries(changes: Sequence[Changes], cursors: Mapping[str, int]) -> tuple[list[Row], dict[str, int]]:

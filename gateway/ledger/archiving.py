@@ -99,6 +99,10 @@ class Taken:
     changes: tuple[Changes, ...]
 
 
+ARCHIVE_LAG_MAX_MS = 300_000
+"""How far the archive may be behind before operators are told: a restart of PostgreSQL takes less."""
+
+
 class ArchiveOperations(LedgerCore):
     """Takes what the archive does not have, and notes what it has."""
 

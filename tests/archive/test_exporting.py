@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from gateway.errors import SettingsError
 from gateway.tasks import cancel
 from tests.archive.archived import Archived
-from workers.exporting.exporter import _CURSOR, Exporter, ExportFigures
+from workers.exporting.exporter import CURSOR, REFUSED, Exporter, ExportFigures
 from workers.exporting.sinks import Sink, kafka_options, open_sink
 
 SOURCE = "https://farebox.example"
@@ -71,7 +71,7 @@ async def until_noted(archived: Archived) -> None:
     """Return when the exporter has noted the last entry as sent: what it has not noted it sends again."""
     numbers = "SELECT max(number)::text AS last, (SELECT value::text FROM farebox.state WHERE name = $1) AS noted"
     while True:
-        row = await archived.row(f"{numbers} FROM farebox.entries", _CURSOR)
+        row = await archived.row(f"{numbers} FROM farebox.entries", CURSOR)
         if row["last"] == row["noted"]:
             return
         await asyncio.sleep(0.02)
@@ -90,7 +90,9 @@ async def test_each_entry_is_an_event_in_order_and_refused_ones_are_sent_again(
     task = await exporting(archived, open_sink(url, "a-token"))
     entries = {one: await world.journal(one) for one in ("ann", "bob")}
     await until(made.events, sum(map(len, entries.values())))
+    await until_noted(archived)
     await cancel(task)
+    assert await archived.row("SELECT FROM farebox.state WHERE name = $1", REFUSED) is None, "they are accepted again"
     assert {headers["Authorization"] for headers in made.headers} == {"Bearer a-token"}
     assert {headers["Content-Type"] for headers in made.headers} == {"application/cloudevents-batch+json"}
     for account, journal in entries.items():
@@ -123,6 +125,27 @@ async def test_it_goes_on_after_the_last_that_was_accepted(archived: Archived, r
     await until(made.events, 4)
     await cancel(task)
     assert [event["id"] for event in made.events] == ["1", "2", "3", "4"]
+
+
+async def test_since_when_a_receiver_refuses_is_noted_until_it_accepts(
+    archived: Archived, receiver: tuple[Receiver, str]
+) -> None:
+    made, url = receiver
+    made.refuses = 1_000_000
+    await archived.copy()
+    task = await exporting(archived, open_sink(url, None))
+    statement = "SELECT value::text AS value FROM farebox.state WHERE name = $1"
+    while (row := await archived.row(statement, REFUSED)) is None:
+        await asyncio.sleep(0.02)
+    assert json.loads(row["value"])["error"] == "the receiver answered 503"
+    seen = len(made.headers)
+    while len(made.headers) < seen + 2:
+        await asyncio.sleep(0.02)
+    assert (await archived.row(statement, REFUSED))["value"] == row["value"], "the first of a series"
+    made.refuses = 0
+    await until_noted(archived)
+    await cancel(task)
+    assert await archived.row(statement, REFUSED) is None
 
 
 async def test_through_kafka_an_accounts_events_are_in_one_partition_in_order(archived: Archived) -> None:

@@ -30,8 +30,8 @@ def doctor(*, as_json: bool) -> None:
     """Check everything this machine needs to run Farebox, and say what to do about each problem.
 
     Settings, keys, rate card, disk, open files, the ledger's Redis (version, durability, memory, replicas), clock,
-    queue, object store, providers, and the gateway, if one runs here. Run it with the environment that the processes
-    get. It changes nothing, and shows no secret.
+    archive (how far it is behind, gaps, export), queue, object store, providers, and the gateway, if one runs here.
+    Run it with the environment that the processes get. It changes nothing, and shows no secret.
 
     \b
     Exit codes:
@@ -80,6 +80,10 @@ async def examine() -> AsyncIterator[Finding]:
     try:
         async for finding in check_ledger(settings, ledger, card):
             yield finding
+        if settings.archive_url is not None:
+            exports = settings.events_url is not None
+            async for finding in check_archive(settings.archive_url, ledger, exports=exports):
+                yield finding
     finally:
         await ledger.close()
     async for finding in _beside_the_ledger(settings):
@@ -90,8 +94,6 @@ async def examine() -> AsyncIterator[Finding]:
 
 
 async def _beside_the_ledger(settings: Settings) -> AsyncIterator[Finding]:
-    if settings.archive_url is not None:
-        yield await check_archive(settings.archive_url)
     async for finding in check_queues(settings):
         yield finding
     yield await check_store(settings)
