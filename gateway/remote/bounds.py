@@ -19,7 +19,6 @@ WHOLE_MAX = 2**53 - 1  # scripts count in doubles
 _MICRO_MAX = 10**15  # a billion of a currency: even a thousand outputs of it are counted exactly
 _LEAST = {"limit": 1, "claim_ms": 1}
 _MOST = {
-    "limit": 10_000,
     "progress_thousandths": 1000,
     "thousandths": 1000,
     "untried": 1000,

@@ -49,6 +49,7 @@ from gateway.schemas.worker_calls import CheckOut, WorkerCallIn, WorkerCallOut, 
 from gateway.tasks import cancel
 
 WAIT_SECONDS_MAX = 20.0
+CLAIMED_MAX = 10_000  # by one call
 LOOK_SECONDS = 2.0  # a gateway that stops ends the stream within this time
 
 
@@ -63,10 +64,11 @@ async def call(request: web.Request) -> web.Response:
     arguments = _arguments(remote, given.arguments)
     if name == "ledger.deliver":
         await _check_output(request.app[OUTPUTS], **arguments)
-    for argument, most in (("wait_seconds", WAIT_SECONDS_MAX), ("claim_ms", request.app[LEDGER].lease_ms)):
-        if argument in arguments:
-            arguments[argument] = min(arguments[argument], most)
-    kind, method = name.split(".")
+    at_most = {"wait_seconds": WAIT_SECONDS_MAX, "claim_ms": request.app[LEDGER].lease_ms, "limit": CLAIMED_MAX}
+    arguments |= {
+        argument: min(arguments[argument], most) for argument, most in at_most.items() if argument in arguments
+    }
+    kind, method = remote.name.split(".")
     done: Awaitable[Any] = getattr(_target(request.app, kind), method)(**arguments)
     return answer(WorkerCallOut(**remote.write_answer(await done)))
 
