@@ -174,7 +174,10 @@ class Archivist:
         Otherwise only accounts that change would be, and meanwhile the others' journals would be trimmed.
         """
         archive, ledger = int(await self.writer.state(HEARTBEAT) or 0), await self.ledger.archive_heartbeat()
-        if archive - ledger in {0, 1}:  # 1: killed in between
+        if archive == ledger:
+            return
+        if archive == ledger + 1:  # killed in between
+            await self.ledger.note_archive_heartbeat(archive)
             return
         log.warning(
             "archive_set_back" if archive < ledger else "ledger_set_back",

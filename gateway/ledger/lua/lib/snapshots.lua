@@ -2,6 +2,7 @@
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/zones" "lib/webhook_keys"
 local snapshots = {}
 local DAY, DAYS_MAX = 86400000, 400 -- usage is kept for so many days
+local STEP = DAY - 2 * 3600000 -- a day on which clocks go forward is shorter
 local CHUNK = 2000 -- `unpack` takes fewer than 8000 values
 
 -- {day, sums, by key, by tag} of the days since the last copy, whose account time is `since` (nil: of all).
@@ -18,7 +19,7 @@ function snapshots.usage(p, account, fields, since)
       local by_key = redis.call("HGETALL", keys.usage_keys(account, day))
       found[#found + 1] = {day, sums, by_key, redis.call("HGETALL", keys.usage_tags(account, day))}
     end
-    at = at + DAY
+    at = at + STEP
   end
   return found
 end
