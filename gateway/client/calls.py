@@ -155,6 +155,11 @@ class GatewayClient:
             options = {"timeout": _TIMEOUT, **options}
             async with self._outgoing.request(method, at, headers=headers, **options) as response:
                 yield response
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise GatewayUnreachable(
+                f"The certificate at {self.address} is not trusted: {error.certificate_error}.\n"
+                "If it is of a CA of your own, name that CA's file in SSL_CERT_FILE."
+            ) from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise GatewayUnreachable(
                 f"No gateway is responding at {self.address} ({type(error).__name__}).\nStart one with `farebox up`, "

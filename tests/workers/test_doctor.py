@@ -60,6 +60,17 @@ async def test_a_healthy_machine_has_nothing_to_do_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else runs
 
 
+async def test_selling_what_only_the_sandbox_makes_is_a_warning(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAREBOX_LEDGER_URL", redis_url)
+    (trying,) = await found("providers")
+    monkeypatch.setenv("FAREBOX_PUBLIC_URL", "https://farebox.example.com")
+    (selling,) = await found("providers")
+    assert (trying.state, selling.state) == ("ok", "warning")
+    assert "docs/providers.md" in str(selling.fix)
+
+
 async def test_weak_settings_of_redis_are_warnings_that_say_the_command(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,7 @@ async def examine() -> AsyncIterator[Finding]:
     async for finding in _beside_the_ledger(settings):
         yield finding
     if card is not None:
-        async for finding in check_providers(card):
+        async for finding in check_providers(card, settings):
             yield finding
 
 

@@ -31,7 +31,7 @@ def read_card(settings: Settings) -> tuple[RateCard | None, list[Finding]]:
     return card, [Finding("rate card", "ok", f"{path}: {len(card.models)} models, each combination has one price")]
 
 
-async def check_providers(card: RateCard) -> AsyncIterator[Finding]:
+async def check_providers(card: RateCard, settings: Settings) -> AsyncIterator[Finding]:
     """For each provider that a model names: its key, and whether its address responds."""
     used = {provider for model in card.models.values() for provider in model.offers}
     tables = {name: table for name, table in card.providers.items() if name in used}
@@ -42,7 +42,17 @@ async def check_providers(card: RateCard) -> AsyncIterator[Finding]:
     for finding in await asyncio.gather(*(_reach(name, address) for name, address in known.items())):
         yield finding
     if not known:
-        yield Finding("providers", "ok", "only the sandbox makes models, and it needs nothing")
+        yield _only_the_sandbox(settings)
+
+
+def _only_the_sandbox(settings: Settings) -> Finding:
+    """Fine to try it; customers would pay for pictures that say they are none."""
+    if settings.in_test_mode or settings.reached_by is None:
+        return Finding("providers", "ok", "only the sandbox makes models, and it needs nothing")
+    fix = "name providers on the rate card before you sell: docs/providers.md"
+    return Finding(
+        "providers", "warning", "only the sandbox makes models: customers get samples, labelled as such", fix
+    )
 
 
 def _keys(name: str, table: ProviderTable) -> Iterator[Finding]:
