@@ -8,8 +8,9 @@
 hour its share of the lives (`traffic.py`), each day accounts that join, others that are used for the last time, and
 outputs that are deleted, each month the caretaker's trimming. After each tenth a copy of the ledger as it was after the
 first hour is started, and both live the same two hours in alternating rounds: every account's first life there is not
-timed, the second is. Redis itself times each script; of an hour the median counts, which other programs on the machine
-do not move.
+timed, the second is. The aged ledger does so twice, for accounts with a past and for others that have just joined: they
+tell what is due to an account's age from what is due to the ledger's size. Redis itself times each script; of an hour
+the median counts, which other programs on the machine move least.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -29,16 +30,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.bench import Bench
+from benchmarks.creates import Stack, loaded, pid_of
+from benchmarks.http_calls import post_of
 from benchmarks.moved_clock import MISSING, compiler
 from benchmarks.moved_ledger import MovedLedger, kinds_of_lives, opened
 from benchmarks.page import FOLDER
 from benchmarks.plot import Plot
 from benchmarks.recorded import packed
 from benchmarks.result import Result, at_most
-from benchmarks.servers import durable_redis
+from benchmarks.servers import durable_redis, gateway_at
 from benchmarks.traffic import Traffic, join, recorded_traffic
 from gateway.clock import CLOCK
 from gateway.ledger.audit import audit
+from gateway.ledger.ledger import Ledger
 from gateway.ledger.trimming import trim_all
 
 GENERATIONS = 200_000
@@ -49,12 +53,15 @@ ROUNDS, ROUNDS_QUICK = 3, 1  # at each point
 ROUNDS_LAST, ROUNDS_LAST_QUICK = 9, 3
 _TEN_MILLION = 10_000_000
 _HOUR, _DAY = 3600, 86_400
+_SECONDS = 3  # of creates, each round
 _LIVES_LEAST = 250  # each time the clock is moved
 _MEASURED = 1000  # accounts, each round
+_NEWCOMERS = 60_000_000  # the number of the first; a multiple of three, as every third account has a plan
 _JOINED_AT_ONCE = 200
 _TRIMMED_EACH = 30  # days
 _REWRITTEN_EACH = 30  # days
 _DIFFERENCES_SHOWN = 5
+_LINES = {"aged": "after so many", "newcomers": "accounts without a past", "young": "after the first hour"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,7 @@ class _Run:
             self._bench.say("auditing")
             await CLOCK.measure(aged.ledger.time)
             report = await audit(aged.ledger, rest=0)
+            last["creates"] = await self._creates(aged)
         differences = [*map(str, report.differences), *report.unproved]
         last["audit"] = {
             "accounts": report.accounts, "entries": report.entries, "generations": report.generations,
@@ -176,9 +184,8 @@ class _Run:
 
     async def _first_hour(self, young: Path) -> None:
         async with opened(young, self._time(0), self._traffic) as side:
-            for first in range(0, self._size.first, _JOINED_AT_ONCE):
-                self._bench.say(f"{first:,} of {self._size.first:,} accounts join")
-                await asyncio.gather(*(join(side.ledger, first + number) for number in range(_JOINED_AT_ONCE)))
+            self._bench.say(f"{self._size.first:,} accounts join")
+            await _join(side.ledger, range(self._size.first))
             await side.live(Random(0), self._size.active, self._size.in_an_hour)
 
     async def _fill(self, aged: MovedLedger) -> None:
@@ -202,9 +209,8 @@ class _Run:
         """What caretakers do, who joins, and at each tenth the comparison."""
         size = self._size
         self._bench.say(f"day {day} of {DAYS}: {lived:,} of {size.generations:,} generations")
-        await asyncio.gather(
-            *(join(aged.ledger, size.first + day * size.joining - 1 - one) for one in range(size.joining))
-        )
+        joined = size.first + (day - 1) * size.joining
+        await _join(aged.ledger, range(joined, joined + size.joining))
         await aged.delete_outputs()
         if day % _TRIMMED_EACH == 0:
             await trim_all(aged.ledger, rest=0)
@@ -221,14 +227,14 @@ class _Run:
             aged.first = (DAYS - 1) * size.joining
             await aged.delete_outputs()
             await trim_all(aged.ledger, rest=0)
-        copied = self._folder / "copied"
-        shutil.rmtree(copied, ignore_errors=True)
-        shutil.copytree(self._folder / "young", copied, ignore=shutil.ignore_patterns("*.sock"))
         found: list[dict[str, Any]] = []
-        async with opened(copied, self._time(0) + _HOUR, self._traffic) as young:
+        async with self._young() as young:
             for side in (young, aged):
                 await side.set("appendfsync", "always")
                 side.turn((side.at // _DAY) * _DAY + _HOUR)
+            newcomers = _NEWCOMERS + day * size.active
+            await _join(aged.ledger, range(newcomers, newcomers + size.active))
+            turns = (("young", young, 0), ("aged", aged, aged.first), ("newcomers", aged, newcomers))
             for number in range(rounds):
                 self._bench.say(f"day {day} of {DAYS}: round {number + 1} of {rounds}")
                 dice = Random(number)
@@ -236,13 +242,14 @@ class _Run:
                 kinds = kinds_of_lives(dice, len(offsets))
                 again = dice.sample(offsets, len(offsets))
                 measured = {}
-                for name, side in (("young", young), ("aged", aged))[:: 1 if number % 2 else -1]:
+                for name, side, first in turns[:: 1 if number % 2 else -1]:
+                    side.first = first
                     await side.use(offsets, kinds)
                     side.turn(side.at + 2 * 60)  # the use of a key is noted once a minute
                     measured[name] = await side.timed(again, kinds)
                     side.turn(side.at + 2 * 60)
                 found.append(measured)
-        shutil.rmtree(copied)
+            aged.first = turns[1][2]
         await aged.set("appendfsync", "no")
         memory = await aged.ledger.redis.info("memory")
         point = {
@@ -253,6 +260,33 @@ class _Run:
         self._progress.points = [*points, point]
         self._note()
         return point
+
+    async def _creates(self, aged: MovedLedger) -> list[dict[str, dict[str, float]]]:
+        """The CPU time of a create at a gateway of either ledger, in rounds. Nobody works on what is created."""
+        found = []
+        async with self._young() as young:
+            with ExitStack() as running:
+                loads = {}
+                for name, side in (("young", young), ("aged", aged)):
+                    await side.set("appendfsync", "always")
+                    gateway = running.enter_context(gateway_at(side.server.socket))
+                    stack = Stack(gateway.port, [gateway.pid], await pid_of(side.server.socket))
+                    loads[name] = stack, [post_of(account) for account in side.with_a_plan(self._size.active)]
+                for number in range(self._bench.size(ROUNDS_LAST, ROUNDS_LAST_QUICK)):
+                    self._bench.say(f"creates, round {number + 1}")
+                    turns = list(loads.items())[:: 1 if number % 2 else -1]
+                    found.append({name: asdict(await loaded(*load, _SECONDS)) for name, load in turns})
+        return found
+
+    @asynccontextmanager
+    async def _young(self) -> AsyncIterator[MovedLedger]:
+        """A copy of the ledger as it was after the first hour."""
+        copied = self._folder / "copied"
+        shutil.rmtree(copied, ignore_errors=True)
+        shutil.copytree(self._folder / "young", copied, ignore=shutil.ignore_patterns("*.sock"))
+        async with opened(copied, self._time(0) + _HOUR, self._traffic) as young:
+            yield young
+        shutil.rmtree(copied)
 
     def _time(self, step: int) -> float:
         return self._progress.began_at + step * self._size.step_hours * _HOUR
@@ -265,10 +299,8 @@ class _Run:
 
     def _draw(self) -> None:
         points = self._progress.points
-        lines = {
-            name: [_median(point, side) for point in points]
-            for name, side in (("after so many", "aged"), ("after the first hour", "young"))
-        }
+        measured = points[0]["rounds"][0]  # a folder may have been begun by a version that measured less
+        lines = {name: [_median(one, side) for one in points] for side, name in _LINES.items() if side in measured}
         sizes = [point["generations"] for point in points]
         self._bench.draw(Plot("reserve, µs", "generations finished", sizes, lines))
 
@@ -280,15 +312,27 @@ def _median(point: dict[str, Any], side: str) -> float:
 def _results(size: Size, last: dict[str, Any], differences: Sequence[str]) -> Iterator[Result]:
     rounds = last["rounds"]
     kinds = sorted(last["keys"].items(), key=lambda kind: -kind[1]["bytes"])
-    for what, scripts, target in (
-        ("reserve", ("reserve",), at_most(1.1)),
-        ("begin, deliver, settle", ("begin", "deliver", "settle"), None),
+    for what, part, target in (
+        (f"create after {size.generations:,} generations, CPU", ("server", "database"), at_most(1.1)),
+        ("of it the ledger's", ("database",), None),
     ):
         yield Result(
-            what=f"{what} after {size.generations:,} generations",
-            figures=[sum(one["aged"][script]["p50"] for script in scripts) for one in rounds],
-            floors=[sum(one["young"][script]["p50"] for script in scripts) for one in rounds],
+            what=what,
+            figures=[sum(one["aged"][name] for name in part) for one in last["creates"]],
+            floors=[sum(one["young"][name] for name in part) for one in last["creates"]],
             floor="after the first hour", unit="µs", target=target,
+        )  # fmt: skip
+    after = f"after {size.generations:,} generations"
+    for what, side, scripts in (
+        (f"reserve {after}", "aged", ("reserve",)),
+        ("reserve for accounts without a past, there", "newcomers", ("reserve",)),
+        (f"begin, deliver, settle {after}", "aged", ("begin", "deliver", "settle")),
+    ):
+        yield Result(
+            what=what,
+            figures=[sum(one[side][script]["p50"] for script in scripts) for one in rounds],
+            floors=[sum(one["young"][script]["p50"] for script in scripts) for one in rounds],
+            floor="after the first hour", unit="µs", target=None,
         )  # fmt: skip
     yield Result(
         what="their memory", figures=[last["used_memory"] / 1e6], unit="MB", target=None,
@@ -302,6 +346,11 @@ def _results(size: Size, last: dict[str, Any], differences: Sequence[str]) -> It
             f"{checked['generations']:,} generations"
         ),
     )  # fmt: skip
+
+
+async def _join(ledger: Ledger, numbers: Sequence[int]) -> None:
+    for first in range(0, len(numbers), _JOINED_AT_ONCE):
+        await asyncio.gather(*(join(ledger, number) for number in numbers[first : first + _JOINED_AT_ONCE]))
 
 
 @contextmanager

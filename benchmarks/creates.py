@@ -121,10 +121,10 @@ async def stacks(bench: Bench) -> AsyncIterator[tuple[dict[str, Stack], list[str
             await prepare(postgres, len(accounts))
             for name, module in ((ONE_CALL, "one_call"), (ROW_LOCK, "row_lock")):
                 stack[name] = peer(module, postgres.sockets, database=postgres.pid)
-        stack[COUNTER] = peer("counter", arq_socket, database=await _pid(arq_socket))
+        stack[COUNTER] = peer("counter", arq_socket, database=await pid_of(arq_socket))
         await skeleton.prepare(skeleton_socket, accounts)
-        stack[SKELETON] = peer("skeleton", skeleton_socket, database=await _pid(skeleton_socket))
-        redis = await _pid(redis_socket)
+        stack[SKELETON] = peer("skeleton", skeleton_socket, database=await pid_of(skeleton_socket))
+        redis = await pid_of(redis_socket)
         for name, processes in ((ONE, 1), (TWO, 2)):
             gateway = running.enter_context(gateway_at(redis_socket, processes=processes))
             stack[name] = Stack(gateway.port, [gateway.pid], redis)
@@ -168,7 +168,8 @@ def _results(rounds: Rounds) -> Iterator[Result]:
     yield Result(what=steady, figures=of("steady", "p99_ms"), unit="ms", target=at_most(15))
 
 
-async def _pid(redis_socket: Path) -> int:
+async def pid_of(redis_socket: Path) -> int:
+    """The process of a Redis."""
     redis = Redis(unix_socket_path=str(redis_socket))
     information = await redis.info("server")
     await redis.aclose()

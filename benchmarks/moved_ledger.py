@@ -14,7 +14,7 @@ from benchmarks.accounts import Account
 from benchmarks.moved_clock import MovedRedis, moved_redis
 from benchmarks.recorded import RawConnection, packed
 from benchmarks.servers import ledger_at
-from benchmarks.traffic import Traffic
+from benchmarks.traffic import PLAN_EACH, Traffic
 from gateway.domain import partition_of_account
 from gateway.ledger.audit.keyspace import read_key
 from gateway.ledger.ledger import Ledger
@@ -123,6 +123,10 @@ class MovedLedger:
                 found[kind]["bytes"] += (size or 0) * _SIZED_EACH
             if cursor == 0:
                 return dict(found)
+
+    def with_a_plan(self, active: int) -> list[Account]:
+        """Those accounts in use that have a plan."""
+        return [Account.number(number) for number in range(self.first, self.first + active) if number % PLAN_EACH == 0]
 
     def _accounts(self, offsets: Iterable[int]) -> list[tuple[Account, int]]:
         accounts = [Account.number(self.first + offset) for offset in offsets]
