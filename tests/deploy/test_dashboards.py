@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import promql_parser
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 import workers.metrics  # registers what workers and caretakers export
+from gateway.api.routes import ROUTES
 from gateway.archive.figures import ArchivistFigures
+from gateway.cli import farebox
 from gateway.clock import CLOCK
 from gateway.ledger.audit import audit, remember
 from gateway.process_metrics import together
@@ -104,6 +107,29 @@ async def test_every_label_that_is_selected_or_grouped_by_is_one_of_that_metric(
                 labels = {label.strip() for label in group.split(",")}
                 wrong += [f"{where}: {metric and metric[0]} has no {one}" for one in sorted(labels - of - OF_SCRAPES)]
     assert wrong == []
+
+
+async def test_what_an_alert_says_to_run_or_to_read_is_there(gateway: Visitor) -> None:
+    """`farebox ops list` was to show what fails, and lists what is open."""
+    known = await exported(gateway)
+    actions = " ".join(rule["annotations"]["action"] for group in ALERTS["groups"] for rule in group["rules"])
+    asked = re.findall(r"`farebox ([^`]+)`", actions)
+    assert "ops list --status failed" in asked
+    for words in asked:
+        resolve(words.split())
+    assert set(re.findall(r"`GET ([^`]+)`", actions)) <= {route.path for route in ROUTES if route.method == "GET"}
+    assert set(re.findall(r"farebox_[a-z_]+", actions)) <= set(known)
+
+
+def resolve(words: list[str]) -> None:
+    """Raises if there is no such command, or if it has no such option."""
+    command: click.Command = farebox
+    while isinstance(command, click.Group) and words:
+        _, found, words = command.resolve_command(click.Context(command), words)
+        assert found is not None
+        command = found
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
 
 
 def test_every_panel_and_alert_is_described_and_each_id_is_there_once() -> None:
