@@ -123,6 +123,19 @@ async def test_what_is_held_is_owed_until_it_comes_back(world: World, *, deliver
     assert (await world.available())[2] == 0
 
 
+async def test_what_was_owed_for_a_part_is_not_taken_again_with_the_whole(world: World) -> None:
+    """The debt was paid by another bundle, so what was held came back; the rest of the payment takes only the rest."""
+    checkout = await debtor(world, spent=0)
+    free, subscription, _ = await world.available()
+    generation = await world.running(free + subscription + 500_000)
+    assert await dispute(world, checkout, Fraction(7, 10)) == 200_000
+    await pay(world, await buy(world), "pi_2")
+    await world.settle(generation, FailureCode.PROVIDER_REJECTED)
+    assert (await world.available())[2] == SMALL - 200_000 + 500_000
+    assert await dispute(world, checkout, at=2) == 0
+    assert (await world.available())[2] == SMALL, "all of the second bundle: nothing was spent"
+
+
 async def test_an_account_of_before_debts_were_kept_owes_nothing(world: World) -> None:
     assert (await world.account()).debt_millicredits == 0
 

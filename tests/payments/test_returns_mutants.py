@@ -63,6 +63,11 @@ MUTANTS = [
         'if owing and grant.held > 0 then marks.set(a, "owing", grant.id) end',
         "",
     ),
+    Mutant(
+        "what was owed for a part is taken again with the whole",
+        "everything and tonumber(f.credits) - tonumber(f.taken or 0) or more",
+        "everything and grant.available or more",
+    ),
 ]
 
 CLAIMS: list[Callable[[returns.Buyer], Awaitable[None]]] = [
@@ -79,6 +84,7 @@ DEBTS: list[Callable[[World], Awaitable[None]]] = [
     debts.test_the_next_months_credits_pay_first_and_free_credits_never,
     debts.test_an_operators_grant_pays_no_debt,
     debts.test_money_that_comes_back_ends_the_debt_before_it_adds_credits,
+    debts.test_what_was_owed_for_a_part_is_not_taken_again_with_the_whole,
 ]
 
 

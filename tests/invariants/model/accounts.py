@@ -283,7 +283,7 @@ class Accounts:
         if grant:
             if owing and grant.held and c.grant not in a.owing:
                 a.owing += (c.grant,)
-            taken = grant.available if everything else min(grant.available, more)
+            taken = min(grant.available, c.credits - c.taken if everything else more)
             grant.available -= taken
         owed = max(more - taken, 0) if owing else 0
         a.debt += owed

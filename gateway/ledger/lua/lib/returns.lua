@@ -65,16 +65,16 @@ function returns.due(f)
   return math.max(due, tonumber(f.before or 0))
 end
 
--- Revoke what is left of the bundle's own grant, never more. If all of it is due, credits of it that open generations
--- hold are taken too when they are refunded, and what it has paid for is not given back (`adjust_generation`). Spent
--- credits are forgiven or owed, as the card says.
+-- Revoke what is left of the bundle's own grant, never more. If all of it is due, so is what was forgiven of an earlier
+-- part and has come back since; credits of it that open generations hold are taken too when they are refunded, and what
+-- it has paid for is not given back (`adjust_generation`). Spent credits are forgiven or owed, as the card says.
 local function take(a, p, c, more, why)
   local f, grant, taken, owed = c.fields, grants.find(a, c.fields.grant), 0, 0
   local owing, everything = policy.rule(p, "spent") == "debt", c.fields.due == c.fields.credits
   if everything and not owing then marks.set(a, "revoked", f.grant) end
   if grant then
     if owing and grant.held > 0 then marks.set(a, "owing", grant.id) end
-    taken = grants.revoke(a, grant, everything and grant.available or more)
+    taken = grants.revoke(a, grant, everything and tonumber(f.credits) - tonumber(f.taken or 0) or more)
   end
   if owing and taken < more then
     owed = more - taken
