@@ -30,7 +30,7 @@ OWNED = {
     "gateway/ledger/replicas.py": 1,  # hands what it raises to all who wait
     "gateway/local/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
     "gateway/redis_link/cluster.py": 2,  # the map, awaited by who needs it; a call that is sent again: neither raises
-    "gateway/redis_link/in_flight.py": 1,  # one batch, which never raises
+    "gateway/redis_link/in_flight.py": 2,  # one batch, which never raises
     "gateway/redis_link/lane.py": 1,  # asks who is master by now, and raises nothing
     "workers/arq_worker.py": 3,  # a job, whose end is looked at; the signals to hand back, and that the store is back
     "workers/attempts/attempt.py": 3,  # awaited by the attempt

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 from pydantic_core import from_json
 
 from gateway.archive.connection import connect, time_limit, translated
+from gateway.archive.rows import moment
+from gateway.clock import now_ms
 from gateway.errors import ArchiveUnavailable
 from gateway.json_text import to_json
 from workers.exporting.cloud_events import CloudEvent, event_of
@@ -148,7 +149,7 @@ class Exporter:
 
     async def _note_refusal(self, archive: Connection, error: str) -> None:
         """Note it for `farebox doctor`, unless it is one in a series."""
-        value = to_json({"since": datetime.now(UTC).isoformat(timespec="seconds"), "error": error}).decode()
+        value = to_json({"since": moment(now_ms()).isoformat(timespec="seconds"), "error": error}).decode()
         with time_limit(archive, _ANSWER_SECONDS):
             await archive.execute(_NOTE_FIRST, REFUSED, value)
         self._is_refused = True

@@ -160,11 +160,8 @@ class Ordering:
             if priced.inputs:
                 inputs = await stored(self._outputs, generation, priced.inputs)
                 priced = replace(priced, request=replace(priced.request, inputs=inputs))
-        except (ApiError, OutputNotStored):
-            replayed = await self._replayed(caller, digests)
-            if replayed is None:
-                raise
-            return replayed
+        except (ApiError, OutputNotStored) as refusal:
+            return await self._replay_or(refusal, caller, digests)
         outcome = await self._reserve(caller, generation, priced, digests)
         tries = {PricedOtherwise: _PRICED_AGAIN_MAX, outcomes.VolumeMoved: _ORDERED_MEANWHILE_MAX}
         while isinstance(outcome, PricedOtherwise | outcomes.VolumeMoved) and tries[type(outcome)]:
@@ -176,11 +173,8 @@ class Ordering:
                 standing = standing._replace(before=outcome.ordered)
             try:
                 priced = self._priced_again(caller, body, priced, standing)
-            except ApiError:
-                replayed = await self._replayed(caller, digests)  # an equal request in flight may have been faster
-                if replayed is None:
-                    raise
-                return replayed
+            except ApiError as refusal:  # an equal request in flight may have been faster
+                return await self._replay_or(refusal, caller, digests)
             outcome = await self._reserve(caller, generation, priced, digests)
         match outcome:
             case outcomes.Reserved():
@@ -288,10 +282,12 @@ class Ordering:
             return
         raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
 
-    async def _replayed(self, caller: AccountCaller, digests: IdempotencyDigests | None) -> Ordered | None:
+    async def _replay_or(
+        self, refusal: ApiError | OutputNotStored, caller: AccountCaller, digests: IdempotencyDigests | None
+    ) -> Ordered:
         """The generation that the same request created earlier, for a request about to be refused."""
         if digests is None:
-            return None
+            raise refusal
         outcome = found(
             await self._ledger.replay(
                 account=caller.account,
@@ -306,7 +302,7 @@ class Ordering:
             case outcomes.KeyReused():
                 raise reused()
             case None:
-                return None
+                raise refusal
 
     def _drop_inputs(self, priced: _Priced, kept: Sequence[Input] = ()) -> None:
         """Delete what this request has stored, and nothing else: its object keys are unique.

@@ -32,8 +32,8 @@ function cycles.refreshes(a)
   return calendar.add_months(tonumber(a.fields.anchor), tonumber(a.fields.cycle) + 1)
 end
 
--- When the allotment expires: at the next cycle, or when the subscription ends before that. While the plan waits for the
--- payment of a cycle that should have begun, it is when it stops waiting.
+-- When the allotment expires: at the next cycle, or when the subscription ends before that. While the plan waits for
+-- the payment of a cycle that should have begun, it is when it stops waiting.
 function cycles.bucket_ends(a)
   local refreshes, ends = cycles.refreshes(a), cycles.ends(a) or math.huge
   return refreshes > a.now and math.min(refreshes, ends) or ends

@@ -2,7 +2,8 @@
 -- refund and each dispute counts, and the credits due back are those for all the money they have returned.
 -- Fields of a checkout: `back|<what>` = "at,part,whole" of the payment. `what` is "charge" (the sum of its refunds),
 -- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made at that time and failed later.
---- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/fractions" "lib/marks" "lib/worth"
+--- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/fractions" "lib/marks"
+--- @include "lib/worth"
 local returns = {}
 local FACTS_MAX = 100
 
