@@ -8,9 +8,10 @@ it has run for a while; `/readyz` shows that as `degraded`.
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -22,6 +23,8 @@ RESTART_SECONDS = (0.1, 1.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 5.0
 """A restarted loop that has run for this long counts as running again."""
 _CANCEL_AGAIN_SECONDS = 1.0  # long enough for a task to clean up after the first cancel
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -126,6 +129,19 @@ async def _run_once(work: Coroutine[Any, Any, object], name: str) -> None:
         log.warning("background_failed", task=name, error=str(error))
     except Exception:
         log.exception("background_failed", task=name)
+
+
+def done(value: T) -> Future[T]:
+    """What is known already, for whoever awaits it."""
+    future: Future[T] = asyncio.get_running_loop().create_future()
+    future.set_result(value)
+    return future
+
+
+def heard(future: Future[Any]) -> None:
+    """A callback of a future that nobody may await: asyncio would log its exception."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:

@@ -6,7 +6,8 @@ It decides nothing: `reserve` and `begin` read the pauses themselves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
@@ -18,6 +19,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.pause_records import Pause, pause_of_all
+from gateway.tasks import done
 
 READ_AGAIN_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
@@ -56,23 +58,57 @@ class PauseBoard:
 
         return await _kept(self._named, "", read) or {}
 
-    async def of_generations(self, generations: Sequence[outcomes.Generation]) -> list[Pause | None]:
-        """What holds each of them; None: nothing, or it has started."""
-        if not any(map(_may_be_held, generations)):
-            return [None] * len(generations)
-        named = await self.named()
-        return [await self._of(one, named) if _may_be_held(one) else None for one in generations]
+    def of_generations(self, generations: Sequence[outcomes.Generation]) -> Future[list[Pause | None]]:
+        """What holds each of them; None: nothing, or it has started.
 
-    async def _of(self, generation: outcomes.Generation, named: Named) -> Pause | None:
+        What is not known is asked before this is awaited, in one round trip with what else its caller asks.
+        """
+        accounts = {one.account for one in generations if _may_be_held(one)}
+        if not accounts:
+            return done([None] * len(generations))
+        if (known := self._known(accounts)) is not None:
+            return done(_of_all(generations, *known))
+        if "" in self._named and len(accounts) == 1:  # most often: one task
+            return asyncio.ensure_future(self._read(generations, *accounts))
+        found = asyncio.gather(self.named(), asyncio.gather(*map(self._own, accounts)))
+        return asyncio.ensure_future(_once_read(generations, accounts, found))
+
+    async def _read(self, generations: Sequence[outcomes.Generation], account: str) -> list[Pause | None]:
+        return _of_all(generations, await self.named(), {account: await self._own(account)})
+
+    def _known(self, accounts: Collection[str]) -> tuple[Named, Mapping[str, Pause | None]] | None:
+        """What is paused by name, and each of these accounts; None: it must be read."""
+        named = self._named.get("", _NOT_KEPT)
+        own = {account: self._accounts.get(account, _NOT_KEPT) for account in accounts}
+        known = {account: pause for account, pause in own.items() if not isinstance(pause, _NotKept)}
+        return None if isinstance(named, _NotKept) or len(known) < len(own) else (named or {}, known)
+
+    async def _own(self, account: str) -> Pause | None:
         async def read() -> Pause | None:
-            return await self._ledger.pause_of(account=generation.account)
+            return await self._ledger.pause_of(account=account)
 
-        own = await _kept(self._accounts, generation.account, read)
-        asked = generation.request
-        places = ((PauseKind.TOOL, asked.tool), (PauseKind.MODEL, asked.model))
-        by_provider = [named.get((PauseKind.PROVIDER, name)) for name in asked.providers or (asked.provider,)]
-        found = [pause for pause in (own, *map(named.get, places), pause_of_all(by_provider)) if pause is not None]
-        return min(found, key=lambda pause: pause.new is NewOnes.WAIT, default=None)  # as `lua/lib/pauses.lua` does
+        return await _kept(self._accounts, account, read)
+
+
+async def _once_read(
+    generations: Sequence[outcomes.Generation], accounts: Iterable[str], found: Future[tuple[Named, list[Pause | None]]]
+) -> list[Pause | None]:
+    named, own = await found
+    return _of_all(generations, named, dict(zip(accounts, own, strict=True)))
+
+
+def _of_all(
+    generations: Sequence[outcomes.Generation], named: Named, own: Mapping[str, Pause | None]
+) -> list[Pause | None]:
+    return [_of(one, named, own[one.account]) if _may_be_held(one) else None for one in generations]
+
+
+def _of(generation: outcomes.Generation, named: Named, own: Pause | None) -> Pause | None:
+    asked = generation.request
+    places = ((PauseKind.TOOL, asked.tool), (PauseKind.MODEL, asked.model))
+    by_provider = [named.get((PauseKind.PROVIDER, name)) for name in asked.providers or (asked.provider,)]
+    found = [pause for pause in (own, *map(named.get, places), pause_of_all(by_provider)) if pause is not None]
+    return min(found, key=lambda pause: pause.new is NewOnes.WAIT, default=None)  # as `lua/lib/pauses.lua` does
 
 
 def _may_be_held(generation: outcomes.Generation) -> bool:
@@ -85,6 +121,7 @@ async def _kept(kept: TTLCache[str, T | None], name: str, read: Callable[[], Awa
         return known
     value = None
     with suppress(LedgerUnavailable, TimeoutError):  # the rate card is shown also while the ledger hangs
-        value = await asyncio.wait_for(read(), PATIENCE_SECONDS)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            value = await read()
     kept[name] = value
     return value

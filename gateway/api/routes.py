@@ -269,6 +269,7 @@ def _behind_guards(route: Route) -> Handler:
         shown_once=route.shown_once,
         looks_up_key=route.looks_up_key,
         rate_wait=route.rate_wait,
+        polled=route.polled,
         for_members=for_members(route.method, route.named_path) if route.scopes & ACCOUNT else None,
         logged_read=NAMES.get((route.method, route.path)) in LOGGED_READS,
     )

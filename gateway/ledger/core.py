@@ -118,6 +118,10 @@ class LedgerCore:
         """Run plain commands one after the other, in one batch of scripts; on a cluster, those of each node."""
         return await asyncio.gather(*self._calls.commands(commands))
 
+    def calls_beside(self, translated: Callable[[BaseException, str], BaseException]) -> Calls:
+        """For commands that the queue has on the ledger's server: in the batches of the ledger, with its own errors."""
+        return self._calls.sharing(translated)
+
     async def published(self) -> dict[str, str]:
         """The policy last published."""
         flat = await self.command("HGETALL", keys.policy(0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from asyncio import Future
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 import structlog
 from redis.asyncio import Redis
 
-from gateway.errors import FareboxError, QueueUnavailable
+from gateway.errors import QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.heartbeats import COUNTED_SECONDS, alive, worker_gone, worker_seen
@@ -52,7 +53,7 @@ from gateway.queue.messages import ChangeNotice, SubscriptionState, change_messa
 from gateway.queue.redis_calls import execute, listen, translated
 from gateway.queue.servers import QueueServers
 from gateway.queue.wait_times import class_of
-from gateway.redis_link.batches import Command
+from gateway.redis_link.batches import Command, Word
 from gateway.redis_link.calls import Calls
 from gateway.redis_link.scripts import ScriptFolder
 
@@ -86,16 +87,18 @@ class Queue:
     """Dispatches, claims and monitors jobs. Every method raises QueueUnavailable when Redis is unavailable."""
 
     def __init__(self, redis: Redis | QueueServers, *, beside: Ledger | None = None) -> None:
-        """`beside`: the ledger, if it is on the queue's own server. Dispatches then travel in its batches.
+        """`beside`: the ledger, if it is on the queue's own server. Dispatches and reads then travel in its batches.
 
         A batch costs the gateway and Redis as much as a create: a write, a read, a wait for the disk.
         """
-        self._beside = beside
         self.servers = redis if isinstance(redis, QueueServers) else QueueServers(redis)
         self.redis = self.servers.shared
         self.unreadable: Counter[str] = Counter()
         """The number of invalid entries per channel."""
         self._calls = {server: Calls(server, SCRIPTS, translated) for server in self.servers.all}
+        self._is_beside = beside is not None
+        if beside is not None:
+            self._calls[self.redis] = beside.calls_beside(translated)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -120,13 +123,10 @@ class Queue:
             commands.append(("PUBLISH", CHANGES_CHANNEL, dumps(change_message(notices))))
         if not commands:
             return
-        if self._beside is None or server not in {None, self.redis}:
+        if self._is_beside and server in {None, self.redis}:
+            await self.ask(*commands)
+        else:
             await execute(server or self.redis, *commands)
-            return
-        try:
-            await self._beside.commands(commands)
-        except FareboxError as error:
-            raise QueueUnavailable(str(error)) from error
 
     async def stop(self, *, tool: str, generation: str, ref: str) -> None:
         """Queue a job that asks the provider to stop the job `ref` of a generation that has ended (R17)."""
@@ -237,19 +237,24 @@ class Queue:
 
     # --- monitoring ---------------------------------------------------------------------------------------------------
 
-    async def positions(self, jobs: Sequence[tuple[str, str]]) -> list[int | None]:
-        """For each (tool, job), how many jobs run before it (0: it is next); None if it is not queued, or not known."""
-        return await self._ranks([(tool, queue_key(tool), job) for tool, job in jobs])
+    def position(self, tool: str, job: str) -> Future[int | None]:
+        """How many jobs run before it (0: it is next); None if it is not queued. It is asked before it is awaited.
 
-    async def rerouted_positions(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
-        """For each (tool, provider, job), how many rerouted jobs run before it; None if it was not rerouted."""
-        return await self._ranks([(tool, rerouted_key(tool, provider), job) for tool, provider, job in jobs])
+        What concurrent requests ask shares round trips: one per request would cost more than the rest of it.
+        """
+        return self._calls[self.servers.of(tool)].command("ZRANK", queue_key(tool), job)
 
-    async def _ranks(self, members: Sequence[tuple[str, str, str]]) -> list[int | None]:
-        """Calls from concurrent requests share round trips: one per request would cost more than the rest of it."""
-        asked = [self._calls[self.servers.of(tool)].command("ZRANK", key, job) for tool, key, job in members]
-        ranks = await _of_those_that_respond(asked)
-        return [None if rank is None else int(rank) for rank in ranks]
+    def rerouted_position(self, tool: str, provider: str, job: str) -> Future[int | None]:
+        """How many rerouted jobs run before it; None if it was not rerouted."""
+        return self._calls[self.servers.of(tool)].command("ZRANK", rerouted_key(tool, provider), job)
+
+    def ask(self, *commands: Command) -> Future[list[Any]]:
+        """Run plain commands on the queue's Redis, in one round trip with all that is asked before it is awaited."""
+        return asyncio.gather(*self._calls[self.redis].commands(commands))
+
+    def command(self, *words: Word) -> Future[Any]:
+        """Run one."""
+        return self._calls[self.redis].command(*words)
 
     async def depths(self, tools: Iterable[str]) -> list[Depth]:
         """The state of each tool's queue, in one round trip to each server; without those whose server is away.

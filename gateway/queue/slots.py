@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from asyncio import Future
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Literal
@@ -138,7 +139,7 @@ class Slots:
 
     def __init__(self, queue: Queue, *, lease_ms: int) -> None:
         """A slot that is not renewed lapses after `lease_ms`."""
-        self._redis = queue.redis
+        self._queue, self._redis = queue, queue.redis
         self._lease_ms = lease_ms
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is waited for
 
@@ -189,12 +190,9 @@ class Slots:
             for each in _dispatches(answer)
         ]
 
-    async def places(self, waiting: Sequence[tuple[str, str]]) -> list[int | None]:
-        """For each (provider, generation), how many wait before it; None if it is not waiting for a slot."""
-        if not waiting:
-            return []
-        ranks = await execute(self._redis, *(("ZRANK", provider_queue_key(provider), one) for provider, one in waiting))
-        return [None if rank is None else int(rank) for rank in ranks]
+    def place(self, provider: str, generation: str) -> Future[int | None]:
+        """How many wait before it; None if it is not waiting for a slot. It is asked before it is awaited."""
+        return self._queue.command("ZRANK", provider_queue_key(provider), generation)
 
     async def note(self, provider: str, outcome: str, detail: str = "") -> None:
         """Count a provider's result for operators: `succeeded`, a failure code, `unreachable` or `busy`.
@@ -254,7 +252,7 @@ class Slots:
         names, at_ms = sorted(set(providers)), _now_ms()
         if not names:
             return set()
-        times = await execute(self._redis, *(("HMGET", provider_key(name), *_REACHED) for name in names))
+        times = await self._queue.ask(*(("HMGET", provider_key(name), *_REACHED) for name in names))
         return {
             name
             for name, (unreachable_at, succeeded_at) in zip(names, times, strict=True)

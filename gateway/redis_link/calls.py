@@ -8,8 +8,9 @@ translation and confirmation.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from redis.asyncio import Redis
 
@@ -43,7 +44,7 @@ class Calls:
         as a whole (TRYAGAIN), instead of stopping it in the middle, at the first key that is not there any more.
         """
         self._scripts = scripts
-        self._translated = translated
+        self.translated = translated
         self._guard = guard if isinstance(redis, LedgerCluster) else None
         self._server: Lane | Cluster
         if isinstance(redis, LedgerCluster):
@@ -51,6 +52,12 @@ class Calls:
         else:
             confirmation = confirming(redis, None) if confirming else None
             self._server = Lane(redis, self._finish, confirmation=confirmation, late=newer_master(redis))
+
+    def sharing(self, translated: Callable[[BaseException, str], BaseException]) -> Self:
+        """The same server and the same batches, for callers that expect other errors."""
+        other = copy.copy(self)
+        other.translated = translated
+        return other
 
     def run(self, name: str, /, *keys: str, **arguments: Argument | None) -> asyncio.Future[Reply]:
         """Run a script with its arguments by name."""
@@ -83,12 +90,13 @@ class Calls:
 
     def _call(self, commands: Sequence[tuple[str, Command]]) -> list[asyncio.Future[Any]]:
         loop = asyncio.get_running_loop()
-        calls = [Call(name, command, loop.create_future()) for name, command in commands]
+        calls = [Call(name, command, loop.create_future(), self.translated) for name, command in commands]
         self._server.submit(*calls)
         return [call.answer for call in calls]
 
-    def _finish(self, call: Call, answer: Any) -> None:
+    @staticmethod
+    def _finish(call: Call, answer: Any) -> None:
         if isinstance(answer, BaseException):
-            call.answer.set_exception(self._translated(answer, call.name))
+            call.answer.set_exception(call.translated(answer, call.name))
         else:
             call.answer.set_result(answer)

@@ -39,11 +39,12 @@ class Confirmation(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """What to send, its name in errors, and the future of its reply."""
+    """What to send, its name in errors, the future of its reply, and what its caller is told of redis-py's errors."""
 
     name: str
     command: Command
     answer: asyncio.Future[Any]
+    translated: Callable[[BaseException, str], BaseException]
     slot: int = 0
     """Of a cluster: where its key belongs."""
     asking: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -39,9 +40,9 @@ async def test_a_worker_without_the_key_costs_no_attempt_and_says_what_it_lacks(
         left = await stage.generation(generation)
         assert (left.state, left.attempt, left.failures) == (State.QUEUED, 0, 0)
     assert [one.queued for one in await stage.queue.depths(["image"])] == [4]
-    asked = [("image", "box", job_id(generation, 1)) for generation in boxed]
+    asked = [stage.queue.rerouted_position("image", "box", job_id(generation, 1)) for generation in boxed]
     # What was created in the same millisecond is in no order.
-    assert set(await stage.queue.rerouted_positions(asked)) == {0, 1, 2, 3}
+    assert set(await asyncio.gather(*asked)) == {0, 1, 2, 3}
 
     scene.worker()
     ended = [await stage.ended(generation) for generation in boxed]
@@ -138,13 +139,13 @@ async def test_a_rerouted_job_that_ends_leaves_no_queue_entry(stage: Stage) -> N
         await stage.queue.dispatch([reserved.dispatch])
         job = (await stage.queue.claim("image", limit=1, claim_ms=60_000))[0].id
         await stage.queue.reroute("image", provider, job)
-        assert await stage.queue.rerouted_positions([("image", provider, job)]) == [0]
+        assert await stage.queue.rerouted_position("image", provider, job) == 0
         await place.ledger.cancel(generation=generation)
         await until(lambda: _no_place_aside(stage.queue, provider, job))
 
 
 async def _no_place_aside(queue: Queue, provider: str, job: str) -> bool:
-    return await queue.rerouted_positions([("image", provider, job)]) == [None]
+    return await queue.rerouted_position("image", provider, job) is None
 
 
 async def _left(queue: Queue) -> Any:

@@ -80,7 +80,7 @@ async def test_the_line_goes_by_the_order_of_the_queue(slots: Slots) -> None:
     await acquire(slots, "x", 1)
     for name, score in (("late", 30), ("early", 10), ("middle", 20)):
         await enqueue(slots, name, score, 1)
-    assert await slots.places([("box", name) for name in ("early", "middle", "late", "x")]) == [0, 1, 2, None]
+    assert [await slots.place("box", name) for name in ("early", "middle", "late", "x")] == [0, 1, 2, None]
     order, last = [], "x"
     for _ in range(3):
         (last,) = await release(slots, last, 1)

@@ -139,8 +139,9 @@ async def test_the_lowest_score_is_due_first(queue: Queue) -> None:
     later, sooner = "gen_00" + "b" * 24, "gen_00" + "c" * 24
     await queue.dispatch([dispatch(later), dispatch(sooner, score=now_ms() - 600_000)])
     assert await due(queue) == [job_id(sooner, 1), job_id(later, 1)]
-    ranks = await queue.positions([("image", job_id(later, 1)), ("image", job_id(sooner, 1)), ("video", "none")])
-    assert ranks == [1, 0, None]
+    assert await queue.position("image", job_id(later, 1)) == 1
+    assert await queue.position("image", job_id(sooner, 1)) == 0
+    assert await queue.position("video", "none") is None
 
 
 async def test_places_that_are_asked_for_in_one_turn_are_one_question(queue: Queue) -> None:
@@ -148,18 +149,17 @@ async def test_places_that_are_asked_for_in_one_turn_are_one_question(queue: Que
     jobs = [job_id(f"gen_00{number:024}", 1) for number in range(40)]
     await queue.dispatch([dispatch(job.partition(":")[0], score=now_ms() + place) for place, job in enumerate(jobs)])
     before = (await queue.redis.info("stats"))["total_connections_received"]
-    answers = await asyncio.gather(*(queue.positions([("image", job), ("video", "none")]) for job in jobs))
-    assert answers == [[place, None] for place in range(40)]
+    answers = await asyncio.gather(*(queue.position("image", job) for job in jobs), queue.position("video", "none"))
+    assert answers == [*range(40), None]
     assert (await queue.redis.info("stats"))["total_connections_received"] - before <= 1
 
 
 async def test_an_abandoned_position_query_does_not_fail_the_others(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
-    gone = asyncio.ensure_future(queue.positions([("image", "none")]))
-    stays = asyncio.ensure_future(queue.positions([("image", job_id(GENERATION, 1))]))
+    gone, stays = queue.position("image", "none"), queue.position("image", job_id(GENERATION, 1))
     await asyncio.sleep(0)
     gone.cancel()
-    assert await stays == [0]
+    assert await stays == 0
     assert gone.cancelled()
 
 
@@ -170,16 +170,16 @@ async def test_scripts_that_the_server_forgot_are_sent_whole(queue: Queue) -> No
     assert await claim(queue, limit=1, wait_seconds=4) == [job_id(GENERATION, 1)]
     await queue.redis.script_flush()
     await queue.reroute("image", "box", job_id(GENERATION, 1))
-    assert await queue.rerouted_positions([("image", "box", job_id(GENERATION, 1))]) == [0]
+    assert await queue.rerouted_position("image", "box", job_id(GENERATION, 1)) == 0
 
 
 async def test_a_failing_position_query_does_not_fail_the_others(queue: Queue) -> None:
     """All that were asked for in one turn failed with it."""
     await queue.dispatch([dispatch()])
     await queue.redis.set(queue_key("video"), "no sorted set")
-    asked = [queue.positions([(tool, job_id(GENERATION, 1))]) for tool in ("image", "video")]
+    asked = [queue.position(tool, job_id(GENERATION, 1)) for tool in ("image", "video")]
     found, refused = await asyncio.gather(*asked, return_exceptions=True)
-    assert found == [0]
+    assert found == 0
     assert isinstance(refused, QueueUnavailable)
 
 
@@ -324,7 +324,7 @@ async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> 
         queue.claim("image", limit=1, claim_ms=1, wait_seconds=0.1),
         queue.give_back("image", "job"),
         worker_seen(queue.redis, "image", "worker"),
-        queue.positions([("image", "job")]),
+        queue.position("image", "job"),
         queue.depths(["image"]),
         queue.dispatch([], [ChangeNotice("acme", GENERATION, 1)]),
         queue.stop(tool="image", generation=GENERATION, ref="ref"),

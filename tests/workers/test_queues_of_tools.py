@@ -56,9 +56,9 @@ async def test_a_tools_jobs_are_on_its_own_redis_and_all_is_found_there(stage: S
     assert found.callable_providers == {"talking-head": {"fal"}}
 
     (claimed,) = await queue.claim("talking-head", limit=9, claim_ms=60_000)
-    assert await queue.positions([("talking-head", claimed.id), ("image", claimed.id)]) == [0, None]
+    assert [await queue.position(tool, claimed.id) for tool in ("talking-head", "image")] == [0, None]
     await queue.reroute("talking-head", "fal", claimed.id)
-    assert await queue.rerouted_positions([("talking-head", "fal", claimed.id)]) == [0]
+    assert await queue.rerouted_position("talking-head", "fal", claimed.id) == 0
     assert await queue.claim("talking-head", limit=9, claim_ms=60_000, providers=["fal"]) == [claimed]
     await queue.take_out("talking-head", claimed.id, provider="fal", waited_ms=5)
     assert [sum(waits.values()) for waits in (await queue.waits(TOOLS)).values()] == [0, 1]
@@ -93,8 +93,8 @@ async def test_while_it_is_away_the_other_tools_are_watched_as_ever(queue: Queue
     own_redis.kill()
     assert [depth.tool for depth in await queue.depths(TOOLS)] == ["image"]
     await queue.redis.zadd(queue_key("image"), {"a": 1})
-    assert await queue.positions([("image", "a"), ("talking-head", "b")]) == [0, None]
-    for asked in (queue.depths(["talking-head"]), queue.positions([("talking-head", "b")])):
+    assert await queue.position("image", "a") == 0
+    for asked in (queue.depths(["talking-head"]), queue.position("talking-head", "b")):
         with pytest.raises(QueueUnavailable):
             await asked
     with pytest.raises(QueueUnavailable):

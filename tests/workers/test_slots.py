@@ -156,7 +156,7 @@ async def test_the_line_keeps_the_order_in_which_they_were_made(scene: Limited) 
     await task
     for place, name in enumerate(order):
         await scene.dispatched(name, 1)
-        places = await scene.place.slots.places([("scripted", one) for one in order[place:]])
+        places = [await scene.place.slots.place("scripted", one) for one in order[place:]]
         assert places == [None, *range(len(places) - 1)]
         await scene.attempt(name)
 

@@ -27,7 +27,7 @@ async def test_three_hundred_run_at_once_on_two_workers_and_the_next_starts_when
     next_one = await stage.order()
     await until(lambda: _depth_is(stage, 1))
     assert (await stage.generation(next_one)).state is State.QUEUED
-    assert await stage.queue.positions([("image", job_id(next_one, 1))]) == [0]
+    assert await stage.queue.position("image", job_id(next_one, 1)) == 0
 
     await stage.cancel(running[0])
     assert (await stage.ended(next_one)).state is State.SUCCEEDED

@@ -17,13 +17,15 @@ from gateway.api.http.periods import period_of
 from gateway.api.http.preferences import preferred_wait
 from gateway.api.http.respond import answer, answer_json, answer_tagged, has_already, tag_of
 from gateway.api.middleware.idempotency import digests_of
+from gateway.api.middleware.rates import admitted
 from gateway.api.ownership.awaited import changed
 from gateway.api.ownership.own_generations import (
     cancel_own,
-    own_generation,
     own_page,
+    own_standing,
     shapes,
     shown,
+    shown_at,
     standings,
     withholds_content,
 )
@@ -64,30 +66,34 @@ async def get(request: web.Request) -> web.Response:
     A client that sends its `ETag` in `If-None-Match` gets a 304 if nothing has changed, and waits only for that.
     """
     bodies, generation = request.app[BODIES], request.match_info["generation"]
-    current = await own_generation(request, generation, bodies.known(generation))
+    current, standing = await own_standing(request, generation, bodies.known(generation))
     seconds = preferred_wait(request)
     if not seconds:
-        return answer_tagged(request, await _body(request, current), {})
+        return answer_tagged(request, _body(request, current, standing), {})
     headers = {"Preference-Applied": f"wait={seconds}"}
-    if current.state not in FINAL_STATES and (enough := await _awaits(request, current)):
+    if (
+        current.state not in FINAL_STATES
+        and (enough := _awaits(request, current, standing))
+        and await admitted(request)
+    ):
         current = await changed(request, current, enough, seconds=seconds)
-    return answer_tagged(request, await _body(request, current), headers)
+        (standing,) = await standings(request, [current])
+    return answer_tagged(request, _body(request, current, standing), headers)
 
 
-async def _awaits(request: web.Request, current: Generation) -> Callable[[Generation], bool] | None:
+def _awaits(request: web.Request, current: Generation, standing: Standing) -> Callable[[Generation], bool] | None:
     """What a client waits for that has, or has not, seen the generation as it is; None: it gets it as it is."""
     if hdrs.IF_NONE_MATCH not in request.headers:
         return lambda one: one.state in FINAL_STATES
-    if has_already(request, tag_of(await _body(request, current))):
+    if has_already(request, tag_of(_body(request, current, standing))):
         return lambda one: one is not current
     return None
 
 
-async def _body(request: web.Request, current: Generation) -> bytes:
+def _body(request: web.Request, current: Generation, standing: Standing) -> bytes:
     """The generation as JSON, as the caller may see it."""
     if request[CALLER].account is None:
-        return await shown(request, current)
-    (standing,) = await standings(request, [current])
+        return shown_at(request, current, standing)
     return request.app[BODIES].json(current, standing)
 
 

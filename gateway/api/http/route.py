@@ -22,7 +22,7 @@ class Route:
     `media` is the response's type if that is not JSON, `also_media` another one on request, `events` the data of a
     stream's events; `takes_media` is the body's type, `takes_bytes` the types of one that is a file. `created` is the
     status of something new. `errors` are its own codes, in addition to those implied by its scopes and its body.
-    `polled`: it has an `ETag`, and waits on request (`Prefer: wait=30`).
+    `polled`: it has an `ETag`, and waits on request (`Prefer: wait=30`); its key's rate limit is counted meanwhile.
     `own_idempotency`, `shown_once`, `looks_up_key` and `rate_wait` are for its guards.
     """
 

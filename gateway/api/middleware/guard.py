@@ -16,7 +16,7 @@ from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
 from gateway.api.middleware.operator_calls import logged
-from gateway.api.middleware.rates import admit
+from gateway.api.middleware.rates import admit, admit_meanwhile, answered_if_admitted
 from gateway.api.services import CALLERS, KEY_USE, ORDERING, SETTINGS, STARTUP
 from gateway.domain import Scope
 
@@ -35,6 +35,7 @@ def guarded(
     shown_once: tuple[str, ...] = (),
     looks_up_key: bool = False,
     rate_wait: Callable[[web.Request], float] | None = None,
+    polled: bool = False,
     for_members: ForMembers | None = None,
     logged_read: bool = False,
 ) -> Handler:
@@ -42,24 +43,23 @@ def guarded(
 
     `for_members`: which members of an account may call it; required if it takes an account's key. `logged_read`: it is
     in the audit log, though it changes nothing. `own_idempotency`: the handler replays by itself, as `reserve` does.
-    `looks_up_key`: it runs no script of the account that would notice that a cached key has been revoked, so the key is
-    looked up. `rate_wait`: for how many seconds a request waits while its key has made too many, instead of a refusal.
+    `looks_up_key`: no script of its account would notice that a cached key was revoked, so the key is looked up.
+    `rate_wait`: for how many seconds a request waits while its key has made too many, instead of a refusal. `polled`:
+    clients ask again and again, so the request is counted in the round trip that reads its answer.
     """
     operators, unlogged = Scope.ACCOUNT not in scopes, _READS - {"GET" if logged_read else ""}
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if not request.app[STARTUP].ready:
             raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Nothing was done; try again soon.")
-        callers = request.app[CALLERS]
-        # A replay asks the account's scripts nothing either, but where they make it themselves.
+        callers = request.app[CALLERS]  # a replay asks no script of the account either, unless the handler makes it
         if looks_up_key or (IDEMPOTENCY_HEADER in request.headers and not own_idempotency):
             callers.forget(request)
         for again in range(_TRIES):
             who = await callers.authenticate(request, operators=operators)
             request.app[KEY_USE].noted[who.key_id] = who.account, monotonic()
-            per_minute = request.app[SETTINGS].requests_per_minute
-            if per_minute is not None and who.scope not in _UNLIMITED and not again:
-                await admit(request, who, per_minute, rate_wait)
+            if (limit := request.app[SETTINGS].requests_per_minute) and who.scope not in _UNLIMITED and not again:
+                await (admit_meanwhile if polled else admit)(request, who, limit, rate_wait)
             try:
                 if who.scope not in scopes or who.role or (for_members and for_members.only):
                     _check_admitted(who, scopes, for_members)
@@ -76,7 +76,7 @@ def guarded(
                     raise
         raise LedgerDown("The account's API keys are being changed. Try again in a moment.")
 
-    return answer
+    return answered_if_admitted(answer) if polled else answer
 
 
 def _check_admitted(who: Caller, scopes: Collection[Scope], members: ForMembers | None) -> None:

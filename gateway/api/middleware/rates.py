@@ -16,9 +16,11 @@ from gateway.api.access.auth import Caller
 from gateway.api.errors import RateLimited
 from gateway.api.http.context import context
 from gateway.api.http.headers import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
+from gateway.api.http.route import Handler
 from gateway.api.services import LEDGER
 from gateway.ledger.allowances import Admitted, Limited
 from gateway.schemas.errors import RateLimitedDetails
+from gateway.tasks import heard
 
 
 async def admit(
@@ -48,6 +50,44 @@ async def admit(
             RateLimitedDetails(requests_per_minute=per_minute),
             headers={"Retry-After": str(seconds)},
         )
+
+
+async def admit_meanwhile(
+    request: web.Request, who: Caller, per_minute: int, _: Callable[[web.Request], float] | None = None
+) -> None:
+    """Have the request counted while its handler reads; `answered_if_admitted` waits for it."""
+    admission = asyncio.get_running_loop().create_task(admit(request, who, per_minute))
+    admission.add_done_callback(heard)  # nobody asks for it if the client has gone
+    context(request).admission = admission
+
+
+async def admitted(request: web.Request) -> bool:
+    """Whether the request is within its key's limit: before a handler waits for anything."""
+    admission = context(request).admission
+    if admission is None:
+        return True
+    await asyncio.wait({admission})
+    return admission.exception() is None
+
+
+def answered_if_admitted(handler: Handler) -> Handler:
+    """The handler, which reads while its request is counted. A refusal goes before whatever it answers or raises."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except Exception:
+            await _admission(request)
+            raise
+        await _admission(request)
+        return response
+
+    return answer
+
+
+async def _admission(request: web.Request) -> None:
+    if (admission := context(request).admission) is not None:
+        await admission
 
 
 def _seconds(milliseconds: int) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar, Unpack
 
 from aiohttp import web
@@ -19,13 +22,16 @@ from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.json_text import to_json
 from gateway.ledger import outcomes
 from gateway.ledger.lists import GenerationFilters
+from gateway.ledger.pause_records import Pause
 from gateway.queue.jobs import job_id
 from gateway.queue.slots import Limits
 from gateway.schemas.generations import GenerationOut
-from gateway.views.generations import Standing, generation_members, generation_shape, work_members
+from gateway.tasks import done, heard
+from gateway.views.generations import UNKNOWN, Standing, generation_members, generation_shape, work_members
 
 T = TypeVar("T")
 
+_PENDING = frozenset({State.QUEUED, State.WAITING})
 SLOW_MS = 5_000
 """A generation that has just begun is not asked about: most polls of a healthy one read nothing more."""
 
@@ -110,6 +116,11 @@ def withholds_content(request: web.Request) -> bool:
 async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
     """A generation as the API shows it to the caller, with its queue position, as JSON. Operators see who makes it."""
     (standing,) = await standings(request, [generation])
+    return shown_at(request, generation, standing)
+
+
+def shown_at(request: web.Request, generation: outcomes.Generation, standing: Standing) -> bytes:
+    """The same for one of which it is known where it stands."""
     links = None if withholds_content(request) else request.app[LINKS]
     members = generation_members(generation, links, standing)
     if request[CALLER].account is None:
@@ -125,63 +136,110 @@ async def shapes(request: web.Request, generations: Sequence[outcomes.Generation
 
 
 async def standings(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[Standing]:
-    """Where each of them stands: its queue position, what holds it, and whether its provider is unreachable."""
-    pauses = await request.app[PAUSE_BOARD].of_generations(generations)
-    positions, away = await queue_positions(request, generations), await _away(request, generations)
-    return list(map(Standing, positions, pauses, away))
+    """Where each of them stands: its queue position, what holds it, and whether its provider is unreachable.
 
-
-async def _away(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[bool]:
-    """Whether the provider is unreachable of each that runs, has been for some seconds, and made no progress.
-
-    If the queue does not respond, it is unknown; everything else is still shown.
+    If the queue does not respond, that is unknown; everything else is still shown.
     """
-    begun_before, providers = now_ms() - SLOW_MS, request.app[RATE_CARDS].card.providers
-    slow = {
-        one.id: one.request.provider
-        for one in generations
-        if one.state is State.RUNNING
-        and not one.progress_thousandths
-        and (one.started_at or 0) < begun_before
-        and one.request.provider in providers  # no other is ever unreachable
-    }
-    if not slow:
-        return [False] * len(generations)
-    away = set[str]()
-    with suppress(QueueUnavailable):
-        away = await request.app[SLOTS].away(slow.values())
-    return [slow.get(one.id) in away for one in generations]
+    if not any(_stands_somewhere(request, one) for one in generations):
+        return [UNKNOWN] * len(generations)
+    return await _ask(request, generations).standings()
+
+
+async def own_standing(
+    request: web.Request, generation: str, known: outcomes.Generation | None
+) -> tuple[outcomes.Generation, Standing]:
+    """The generation, if it is one that the caller may see, and where it stands; else NotFound.
+
+    If it is likely to be as it was `known`, everything is asked in one round trip. What that says is for the caller
+    only if nothing has changed.
+    """
+    if known is None or known.account != request[CALLER].account or not _stands_somewhere(request, known):
+        current = await own_generation(request, generation, known)
+        (standing,) = await standings(request, [current])
+        return current, standing
+    asked = _ask(request, [known])
+    current = await own_generation(request, generation, known)
+    (standing,) = await asked.standings() if current is known else await standings(request, [current])
+    return current, standing
 
 
 async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:
-    """Queue positions: in the tool's queue, the queue of a provider without a free slot, or among rerouted jobs.
-
-    If the queue does not respond, they are unknown; everything else is still shown.
-    """
-    queued = {generation.id: generation for generation in generations if generation.state is State.QUEUED}
-    if not queued:
-        return [None] * len(generations)
-    jobs = [(one.request.tool, job_id(one.id, one.attempt + 1)) for one in queued.values()]
-    try:
-        places = dict(zip(queued, await request.app[QUEUE].positions(jobs), strict=True))
-        standing = [
-            (one.request.provider, one.id) for one in queued.values() if _may_wait_for_slot(request, one, places)
-        ]
-        places |= zip([one for _, one in standing], await request.app[SLOTS].places(standing), strict=True)
-        rerouted = [one for one in queued.values() if places[one.id] is None and _may_be_rerouted(request, one)]
-        asked = [(one.request.tool, one.request.provider, job_id(one.id, one.attempt + 1)) for one in rerouted]
-        places |= zip([one.id for one in rerouted], await request.app[QUEUE].rerouted_positions(asked), strict=True)
-    except QueueUnavailable:
-        places = {}
-    return [places.get(generation.id) for generation in generations]
+    """Queue positions alone, those that are known."""
+    asked = [_ask_ranks(request, one) for one in generations]
+    return [await _position(ranks) for ranks in asked]
 
 
-def _may_wait_for_slot(request: web.Request, generation: outcomes.Generation, places: Mapping[str, int | None]) -> bool:
-    table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
-    return table is not None and Limits.of(table).limited and places[generation.id] is None
+def _stands_somewhere(request: web.Request, generation: outcomes.Generation) -> bool:
+    """Whether there is anything to ask about it, beyond what it says itself."""
+    return generation.state in _PENDING or _is_slow(request, generation)
 
 
-def _may_be_rerouted(request: web.Request, generation: outcomes.Generation) -> bool:
-    """Whether a worker may have rerouted it, because it lacks the provider's key."""
-    table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
-    return table is not None and table.key_env is not None
+@dataclass(slots=True)
+class _Asked:
+    """What makes a `Standing` of each generation, asked and not yet awaited; whoever has no use for it need not."""
+
+    ranks: Sequence[Sequence[Future[int | None]]]
+    """Of each, in the queues where it may be."""
+    pauses: Future[list[Pause | None]]
+    away: Future[list[bool]]
+
+    async def standings(self) -> list[Standing]:
+        """Where each of them stands."""
+        positions = [await _position(ranks) for ranks in self.ranks]
+        return list(map(Standing, positions, await self.pauses, await self.away))
+
+
+def _ask(request: web.Request, generations: Sequence[outcomes.Generation]) -> _Asked:
+    """Ask, in one round trip with what is asked next; without a task where possible, as clients ask again and again."""
+    # What may need a task comes first: a batch has what is asked before its own task begins.
+    pauses, away = request.app[PAUSE_BOARD].of_generations(generations), _ask_away(request, generations)
+    return _Asked([_ask_ranks(request, one) for one in generations], pauses, away)
+
+
+def _ask_ranks(request: web.Request, generation: outcomes.Generation) -> list[Future[int | None]]:
+    """Its rank in each queue where it may be: the tool's, its provider's without a free slot, that of rerouted jobs."""
+    if generation.state is not State.QUEUED:
+        return []
+    tool, provider = generation.request.tool, generation.request.provider
+    queue, job = request.app[QUEUE], job_id(generation.id, generation.attempt + 1)
+    asked = [queue.position(tool, job)]
+    table = request.app[RATE_CARDS].card.providers.get(provider)
+    if table is not None and Limits.of(table).limited:
+        asked.append(request.app[SLOTS].place(provider, generation.id))
+    if table is not None and table.key_env is not None:  # a worker may have rerouted it, because it lacks that key
+        asked.append(queue.rerouted_position(tool, provider, job))
+    for one in asked:
+        one.add_done_callback(heard)
+    return asked
+
+
+async def _position(ranks: Sequence[Future[int | None]]) -> int | None:
+    found = None
+    with suppress(QueueUnavailable):
+        for rank in ranks:
+            found = await rank if found is None else found
+    return found
+
+
+def _ask_away(request: web.Request, generations: Sequence[outcomes.Generation]) -> Future[list[bool]]:
+    """Whether the provider is unreachable of each that runs, has been for some seconds, and made no progress."""
+    slow = [one.request.provider if _is_slow(request, one) else None for one in generations]
+    if not any(slow):
+        return done([False] * len(generations))
+    return asyncio.ensure_future(_away(request, slow))
+
+
+async def _away(request: web.Request, slow: Sequence[str | None]) -> list[bool]:
+    away = set[str]()
+    with suppress(QueueUnavailable):
+        away = await request.app[SLOTS].away(filter(None, slow))
+    return [provider in away for provider in slow]
+
+
+def _is_slow(request: web.Request, generation: outcomes.Generation) -> bool:
+    return (
+        generation.state is State.RUNNING
+        and not generation.progress_thousandths
+        and (generation.started_at or 0) < now_ms() - SLOW_MS
+        and generation.request.provider in request.app[RATE_CARDS].card.providers  # no other is ever unreachable
+    )
