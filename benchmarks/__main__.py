@@ -51,13 +51,13 @@ from benchmarks.result import Result, Verdict
 from benchmarks.table import table
 
 SUBJECTS = (
-    Subject("http", 80, http_calls.measure),
-    Subject("creates", 130, creates.measure),
+    Subject("http", 120, http_calls.measure),
+    Subject("creates", 145, creates.measure),
     Subject("reserve", 15, reserve_cost.against_plain_commands),
     Subject("connections", 100, curves.by_connections),
     Subject("sizes", 150, curves.by_size),
     Subject("million", 90, reserve_cost.among_a_million),
-    Subject("pick-up", 40, queueing.pick_up),
+    Subject("pick-up", 60, queueing.pick_up),
     Subject("burst", 120, queueing.burst),
     Subject("memory", 25, memory.measure),
     Subject("streams", 25, streams.measure),
