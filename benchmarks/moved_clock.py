@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import struct
 import subprocess
@@ -40,8 +41,8 @@ class MovedRedis:
     clock: Path
 
     def set(self, at_seconds: float) -> None:
-        """Set its clock, to seconds since the epoch; it goes on from there."""
-        ahead = round(at_seconds - time.time())
+        """Set its clock, to seconds since the epoch or up to one more; it goes on from there."""
+        ahead = math.ceil(at_seconds - time.time())
         with self.clock.open("r+b") as file:
             file.write(struct.pack("q", ahead))
 
