@@ -68,16 +68,18 @@ async def moved_redis(folder: Path, at_seconds: float) -> AsyncIterator[MovedRed
     server.socket.unlink(missing_ok=True)
     with child(command, environment=moved, log=folder / "redis.log") as process:
         wait_until(server.socket.exists, process, folder / "redis.log")
-        await _loaded(server.socket)
+        await _loaded(server.socket, process)
         yield server
 
 
-async def _loaded(redis_socket: Path) -> None:
+async def _loaded(redis_socket: Path, process: subprocess.Popen[bytes]) -> None:
     ledger = Ledger(connect_ledger(f"unix://{redis_socket}"))
     while True:
         try:
             await ledger.redis.ping()
             break
         except RedisError:
+            if process.poll() is not None:
+                raise RuntimeError(f"Redis has ended: see {redis_socket.with_name('redis.log')}") from None
             await asyncio.sleep(_AGAIN_SECONDS)
     await ledger.close()
