@@ -56,6 +56,7 @@ _HOUR, _DAY = 3600, 86_400
 _SECONDS = 3  # of creates, each round
 _LIVES_LEAST = 250  # each time the clock is moved
 _MEASURED = 1000  # accounts, each round
+_CREATING_LEAST = 500  # accounts, a third of them with a plan: a key may create 600 times a minute
 _NEWCOMERS = 60_000_000  # the number of the first; a multiple of three, as every third account has a plan
 _JOINED_AT_ONCE = 200
 _TRIMMED_EACH = 30  # days
@@ -271,7 +272,8 @@ class _Run:
                     await side.set("appendfsync", "always")
                     gateway = running.enter_context(gateway_at(side.server.socket))
                     stack = Stack(gateway.port, [gateway.pid], await pid_of(side.server.socket))
-                    loads[name] = stack, [post_of(account) for account in side.with_a_plan(self._size.active)]
+                    accounts = side.with_a_plan(max(self._size.active, _CREATING_LEAST))
+                    loads[name] = stack, [post_of(account) for account in accounts]
                 for number in range(self._bench.size(ROUNDS_LAST, ROUNDS_LAST_QUICK)):
                     self._bench.say(f"creates, round {number + 1}")
                     turns = list(loads.items())[:: 1 if number % 2 else -1]
