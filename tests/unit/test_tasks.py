@@ -20,6 +20,9 @@ from tests.until import until
 
 OWNED = {
     "gateway/api/handlers/worker_calls.py": 1,  # listens as long as its stream, and raises nothing
+    "gateway/api/middleware/rates.py": 1,  # heard, and awaited before the answer
+    "gateway/api/ownership/own_generations.py": 1,  # heard, and awaited by who has use for it
+    "gateway/api/pause_board.py": 2,  # the same
     "gateway/archive/archivist.py": 1,  # the next read, awaited by the copy
     "gateway/cli/several_gateways.py": 1,  # one replacement, ended with the processes
     "gateway/cli/embedded_redis.py": 1,  # awaited when the server has ended

@@ -193,6 +193,9 @@ def _ask(request: web.Request, generations: Sequence[outcomes.Generation]) -> _A
     """Ask, in one round trip with what is asked next; without a task where possible, as clients ask again and again."""
     # What may need a task comes first: a batch has what is asked before its own task begins.
     pauses, away = request.app[PAUSE_BOARD].of_generations(generations), _ask_away(request, generations)
+    for one in (pauses, away):
+        if not one.done():
+            one.add_done_callback(heard)
     return _Asked([_ask_ranks(request, one) for one in generations], pauses, away)
 
 
