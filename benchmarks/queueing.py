@@ -145,7 +145,7 @@ def _p99(taken: list[float]) -> float:
 async def _two_writes(redis: Redis) -> None:
     """Before it can be begun: what is held, then the job. The worker's own write is the third."""
     await redis.set("bench:held", 1)
-    await redis.lpush(QUEUED, 1)  # type: ignore[misc]
+    await redis.lpush(QUEUED, 1)  # type: ignore[misc]  # redis-py types it for both clients
 
 
 def _reserving(ledger: Ledger, dispatcher: Dispatcher, accounts: Iterator[Account]) -> Call:
@@ -169,7 +169,7 @@ async def _latencies(call: Call, redis_socket: Path, arrivals: int) -> list[floa
         await asyncio.sleep(dice.uniform(0.5, 1.5) * PAUSE_SECONDS)
         called_at = time.monotonic_ns()
         await call()
-        answer: Any = await redis.blpop([BEGUN], timeout=10)  # type: ignore[misc]
+        answer: Any = await redis.blpop([BEGUN], timeout=10)  # type: ignore[misc]  # redis-py types it for both clients
         if answer is None:
             raise TimeoutError("a job was not begun within ten seconds")
         taken.append((int(answer[1]) - called_at) / 1e6)

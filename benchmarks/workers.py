@@ -116,7 +116,7 @@ async def least(socket: str, tell: Tell) -> None:
     """Take each job, and write once before it is begun."""
     redis = Redis(unix_socket_path=socket)
     while True:
-        await redis.blpop([QUEUED])  # type: ignore[misc]
+        await redis.blpop([QUEUED])  # type: ignore[misc]  # redis-py types it for both clients
         await redis.set("bench:lease", 1)
         await tell()
 
@@ -128,7 +128,7 @@ def main() -> None:
 
     async def tell() -> None:
         if rest:
-            await redis.rpush(BEGUN, time.monotonic_ns())  # type: ignore[misc]
+            await redis.rpush(BEGUN, time.monotonic_ns())  # type: ignore[misc]  # redis-py types it for both clients
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run({"farebox": farebox, "saq": saq, "arq": arq, "least": least}[kind](socket, tell))

@@ -40,8 +40,10 @@ def test_plans_and_bundles_are_shown_with_their_prices(default_card: RateCard) -
     assert row(lines, "small") == "small 1,000 5.00"
 
 
-def test_how_long_outputs_are_kept_is_shown_if_a_plan_says_it(card_of: Callable[[str], RateCard]) -> None:
+def test_how_long_outputs_are_kept_is_shown_if_a_plan_says_it(card_with: Callable[[str], RateCard]) -> None:
     card = """
+    [[models.clip.rates]]
+    credits = 1
     [free]
     output_days = 7
     [plans.studio]
@@ -53,23 +55,14 @@ def test_how_long_outputs_are_kept_is_shown_if_a_plan_says_it(card_of: Callable[
     monthly_credits = 100
     price = { monthly = 3.00 }
     head_start = "10m"
-    [tools.video]
-    name = "Video"
-    baseline_model = "clip"
-    [models.clip]
-    name = "Clip"
-    tool = "video"
-    provider = "sandbox"
-    [[models.clip.rates]]
-    credits = 1
     """
-    lines = shown(card_of(card.replace("30.00 }", "30.00 }\n    output_days = 90")))
+    lines = shown(card_with(card.replace("30.00 }", "30.00 }\n    output_days = 90")))
     plans = lines[next(index for index, line in enumerate(lines) if "price per interval" in line) :]
     assert row(plans, "plan").endswith("head start outputs kept")
     assert row(plans, "free") == "free 100 a day 7 days"
     assert row(plans, "studio") == "studio 8,000 30.00 90 days"
     assert row(plans, "solo") == "solo 100 3.00 10 min"
-    assert not any("outputs kept" in line for line in shown(card_of(card.replace("output_days = 7", ""))))
+    assert not any("outputs kept" in line for line in shown(card_with(card.replace("output_days = 7", ""))))
 
 
 def test_nothing_is_cut_off_in_a_terminal_of_80_columns(default_card: RateCard) -> None:
