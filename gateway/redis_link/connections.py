@@ -29,7 +29,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
 
 from gateway.errors import SettingsError
-from gateway.redis_link.open_connections import abandon, close_idle
+from gateway.redis_link.open_connections import abandon, close_idle, leads_to_master
 from gateway.server_lists import split_url
 
 CONNECT_SECONDS = 2.0
@@ -183,8 +183,7 @@ class SentinelPool(SentinelConnectionPool):
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         """Connect again if it leads to a former master: one that was in use when the master changed is still open."""
-        place = getattr(connection, "host", None), getattr(connection, "port", None)
-        if self.master_address not in {None, place} and connection.is_connected:
+        if connection.is_connected and not leads_to_master(self, connection):
             await connection.disconnect()
         await super().ensure_connection(connection)
 

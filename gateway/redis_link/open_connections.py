@@ -41,7 +41,7 @@ def abort(connection: AbstractConnection) -> None:
 def has_idle(pool: ConnectionPool) -> bool:
     """Whether `take_idle` has a connection."""
     idle: Any = pool._available_connections  # noqa: SLF001 - as above
-    return bool(idle) and _is_ready(idle[-1]) and _leads_to_master(pool, idle[-1])
+    return bool(idle) and _is_ready(idle[-1]) and leads_to_master(pool, idle[-1])
 
 
 def take_idle(pool: ConnectionPool) -> AbstractConnection:
@@ -64,13 +64,14 @@ def write_at_once(connection: AbstractConnection, data: bytes) -> None:
 def _is_ready(connection: AbstractConnection) -> bool:
     """As the pool looks at a connection before it hands one out: open, and nothing in it to be read."""
     reader: Any = connection._reader  # noqa: SLF001 - as above
-    writer = connection._writer  # noqa: SLF001
+    writer = connection._writer  # noqa: SLF001 - as above
     if reader is None or writer is None or writer.is_closing():
         return False
-    return not (reader.at_eof() or reader._buffer or reader.exception())  # noqa: SLF001
+    return not (reader.at_eof() or reader._buffer or reader.exception())  # noqa: SLF001 - as above
 
 
-def _leads_to_master(pool: ConnectionPool, connection: AbstractConnection) -> bool:
+def leads_to_master(pool: ConnectionPool, connection: AbstractConnection) -> bool:
+    """Whether it does, as far as the pool knows; without Sentinels there is no other."""
     place = getattr(connection, "host", None), getattr(connection, "port", None)
     return getattr(pool, "master_address", None) in {None, place}
 

@@ -14,6 +14,7 @@ from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from gateway.ledger.scripts import translated
 from gateway.queue.redis_calls import queue_errors
 from gateway.redis_link.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
+from gateway.redis_link.open_connections import has_idle
 from tests.cases import cases
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
@@ -130,6 +131,9 @@ async def test_sentinels_name_the_master(own_redis: RedisServer) -> None:
         assert isinstance(client, Redis)
         assert isinstance(client.connection_pool, SentinelConnectionPool)
         await client.set("key", "value")
+        assert has_idle(client.connection_pool)
+        client.connection_pool.master_address = "127.0.0.1", own_redis.port + 1  # the Sentinels name another now
+        assert not has_idle(client.connection_pool), "what is written there at once would be lost"
         await client.aclose()
     finally:
         sentinel.stop()
